@@ -1,0 +1,144 @@
+"""Suggestions, their dotted paths, and materialising a space of them through a ``draw`` function."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+Choice: TypeAlias = None | bool | int | float | str
+
+
+class SpaceError(ValueError):
+    """A suggestion or a space that breaks a rule; the message holds the rule, the values and the dotted path."""
+
+
+def _number(kind: str, name: str, value: object) -> None:
+    allowed: tuple[type, ...] = (int,) if kind == "integer" else (int, float)
+    if isinstance(value, bool) or not isinstance(value, allowed):
+        raise SpaceError(f"`{name}` of suggest.{kind} must be {'an int' if kind == 'integer' else 'a number'}, "
+                         f"but got {value!r} ({type(value).__name__}).")
+    if not math.isfinite(value):  # type: ignore[arg-type]
+        raise SpaceError(f"`{name}` of suggest.{kind} must be finite, but got {value!r}.")
+
+
+def _range(kind: str, low: float, high: float, step: float | None, log: bool) -> None:
+    _number(kind, "low", low)
+    _number(kind, "high", high)
+    if not isinstance(log, bool):
+        raise SpaceError(f"`log` of suggest.{kind} must be a bool, but got {log!r}.")
+    if low > high:
+        raise SpaceError(f"`low <= high` must hold, but got (low={low}, high={high}).")
+    if step is not None:
+        _number(kind, "step", step)
+        if step <= 0:
+            raise SpaceError(f"`step > 0` must hold, but got step={step}.")
+    if log and step not in (None, 1 if kind == "integer" else None):
+        raise SpaceError(f"`step` and `log` must not be set together, but got (step={step}, log={log}).")
+    if log and low < (1 if kind == "integer" else math.ulp(0.0)):
+        raise SpaceError(f"`low > 0` must hold when `log` is set, but got low={low}.")
+
+
+@dataclass(frozen=True)
+class Float:
+    """A float between ``low`` and ``high``, both included."""
+
+    low: float
+    high: float
+    step: float | None = None
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        _range("float", self.low, self.high, self.step, self.log)
+
+
+@dataclass(frozen=True)
+class Integer:
+    """An int between ``low`` and ``high``, both included."""
+
+    low: int
+    high: int
+    step: int = 1
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        _range("integer", self.low, self.high, self.step, self.log)
+
+
+@dataclass(frozen=True)
+class Category:
+    """One of ``choices``."""
+
+    choices: tuple[Choice, ...]
+
+    def __post_init__(self) -> None:
+        if not self.choices:
+            raise SpaceError("`choices` of suggest.category must not be empty, but got ().")
+        for choice in self.choices:
+            if choice is not None and not isinstance(choice, (bool, int, float, str)):
+                raise SpaceError(f"Each choice of suggest.category must be None, bool, int, float or str, "
+                                 f"but got {choice!r} ({type(choice).__name__}).")
+
+
+Suggestion: TypeAlias = Float | Integer | Category
+Draw: TypeAlias = Callable[[str, Suggestion], Any]
+
+
+def is_suggestion(value: object) -> bool:
+    """Whether a value is a suggestion itself."""
+    return isinstance(value, (Float, Integer, Category))
+
+
+def leaves(value: object, path: str) -> Iterator[tuple[str, Any]]:
+    """Every leaf of a nested mapping with its dotted path, in the order in which it was written."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}")
+    else:
+        yield path, value
+
+
+def has_suggestion(value: object) -> bool:
+    """Whether a value is a suggestion or a mapping that holds one."""
+    return any(is_suggestion(leaf) for _, leaf in leaves(value, ""))
+
+
+def materialise(value: Any, path: str, draw: Draw) -> Any:
+    """A copy of ``value`` with each suggestion replaced by ``draw(dotted path, suggestion)``; the input is untouched."""
+    if isinstance(value, Mapping):
+        return {key: materialise(inner, f"{path}.{key}", draw) for key, inner in value.items()}
+    return draw(path, value) if is_suggestion(value) else value
+
+
+_KINDS: dict[str, type] = {"float": Float, "integer": Integer, "category": Category}
+
+
+def dumps(space: Mapping[str, Any]) -> str:
+    """A space as JSON, for the road to the driver pods. Suggestions are tagged lists, dictionaries lists of pairs."""
+
+    def encode(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return ["dict", [[key, encode(inner)] for key, inner in value.items()]]
+        for kind, cls in _KINDS.items():
+            if isinstance(value, cls):
+                return [kind, asdict(value)]
+        return ["value", value]
+
+    return json.dumps(encode(space))
+
+
+def loads(text: str) -> dict[str, Any]:
+    """The space that :func:`dumps` wrote."""
+
+    def decode(tagged: list[Any]) -> Any:
+        kind, body = tagged
+        if kind == "dict":
+            return {key: decode(inner) for key, inner in body}
+        if kind == "category":
+            return Category(tuple(body["choices"]))
+        return body if kind == "value" else _KINDS[kind](**body)
+
+    decoded: dict[str, Any] = decode(json.loads(text))
+    return decoded

@@ -1,0 +1,60 @@
+"""The plan of a search: its generations and spans."""
+
+import math
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from flyteoptuna import plan
+
+counts = st.integers(1, 100_000)
+
+
+def walk(span):
+    """Leaves, number of inner spans, and depth of the tree below a span."""
+    leaves, spans, depth = [], 1, 0
+    for child in plan.children(span):
+        if len(child) == 1:
+            leaves.append(child.start)
+        else:
+            below, inner, levels = walk(child)
+            leaves += below
+            spans += inner
+            depth = max(depth, levels)
+    return leaves, spans, depth + 1
+
+
+@given(n_trials=counts, size=counts)
+def test_generations_partition_the_trials(n_trials, size):
+    """Every trial is in one generation, and no generation exceeds the batch or is empty."""
+    count = plan.generations(n_trials, size)
+    batches = [plan.batch(index, n_trials, size) for index in range(count)]
+    assert sum(batches) == n_trials
+    assert all(1 <= batch <= size for batch in batches)
+    assert plan.batch(count, n_trials, size) == 0
+
+
+@given(count=st.integers(1, 5_000), arity=st.integers(2, 10))
+@example(count=8**3 + 8**2 + 8 + 2, arity=8)
+def test_spans_partition_the_generations_within_their_bounds(count, arity):
+    """The leaves are the generations in order, with the fewest spans and levels that the arity allows."""
+    assert all(len(c) < count for c in plan.children(plan.Span(0, count), arity)) or count == 1
+
+    def tree(span):
+        kids = plan.children(span, arity)
+        assert 1 <= len(kids) <= arity
+        parts = [([c.start], 0, 0) if len(c) == 1 else tree(c) for c in kids]
+        return [x for p in parts for x in p[0]], 1 + sum(p[1] for p in parts), 1 + max(p[2] for p in parts)
+
+    leaves, spans, depth = tree(plan.Span(0, count))
+    assert leaves == list(range(count))
+    assert spans <= max(1, math.ceil((count - 1) / (arity - 1)))
+    assert arity ** (depth - 1) < max(count, 2)
+
+
+def test_the_largest_search_is_six_levels_deep():
+    """100,000 generations keep every bound too."""
+    leaves, spans, depth = walk(plan.Span(0, 100_000))
+    assert leaves == list(range(100_000))
+    assert spans <= math.ceil(100_000 / (plan.ARITY - 1))
+    assert depth == 6

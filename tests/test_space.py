@@ -1,0 +1,59 @@
+"""Suggestions and spaces."""
+
+import copy
+import math
+
+import pytest
+from hypothesis import given
+
+from flyteoptuna import space, suggest
+from strategies import spaces
+
+
+@given(spaces)
+def test_materialising_draws_each_path_once_and_mutates_nothing(inputs):
+    """Each suggestion is drawn under its dotted path, in the order written, and the space stays as it was."""
+    before, drawn = copy.deepcopy(inputs), []
+
+    def draw(name, suggestion):
+        drawn.append((name, suggestion))
+        return name
+
+    made = {k: space.materialise(v, k, draw) for k, v in inputs.items()}
+    assert inputs == before
+    assert drawn == [leaf for k, v in inputs.items() for leaf in space.leaves(v, k)]
+    assert [leaf for k, v in made.items() for leaf in space.leaves(v, k)] == [(n, n) for n, _ in drawn]
+
+
+@given(spaces)
+def test_a_space_survives_its_json(inputs):
+    """What a driver reads is what was written, types and order included."""
+    assert repr(space.loads(space.dumps(inputs))) == repr(inputs)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: suggest.float(2, 1), r"`low <= high` must hold, but got \(low=2, high=1\)"),
+        (lambda: suggest.float(math.nan, 1), "`low` of suggest.float must be finite, but got nan"),
+        (lambda: suggest.float(0, math.inf), "`high` of suggest.float must be finite, but got inf"),
+        (lambda: suggest.float(True, 1), "must be a number, but got True"),
+        (lambda: suggest.float(0, 1, step=0), "`step > 0` must hold, but got step=0"),
+        (lambda: suggest.float(1, 2, step=1, log=True), "`step` and `log` must not be set together"),
+        (lambda: suggest.float(0, 1, log=True), "`low > 0` must hold when `log` is set, but got low=0"),
+        (lambda: suggest.integer(0, 1, log=True), "`low > 0` must hold when `log` is set, but got low=0"),
+        (lambda: suggest.integer(0, 1.5), r"must be an int, but got 1.5 \(float\)"),
+        (lambda: suggest.category([]), "must not be empty"),
+        (lambda: suggest.category("abc"), "must be a list or a tuple, but got 'abc'"),
+        (lambda: suggest.category([[1]]), r"must be None, bool, int, float or str, but got \[1\]"),
+    ],
+)
+def test_bad_suggestions_are_refused(make, match):
+    """The rule and the value stand in the message."""
+    with pytest.raises(space.SpaceError, match=match):
+        make()
+
+
+def test_what_optuna_accepts_is_accepted():
+    """A range of one value is a range."""
+    assert suggest.float(1, 1).low == suggest.integer(1, 1).high
