@@ -10,7 +10,7 @@ import inspect
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Optional, get_args, get_origin
+from typing import Any, NamedTuple
 
 import optuna
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
@@ -29,9 +29,15 @@ from flyteoptuna.trial import TrialReport, outcome, recorded
 TRIAL = "trial_number"
 """The input that a trial's pod learns its number from."""
 
-Reports = types.by_reference(list[Optional[TrialReport]])
+Reports = types.by_reference(list[TrialReport | None])
 StudyRef = types.by_reference(optuna.Study)
-Progress = NamedTuple("Progress", [("study", StudyRef), ("reports", Reports), ("done", bool)])
+
+
+class Progress(NamedTuple):
+    study: StudyRef
+    reports: Reports
+    done: bool
+
 
 _Dynamic = PythonFunctionTask.ExecutionBehavior.DYNAMIC
 _Default = PythonFunctionTask.ExecutionBehavior.DEFAULT
@@ -39,8 +45,7 @@ _Default = PythonFunctionTask.ExecutionBehavior.DEFAULT
 
 def arity(objective: PythonFunctionTask[Any]) -> int:
     """Number of values that an objective returns."""
-    (output,) = objective.python_interface.outputs.values()
-    return len(get_args(output)) if get_origin(output) is tuple else 1
+    return len(objective.python_interface.outputs)
 
 
 @dataclass(frozen=True)
@@ -189,7 +194,7 @@ class Search:
         if done:
             return Progress(study, reports, done)
         state = study.read(optuna.Study)
-        studies.tell(state, reports.read(list[Optional[TrialReport]]))
+        studies.tell(state, reports.read(list[TrialReport | None]))
         studies.check(state, last=False)
         if state.stopped:
             return Progress(state, [], True)
@@ -205,9 +210,7 @@ class Search:
 
     def _map(self, batch: int) -> Any:
         # With a ratio of 0 a batch may lose all its trials; only what sends no report counts against it at all.
-        return ArrayNodeMapTask(
-            self.trial, concurrency=batch, min_success_ratio=0.0, bound_inputs=set(self.fixed)
-        )
+        return ArrayNodeMapTask(self.trial, concurrency=batch, min_success_ratio=0.0, bound_inputs=set(self.fixed))
 
     def _literal(self, name: str, value: Any) -> types.Reference:
         native = self.objective.python_interface.inputs[name]
@@ -216,7 +219,7 @@ class Search:
 
     def _finish(self, study: types.Reference, reports: types.Reference) -> optuna.Study:
         state: optuna.Study = study.read(optuna.Study)
-        studies.tell(state, reports.read(list[Optional[TrialReport]]))
+        studies.tell(state, reports.read(list[TrialReport | None]))
         studies.check(state, last=True)
         return state
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, get_args, get_origin, overload
+from typing import Any, overload
 
 import optuna
 from flytekit.core.promise import Promise
@@ -18,7 +18,9 @@ def _count(name: str, value: Any) -> Any:
     if isinstance(value, Promise):
         return value
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"`{name}` must be a positive int or a promise of one, but got {value!r} ({type(value).__name__}).")
+        raise TypeError(
+            f"`{name}` must be a positive int or a promise of one, but got {value!r} ({type(value).__name__})."
+        )
     if value < 1:
         raise ValueError(f"`{name} >= 1` must hold, but got {name}={value}.")
     return value
@@ -32,9 +34,10 @@ def _objective(objective: Any) -> PythonFunctionTask[Any]:
             "plans, dynamic, eager and reference tasks cannot be mapped."
         )
     outputs = list(objective.python_interface.outputs.values())
-    kinds = list(get_args(outputs[0])) if outputs and get_origin(outputs[0]) is tuple else outputs
-    if len(outputs) != 1 or not kinds or any(kind is not float for kind in kinds):
-        raise TypeError(f"`objective` must return a float or a tuple of floats, but {objective.name} returns {outputs}.")
+    if not outputs or any(kind is not float for kind in outputs):
+        raise TypeError(
+            f"`objective` must return a float or a tuple of floats, but {objective.name} returns {outputs}."
+        )
     if graph.TRIAL in objective.python_interface.inputs:
         raise ValueError(f"An objective must not have an input named `{graph.TRIAL}`, but {objective.name} has.")
     return objective
@@ -128,7 +131,9 @@ class Optimizer:
         for name, value in varied.items():
             for path, leaf in space.leaves(value, name):
                 if isinstance(leaf, Promise):
-                    raise space.SpaceError(f"A promise cannot stand beside suggestions in a dictionary, but `{path}` is one.")
+                    raise space.SpaceError(
+                        f"A promise cannot stand beside suggestions in a dictionary, but `{path}` is one."
+                    )
                 if space.is_suggestion(leaf) and path in seen:
                     raise space.SpaceError(f"Each suggestion must have a name of its own, but two are named `{path}`.")
                 seen.add(path)

@@ -18,8 +18,10 @@ class SpaceError(ValueError):
 def _number(kind: str, name: str, value: object) -> None:
     allowed: tuple[type, ...] = (int,) if kind == "integer" else (int, float)
     if isinstance(value, bool) or not isinstance(value, allowed):
-        raise SpaceError(f"`{name}` of suggest.{kind} must be {'an int' if kind == 'integer' else 'a number'}, "
-                         f"but got {value!r} ({type(value).__name__}).")
+        raise SpaceError(
+            f"`{name}` of suggest.{kind} must be {'an int' if kind == 'integer' else 'a number'}, "
+            f"but got {value!r} ({type(value).__name__})."
+        )
     if not math.isfinite(value):  # type: ignore[arg-type]
         raise SpaceError(f"`{name}` of suggest.{kind} must be finite, but got {value!r}.")
 
@@ -78,8 +80,10 @@ class Category:
             raise SpaceError("`choices` of suggest.category must not be empty, but got ().")
         for choice in self.choices:
             if choice is not None and not isinstance(choice, (bool, int, float, str)):
-                raise SpaceError(f"Each choice of suggest.category must be None, bool, int, float or str, "
-                                 f"but got {choice!r} ({type(choice).__name__}).")
+                raise SpaceError(
+                    f"Each choice of suggest.category must be None, bool, int, float or str, "
+                    f"but got {choice!r} ({type(choice).__name__})."
+                )
 
 
 Suggestion: TypeAlias = Float | Integer | Category

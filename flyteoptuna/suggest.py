@@ -10,9 +10,7 @@ from flyteoptuna.space import Category, Choice, Float, Integer, SpaceError
 __all__ = ["category", "float", "integer"]
 
 
-def float(
-    low: builtins.float, high: builtins.float, step: builtins.float | None = None, log: bool = False
-) -> Float:
+def float(low: builtins.float, high: builtins.float, step: builtins.float | None = None, log: bool = False) -> Float:
     """Suggest a float between ``low`` and ``high``, both included.
 
     Args:

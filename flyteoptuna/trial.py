@@ -45,7 +45,9 @@ def outcome(result: Any, arity: int) -> tuple[list[float], str]:
                 raise TypeError
             value = float(item)
         except (TypeError, ValueError, OverflowError):
-            return [], f"The objective must return floats, but it returned {item!r} ({type(item).__name__})."[:ERROR_LIMIT]
+            return [], f"The objective must return floats, but it returned {item!r} ({type(item).__name__})."[
+                :ERROR_LIMIT
+            ]
         if math.isnan(value):
             return [], "The objective returned nan, which is no value to compare trials by."
         values.append(value)

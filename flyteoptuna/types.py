@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-
 import msgpack
 import optuna
 from flytekit.core.context_manager import FlyteContext, FlyteContextManager

@@ -5,9 +5,9 @@ import math
 
 import pytest
 from hypothesis import given
+from strategies import spaces
 
 from flyteoptuna import space, suggest
-from strategies import spaces
 
 
 @given(spaces)

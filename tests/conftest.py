@@ -1,0 +1,5 @@
+"""Quiet libraries, so that a failure can be read."""
+
+import optuna
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
