@@ -77,7 +77,6 @@ class Search:
         return f"{self.objective.name}.{role}-{digest}"
 
     def _own(self, task: PythonFunctionTask[Any], role: str) -> PythonFunctionTask[Any]:
-        # Set afterwards: a task built while a workflow is compiled ignores the resolver it is given.
         task.set_resolver(resolver)
         task.rebuild_args = self._args(role)  # type: ignore[attr-defined]
         task._name, task._instantiated_in = self._name(role), None
@@ -86,6 +85,10 @@ class Search:
 
     def _task(self, role: str, body: Callable[..., Any], inputs: Mapping[str, Any], output: Any, mode: Any) -> Any:
         def function(**kwargs: Any) -> Any:
+            if mode is _Dynamic:
+                kwargs = {
+                    name: types.bindable(value) if name.startswith("in_") else value for name, value in kwargs.items()
+                }
             return body(**kwargs)
 
         kind = inspect.Parameter.KEYWORD_ONLY
@@ -94,13 +97,16 @@ class Search:
         function.__annotations__ = {**inputs, "return": output}
         function.__name__ = function.__qualname__ = role
         function.__module__ = __name__
-        task: PythonFunctionTask[Any] = PythonFunctionTask(
-            task_config=None,
-            task_function=function,
-            execution_mode=mode,
-            task_resolver=resolver,
-            container_image=self.objective.container_image,
-        )
+        # A task built while a workflow is compiled takes that workflow's resolver, whatever it is given.
+        ctx = FlyteContextManager.current_context()
+        with FlyteContextManager.with_context(ctx.with_compilation_state(None)):
+            task: PythonFunctionTask[Any] = PythonFunctionTask(
+                task_config=None,
+                task_function=function,
+                execution_mode=mode,
+                task_resolver=resolver,
+                container_image=self.objective.container_image,
+            )
         return self._own(task, role)
 
     @functools.cached_property
@@ -180,7 +186,7 @@ class Search:
         return self._span(0, stop, study=start, reports=[], done=False, **shared)
 
     def _span(self, start: int, stop: int, study: Any, reports: Any, done: bool, **shared: Any) -> Any:
-        progress = Progress(study, reports, done)
+        progress = Progress(study, types.bindable(reports), done)
         if done:
             return progress
         for child in plan.children(plan.Span(start, stop)):
@@ -192,7 +198,7 @@ class Search:
 
     def _generation(self, index: int, study: Any, reports: Any, done: bool, **shared: Any) -> Any:
         if done:
-            return Progress(study, reports, done)
+            return Progress(study, types.bindable(reports), done)
         state = study.read(optuna.Study)
         studies.tell(state, reports.read(list[TrialReport | None]))
         studies.check(state, last=False)
@@ -212,10 +218,12 @@ class Search:
         # With a ratio of 0 a batch may lose all its trials; only what sends no report counts against it at all.
         return ArrayNodeMapTask(self.trial, concurrency=batch, min_success_ratio=0.0, bound_inputs=set(self.fixed))
 
-    def _literal(self, name: str, value: Any) -> types.Reference:
+    def _literal(self, name: str, value: Any) -> Any:
         native = self.objective.python_interface.inputs[name]
         ctx = FlyteContextManager.current_context()
-        return types.Reference(TypeEngine.to_literal(ctx, value, native, TypeEngine.to_literal_type(native)))
+        return types.bindable(
+            types.Reference(TypeEngine.to_literal(ctx, value, native, TypeEngine.to_literal_type(native)))
+        )
 
     def _finish(self, study: types.Reference, reports: types.Reference) -> optuna.Study:
         state: optuna.Study = study.read(optuna.Study)

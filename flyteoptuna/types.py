@@ -94,6 +94,32 @@ class Reference:
         return TypeEngine.to_python_value(FlyteContextManager.current_context(), self.literal, python_type)
 
 
+class _Mapping(dict):  # type: ignore[type-arg]
+    literal: Literal
+
+
+class _Sequence(list):  # type: ignore[type-arg]
+    literal: Literal
+
+
+def bindable(value: Any) -> Any:
+    """A reference as flytekit can bind it in a graph, where of a literal that is not a map or a list it takes all.
+
+    Of a map or a list flytekit binds the elements one by one, so those are made references of their own.
+    """
+    if not isinstance(value, Reference):
+        return value
+    bound: _Mapping | _Sequence
+    if value.literal.map is not None:
+        bound = _Mapping({key: bindable(Reference(item)) for key, item in value.literal.map.literals.items()})
+    elif value.literal.collection is not None:
+        bound = _Sequence(bindable(Reference(item)) for item in value.literal.collection.literals)
+    else:
+        return value
+    bound.literal = value.literal
+    return bound
+
+
 class ByRef(TypeTransformer[Any]):
     """Passes values of a type on without reading them, where ``Annotated[T, ByRef(T)]`` stands for ``T``."""
 
@@ -107,7 +133,7 @@ class ByRef(TypeTransformer[Any]):
 
     def to_literal(self, ctx: FlyteContext, python_val: Any, python_type: Any, expected: Any) -> Literal:
         """The literal as it came, or that of a plain value."""
-        if isinstance(python_val, Reference):
+        if isinstance(python_val, (Reference, _Mapping, _Sequence)):
             return python_val.literal
         return TypeEngine.to_literal(ctx, python_val, self.original, expected)
 
@@ -121,6 +147,13 @@ class ByRef(TypeTransformer[Any]):
 
         inner = ListTransformer.get_sub_type_or_none(self.original)
         return None if inner is None else by_reference(inner)
+
+    def extract_types_or_metadata(self, t: Any) -> tuple[Any, Any]:
+        """By reference too, for flytekit binds a dictionary element by element."""
+        from flytekit.core.type_engine import DictTransformer
+
+        key, value = DictTransformer.extract_types(self.original)
+        return key, None if value is None else by_reference(value)
 
 
 def by_reference(python_type: Any) -> Any:
