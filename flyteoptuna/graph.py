@@ -34,8 +34,8 @@ StudyRef = types.by_reference(optuna.Study)
 
 
 class Progress(NamedTuple):
-    study: StudyRef
-    reports: Reports
+    study: StudyRef  # type: ignore[valid-type]
+    reports: Reports  # type: ignore[valid-type]
     done: bool
 
 
@@ -78,7 +78,7 @@ class Search:
 
     def _own(self, task: PythonFunctionTask[Any], role: str) -> PythonFunctionTask[Any]:
         task.set_resolver(resolver)
-        task.rebuild_args = self._args(role)  # type: ignore[attr-defined]
+        task.rebuild_args = self._args(role)
         task._name, task._instantiated_in = self._name(role), None
         task.reset_command_fn()
         return task

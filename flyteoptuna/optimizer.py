@@ -122,7 +122,7 @@ class Optimizer:
         missing = [name for name, (_, default) in known.items() if name not in given and default is None]
         if missing:
             raise TypeError(f"Inputs of {self.objective.name} are missing: {', '.join(missing)}.")
-        return {name: given[name] if name in given else default for name, (_, default) in known.items()}
+        return {name: given.get(name, default) for name, (_, default) in known.items()}
 
     def _check_leaves(self, varied: dict[str, Any], fixed: dict[str, Any]) -> None:
         if not varied:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-Choice: TypeAlias = None | bool | int | float | str
+Choice: TypeAlias = bool | int | float | str | None
 
 
 class SpaceError(ValueError):
@@ -110,7 +110,7 @@ def has_suggestion(value: object) -> bool:
 
 
 def materialise(value: Any, path: str, draw: Draw) -> Any:
-    """A copy of ``value`` with each suggestion replaced by ``draw(dotted path, suggestion)``; the input is untouched."""
+    """A copy of ``value`` with each suggestion replaced by ``draw(dotted path, suggestion)``; it is not mutated."""
     if isinstance(value, Mapping):
         return {key: materialise(inner, f"{path}.{key}", draw) for key, inner in value.items()}
     return draw(path, value) if is_suggestion(value) else value
@@ -127,7 +127,7 @@ def dumps(space: Mapping[str, Any]) -> str:
             return ["dict", [[key, encode(inner)] for key, inner in value.items()]]
         for kind, cls in _KINDS.items():
             if isinstance(value, cls):
-                return [kind, asdict(value)]
+                return [kind, dict(vars(value))]
         return ["value", value]
 
     return json.dumps(encode(space))

@@ -57,7 +57,7 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
         if registering:
             if len(data) > INLINE_LIMIT:
                 raise ValueError(
-                    f"A study bound at registration must have at most {INLINE_LIMIT} bytes when saved, but this one has "
+                    f"A study bound at registration must have at most {INLINE_LIMIT} bytes when saved, but this has "
                     f"{len(data)}. Let a task return it, and pass the promise."
                 )
             fields["_data"] = data

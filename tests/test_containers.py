@@ -4,13 +4,13 @@ import math
 from pathlib import Path
 
 import optuna
+from engine.engine import Engine
 from flyteidl.core import literals_pb2
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import Literal
 from optuna.trial import TrialState
 
-from engine.engine import Engine
 from flyteoptuna import plan
 from flyteoptuna.study import ERROR_ATTRIBUTE
 

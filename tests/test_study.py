@@ -132,5 +132,5 @@ def test_a_search_that_only_fails_quotes_its_first_cause():
         for _ in range(count):
             studies.ask(study, {"x": suggest.float(0, 1)})
         studies.tell(study, [TrialReport(t.number, error="out of luck") for t in studies.running(study)])
-    with pytest.raises(studies.SearchFailedError, match="first 10 trials failed(.|\n)*out of luck"):
+    with pytest.raises(studies.SearchFailedError, match=r"first 10 trials failed(.|\n)*out of luck"):
         studies.check(study, last=False)
