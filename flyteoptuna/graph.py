@@ -85,10 +85,6 @@ class Search:
 
     def _task(self, role: str, body: Callable[..., Any], inputs: Mapping[str, Any], output: Any, mode: Any) -> Any:
         def function(**kwargs: Any) -> Any:
-            if mode is _Dynamic:
-                kwargs = {
-                    name: types.bindable(value) if name.startswith("in_") else value for name, value in kwargs.items()
-                }
             return body(**kwargs)
 
         kind = inspect.Parameter.KEYWORD_ONLY
@@ -186,7 +182,7 @@ class Search:
         return self._span(0, stop, study=start, reports=[], done=False, **shared)
 
     def _span(self, start: int, stop: int, study: Any, reports: Any, done: bool, **shared: Any) -> Any:
-        progress = Progress(study, types.bindable(reports), done)
+        progress = Progress(study, reports, done)
         if done:
             return progress
         for child in plan.children(plan.Span(start, stop)):
@@ -198,7 +194,7 @@ class Search:
 
     def _generation(self, index: int, study: Any, reports: Any, done: bool, **shared: Any) -> Any:
         if done:
-            return Progress(study, types.bindable(reports), done)
+            return Progress(study, reports, done)
         state = study.read(optuna.Study)
         studies.tell(state, reports.read(list[TrialReport | None]))
         studies.check(state, last=False)
@@ -221,9 +217,7 @@ class Search:
     def _literal(self, name: str, value: Any) -> Any:
         native = self.objective.python_interface.inputs[name]
         ctx = FlyteContextManager.current_context()
-        return types.bindable(
-            types.Reference(TypeEngine.to_literal(ctx, value, native, TypeEngine.to_literal_type(native)))
-        )
+        return types.reference(TypeEngine.to_literal(ctx, value, native, TypeEngine.to_literal_type(native)))
 
     def _finish(self, study: types.Reference, reports: types.Reference) -> optuna.Study:
         state: optuna.Study = study.read(optuna.Study)

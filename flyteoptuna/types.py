@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgpack
@@ -83,7 +82,6 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
         return studies.load(local)
 
 
-@dataclass(frozen=True)
 class Reference:
     """A value that was not read: its literal, as it came."""
 
@@ -94,30 +92,28 @@ class Reference:
         return TypeEngine.to_python_value(FlyteContextManager.current_context(), self.literal, python_type)
 
 
-class _Mapping(dict):  # type: ignore[type-arg]
-    literal: Literal
+class _MapReference(dict[str, Reference], Reference):
+    pass
 
 
-class _Sequence(list):  # type: ignore[type-arg]
-    literal: Literal
+class _ListReference(list[Reference], Reference):
+    pass
 
 
-def bindable(value: Any) -> Any:
-    """A reference as flytekit can bind it in a graph, where of a literal that is not a map or a list it takes all.
+def reference(literal: Literal) -> Reference:
+    """A reference to a literal. To one of a map or a list it holds references to the elements too.
 
-    Of a map or a list flytekit binds the elements one by one, so those are made references of their own.
+    Flytekit binds maps and lists element by element, and takes only the scalar of any other literal.
     """
-    if not isinstance(value, Reference):
-        return value
-    bound: _Mapping | _Sequence
-    if value.literal.map is not None:
-        bound = _Mapping({key: bindable(Reference(item)) for key, item in value.literal.map.literals.items()})
-    elif value.literal.collection is not None:
-        bound = _Sequence(bindable(Reference(item)) for item in value.literal.collection.literals)
+    made: Reference
+    if literal.map is not None:
+        made = _MapReference({key: reference(item) for key, item in literal.map.literals.items()})
+    elif literal.collection is not None:
+        made = _ListReference(reference(item) for item in literal.collection.literals)
     else:
-        return value
-    bound.literal = value.literal
-    return bound
+        made = Reference()
+    made.literal = literal
+    return made
 
 
 class ByRef(TypeTransformer[Any]):
@@ -133,13 +129,13 @@ class ByRef(TypeTransformer[Any]):
 
     def to_literal(self, ctx: FlyteContext, python_val: Any, python_type: Any, expected: Any) -> Literal:
         """The literal as it came, or that of a plain value."""
-        if isinstance(python_val, (Reference, _Mapping, _Sequence)):
+        if isinstance(python_val, Reference):
             return python_val.literal
         return TypeEngine.to_literal(ctx, python_val, self.original, expected)
 
     def to_python_value(self, ctx: FlyteContext, lv: Literal, expected_python_type: Any) -> Reference:
         """A reference to the literal."""
-        return Reference(lv)
+        return reference(lv)
 
     def get_sub_type_or_none(self, t: Any) -> Any:
         """By reference too, for flytekit binds a list element by element."""
