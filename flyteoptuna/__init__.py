@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flyteoptuna import suggest
     from flyteoptuna.optimizer import Optimizer, optimize
-    from flyteoptuna.study import SearchFailedError, StudyFormatError
+    from flyteoptuna.space import SpaceError
+    from flyteoptuna.study import SearchFailedError
+    from flyteoptuna.study_file import StudyFormatError
+    from flyteoptuna.trial import current_trial
 
-__all__ = ["Optimizer", "SearchFailedError", "StudyFormatError", "optimize", "suggest"]
+__all__ = ["Optimizer", "SearchFailedError", "SpaceError", "StudyFormatError", "current_trial", "optimize", "suggest"]
 
 _HOMES = {
-    "Optimizer": ("flyteoptuna.optimizer", "Optimizer"),
-    "SearchFailedError": ("flyteoptuna.study", "SearchFailedError"),
-    "StudyFormatError": ("flyteoptuna.study", "StudyFormatError"),
-    "optimize": ("flyteoptuna.optimizer", "optimize"),
-    "suggest": ("flyteoptuna.suggest", ""),
+    "Optimizer": "optimizer",
+    "SearchFailedError": "study",
+    "SpaceError": "space",
+    "StudyFormatError": "study_file",
+    "current_trial": "trial",
+    "optimize": "optimizer",
+    "suggest": "suggest",
 }
 
 
@@ -26,6 +31,5 @@ def __getattr__(name: str) -> Any:
 
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _HOMES[name]
-    home = importlib.import_module(module)
-    return getattr(home, attribute) if attribute else home
+    home = importlib.import_module(f"flyteoptuna.{_HOMES[name]}")
+    return home if name == "suggest" else getattr(home, name)

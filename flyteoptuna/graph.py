@@ -1,51 +1,66 @@
-"""The Flyte entities of a search: search, span, generation, trial and finish."""
+"""The Flyte entities of a search: search, span, generation and finish."""
 
 from __future__ import annotations
 
-import copy
 import functools
-import hashlib
-import importlib
 import inspect
-import random
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import optuna
-from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.context_manager import FlyteContextManager
-from flytekit.core.interface import Interface, transform_interface_to_typed_interface
-from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
+from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.core.tracker import extract_task_module
-from flytekit.core.type_engine import TypeEngine
-from flytekit.exceptions.user import FlyteRecoverableException
 
-from flyteoptuna import plan, space, types
-from flyteoptuna import study as studies
+from flyteoptuna import plan, space, trials
+from flyteoptuna.capture import ObjectiveCall, objective_call
+from flyteoptuna.references import Reference, by_reference, offloaded
 from flyteoptuna.resolver import resolver
-from flyteoptuna.trial import TrialReport, outcome, recorded
-
-TRIAL = "trial_number"
-"""The input that a trial's pod learns its number from."""
-
-Reports = types.by_reference(list[TrialReport | None])
-StudyRef = types.by_reference(optuna.Study)
-
-
-class Progress(NamedTuple):
-    study: StudyRef  # type: ignore[valid-type]
-    reports: Reports  # type: ignore[valid-type]
-    done: bool
-
+from flyteoptuna.trial import TrialReport
 
 _Dynamic = PythonFunctionTask.ExecutionBehavior.DYNAMIC
 _Default = PythonFunctionTask.ExecutionBehavior.DEFAULT
 
+Reports = by_reference(list[TrialReport | None])
+COUNTS = {
+    "n_trials": int,
+    "concurrency": int,
+    "batch_size": int,
+    "timeout": float | None,
+    "max_failures": int | None,
+    "avoid_duplicates": bool,
+}
+"""The settings of a search that may be promises, by the types that Flyte knows them by."""
 
-def arity(objective: PythonFunctionTask[Any]) -> int:
-    """Number of values that an objective returns."""
-    return len(objective.python_interface.outputs)
+
+@functools.cache
+def _progress() -> Any:
+    # Made when it is needed: a trial's pod imports this module, but must not pay for optuna.
+    import optuna
+
+    return NamedTuple("Progress", [("study", by_reference(optuna.Study)), ("reports", Reports), ("done", bool)])
+
+
+def is_task(origin: Any) -> bool:
+    """Whether a search maps an objective directly, rather than what a callback calls."""
+    return isinstance(origin, PythonFunctionTask)
+
+
+def input_types(origin: Any) -> dict[str, Any]:
+    """Types of the inputs of an objective, or of the fixed ones of a callback."""
+    if is_task(origin):
+        return dict(origin.python_interface.inputs)
+    hints = typing.get_type_hints(origin, include_extras=True)
+    return {name: hints[name] for name in inspect.signature(origin).parameters if name != "trial" and name in hints}
+
+
+def objectives(callback: Callable[..., Any]) -> list[PythonFunctionTask[Any]]:
+    """The tasks that a callback names, by which its drivers know their image before it is run."""
+    names = inspect.getclosurevars(inspect.unwrap(callback))
+    found = [*names.globals.values(), *names.nonlocals.values()]
+    found += [getattr(value, name, None) for value in found if inspect.ismodule(value) for name in names.unbound]
+    return [value for value in found if is_task(value)]
 
 
 @dataclass(frozen=True)
@@ -53,35 +68,23 @@ class Search:
     """Builds the entities of one search.
 
     Args:
-        objective: the task to map.
-        mapped: names of the inputs that hold suggestions.
+        origin: the task to map, or a callback that calls one.
+        mapped: names of the inputs that hold suggestions; none with a callback.
         fixed: names of the inputs that are the same for every trial.
         continued: whether the search goes on with a study that it is given.
-        directions: directions of the study that is made where none is given.
+        directions: directions of the study that is made where none is given; none where they are not known.
     """
 
-    objective: PythonFunctionTask[Any]
+    origin: Any
     mapped: tuple[str, ...]
     fixed: tuple[str, ...]
     continued: bool
     directions: tuple[str, ...]
 
     def _args(self, role: str) -> tuple[str, ...]:
-        _, module, name, _ = extract_task_module(self.objective)
+        _, module, name, _ = extract_task_module(self.origin)
         lists = (",".join(self.mapped), ",".join(self.fixed), ",".join(self.directions))
         return ("flyteoptuna.graph:rebuild", role, module, name, *lists, "continued" if self.continued else "new")
-
-    def _name(self, role: str) -> str:
-        # Two searches over one objective may differ in their interfaces, and Flyte has one task a name.
-        digest = hashlib.sha256("|".join(self._args(role)).encode()).hexdigest()[:6]
-        return f"{self.objective.name}.{role}-{digest}"
-
-    def _own(self, task: PythonFunctionTask[Any], role: str) -> PythonFunctionTask[Any]:
-        task.set_resolver(resolver)
-        task.rebuild_args = self._args(role)
-        task._name, task._instantiated_in = self._name(role), None
-        task.reset_command_fn()
-        return task
 
     def _task(self, role: str, body: Callable[..., Any], inputs: Mapping[str, Any], output: Any, mode: Any) -> Any:
         def function(**kwargs: Any) -> Any:
@@ -93,7 +96,9 @@ class Search:
         function.__annotations__ = {**inputs, "return": output}
         function.__name__ = function.__qualname__ = role
         function.__module__ = __name__
-        # A task built while a workflow is compiled takes that workflow's resolver, whatever it is given.
+        function.__doc__ = body.__doc__
+        known = [self.origin] if is_task(self.origin) else objectives(self.origin)
+        # Compiling, flytekit gives a task the resolver of the workflow, whatever it is told.
         ctx = FlyteContextManager.current_context()
         with FlyteContextManager.with_context(ctx.with_compilation_state(None)):
             task: PythonFunctionTask[Any] = PythonFunctionTask(
@@ -101,88 +106,61 @@ class Search:
                 task_function=function,
                 execution_mode=mode,
                 task_resolver=resolver,
-                container_image=self.objective.container_image,
+                container_image=known[0].container_image if known else None,
             )
-        return self._own(task, role)
+        args = self._args(role)
+        name = extract_task_module(self.origin)[0]
+        return trials.adopt(task, f"{name}.{role}-{trials.digest(args)}", args)
 
     @functools.cached_property
-    def _shared(self) -> dict[str, Any]:
-        natives = self.objective.python_interface.inputs
-        counts = {"n_trials": int, "batch": int, "space": str}
-        return {**counts, **{f"in_{name}": types.by_reference(natives[name]) for name in self.fixed}}
+    def _fixed(self) -> dict[str, Any]:
+        types = input_types(self.origin)
+        return {f"in_{name}": by_reference(types[name]) for name in self.fixed}
+
+    @functools.cached_property
+    def _state(self) -> dict[str, Any]:
+        return dict(_progress().__annotations__)
 
     @functools.cached_property
     def search(self) -> Any:
         """The root: makes the study or takes the given one, and emits the top span."""
-        inputs = {**self._shared, **({"study": StudyRef} if self.continued else {})}
-        return self._task("search", self._search, inputs, Progress, _Dynamic)
+        given = {"study": self._state["study"]} if self.continued else {}
+        inputs = {**COUNTS, "space": str, "callbacks": str, **given, **self._fixed}
+        return self._task("search", self._search, inputs, _progress(), _Dynamic)
 
     @functools.cached_property
     def span(self) -> Any:
         """Consecutive generations under one node."""
-        inputs = {"start": int, "stop": int, **dict(Progress.__annotations__), **self._shared}
-        return self._task("span", self._span, inputs, Progress, _Dynamic)
+        inputs = {"start": int, "stop": int, **self._state, "settings": str, **self._fixed}
+        return self._task("span", self._span, inputs, _progress(), _Dynamic)
 
     @functools.cached_property
     def generation(self) -> Any:
         """Tells the reports before it, asks a batch, and maps the trials."""
-        inputs = {"index": int, **dict(Progress.__annotations__), **self._shared}
-        return self._task("generation", self._generation, inputs, Progress, _Dynamic)
+        inputs = {"index": int, **self._state, "settings": str, **self._fixed}
+        return self._task("generation", self._generation, inputs, _progress(), _Dynamic)
 
     @functools.cached_property
     def finish(self) -> Any:
         """Tells the last reports and outputs the study."""
-        return self._task("finish", self._finish, {"study": StudyRef, "reports": Reports}, optuna.Study, _Default)
+        import optuna
 
-    @functools.cached_property
-    def trial(self) -> PythonFunctionTask[Any]:
-        """The objective with the same settings, whose output is a report."""
-        task = copy.copy(self.objective)
-        natives = self.objective.python_interface.inputs
-        inputs = {TRIAL: int, **{n: types.by_reference(natives[n]) for n in (*self.mapped, *self.fixed)}}
-        interface = Interface(inputs, {"o0": TrialReport})
-        task._python_interface = task._native_interface = interface
-        task._interface = transform_interface_to_typed_interface(interface)
-        task._task_function = self._trial_function(natives)
-        return self._own(task, "trial")
+        inputs = {"study": self._state["study"], "reports": Reports, "max_failures": int | None}
+        return self._task("finish", self._finish, inputs, optuna.Study, _Default)
 
-    def _trial_function(self, natives: Mapping[str, Any]) -> Callable[..., Any]:
-        function, n_values = self.objective.task_function, arity(self.objective)
-        local = FlyteContextManager.current_context
+    def _search(self, space: str, callbacks: str, study: Reference | None = None, **given: Any) -> Any:
+        """Begin the search."""
+        from flyteoptuna import driver
 
-        def passes() -> tuple[type[BaseException], ...]:
-            # Flyte retries this one; a local run does not, so there it is a failure like any other.
-            state = local().execution_state
-            return () if state is not None and state.is_local_execution() else (FlyteRecoverableException,)
-
-        def values(inputs: Mapping[str, Any]) -> dict[str, Any]:
-            return {k: v.read(natives[k]) if isinstance(v, types.Reference) else v for k, v in inputs.items()}
-
-        def sync(**inputs: Any) -> TrialReport:
-            report = TrialReport(trial=inputs.pop(TRIAL))
-            with recorded(report, passes()):
-                report.values, report.error = outcome(function(**values(inputs)), n_values)
-            return report
-
-        async def awaited(**inputs: Any) -> TrialReport:
-            report = TrialReport(trial=inputs.pop(TRIAL))
-            with recorded(report, passes()):
-                report.values, report.error = outcome(await function(**values(inputs)), n_values)
-            return report
-
-        return functools.wraps(function)(awaited if isinstance(self.objective, AsyncPythonFunctionTask) else sync)
-
-    def _search(self, study: types.Reference | None = None, **shared: Any) -> Any:
-        for name in ("n_trials", "batch"):
-            if shared[name] < 1:
-                label = "concurrency" if name == "batch" else name
-                raise ValueError(f"`{label} >= 1` must hold, but got {label}={shared[name]}.")
-        start = study or studies.create(shared["batch"], random.SystemRandom().getrandbits(31), self.directions)
-        stop = plan.generations(shared["n_trials"], shared["batch"])
-        return self._span(0, stop, study=start, reports=[], done=False, **shared)
+        counts = {name: given.pop(name) for name in COUNTS}
+        settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
+        start = driver.begin(study, settings, self.directions, callbacks)
+        stop = plan.generations(settings.n_trials, settings.batch)
+        return self._span(0, stop, study=start, reports=[], done=False, settings=settings.dumps(), **given)
 
     def _span(self, start: int, stop: int, study: Any, reports: Any, done: bool, **shared: Any) -> Any:
-        progress = Progress(study, reports, done)
+        """Run generations one after another."""
+        progress = _progress()(study, reports, done)
         if done:
             return progress
         for child in plan.children(plan.Span(start, stop)):
@@ -190,45 +168,75 @@ class Search:
                 progress = self.generation(index=child.start, **progress._asdict(), **shared)
             else:
                 progress = self.span(start=child.start, stop=child.stop, **progress._asdict(), **shared)
-        return Progress(*progress)
+        return _progress()(*progress)
 
-    def _generation(self, index: int, study: Any, reports: Any, done: bool, **shared: Any) -> Any:
+    def _generation(self, index: int, study: Any, reports: Any, done: bool, settings: str, **fixed: Any) -> Any:
+        """Tell the batch before, ask a batch, and run it."""
+        from flyteoptuna import driver
+
         if done:
-            return Progress(study, reports, done)
-        state = study.read(optuna.Study)
-        studies.tell(state, reports.read(list[TrialReport | None]))
-        studies.check(state, last=False)
-        if state.stopped:
-            return Progress(state, [], True)
-        inputs = space.loads(shared["space"])
-        size = plan.batch(index, shared["n_trials"], shared["batch"])
-        asked = [studies.ask(state, inputs) for _ in range(size)]
-        reports = self._map(shared["batch"])(
-            **{TRIAL: [number for number, _ in asked]},
-            **{name: [self._literal(name, drawn[name]) for _, drawn in asked] for name in self.mapped},
-            **{name: shared[f"in_{name}"] for name in self.fixed},
+            return _progress()(study, reports, done)
+        given = plan.settings(settings)
+        inputs = {name.removeprefix("in_"): value for name, value in fixed.items()}
+        build = self._from_space(given.space, inputs) if given.space else callback_build(self.origin, inputs)
+        batch = driver.generation(index, study, reports, given, build)
+        if not batch.jobs:
+            return _progress()(batch.study, [], batch.over)
+        mapped = tuple(batch.jobs[0].inputs)
+        task = trials.trial_task(batch.objective, mapped, tuple(batch.fixed))
+        # Ids of more than 20 characters are hashed by Flyte, so that the pods of different generations stay apart.
+        sent = trials.map_task(task, tuple(batch.fixed), given.concurrency)(
+            **{trials.TRIAL: [job.handle for job in batch.jobs], trials.STUDY: batch.study, **batch.fixed},
+            **{name: [job.inputs[name] for job in batch.jobs] for name in mapped},
         ).with_overrides(node_name=f"trials-of-generation-{index}")
-        return Progress(state, reports, False)
+        return _progress()(batch.study, sent, False)
 
-    def _map(self, batch: int) -> Any:
-        # With a ratio of 0 a batch may lose all its trials; only what sends no report counts against it at all.
-        return ArrayNodeMapTask(self.trial, concurrency=batch, min_success_ratio=0.0, bound_inputs=set(self.fixed))
+    def _from_space(self, text: str, fixed: Mapping[str, Reference]) -> Callable[[Any], ObjectiveCall]:
+        from flyteoptuna import study as studies
 
-    def _literal(self, name: str, value: Any) -> Any:
-        native = self.objective.python_interface.inputs[name]
-        ctx = FlyteContextManager.current_context()
-        return types.reference(TypeEngine.to_literal(ctx, value, native, TypeEngine.to_literal_type(native)))
+        inputs = space.loads(text)
 
-    def _finish(self, study: types.Reference, reports: types.Reference) -> optuna.Study:
-        state: optuna.Study = study.read(optuna.Study)
-        studies.tell(state, reports.read(list[TrialReport | None]))
-        studies.check(state, last=True)
-        return state
+        def build(trial: Any) -> ObjectiveCall:
+            def draw(name: str, suggestion: space.Suggestion) -> Any:
+                return studies.draw(trial, name, suggestion)
+
+            drawn = {name: space.materialise(value, name, draw) for name, value in inputs.items()}
+            return ObjectiveCall(self.origin, {**drawn, **fixed})
+
+        return build
+
+    def _finish(self, study: Reference, reports: Reference, max_failures: int | None) -> Any:
+        """Tell the last batch, and output the study."""
+        from flyteoptuna import driver
+
+        return driver.tell(study, reports, plan.Settings(1, 1, 1, max_failures=max_failures), last=True)
+
+
+def callback_build(callback: Callable[..., Any], fixed: Mapping[str, Reference]) -> Callable[[Any], ObjectiveCall]:
+    """What makes the call of the objective for a trial by running a callback.
+
+    The callback gets plain values. One that lives in files, and that it hands on as it is, goes by reference.
+    """
+    types = input_types(callback)
+    kept = {name: ref.read(types[name]) for name, ref in fixed.items() if offloaded(ref.literal)}
+    origins = {id(value): fixed[name] for name, value in kept.items()}
+
+    def build(trial: Any) -> ObjectiveCall:
+        # What is inline is read anew, for a callback may change a dictionary that it is given.
+        plain = {name: kept[name] if name in kept else ref.read(types[name]) for name, ref in fixed.items()}
+        call = objective_call(callback, trial, plain)
+        objective = trials.check_objective(call.objective)
+        inputs = {name: origins.get(id(value), value) for name, value in call.inputs.items()}
+        inputs = {**trials.defaults(objective), **inputs}
+        missing = [name for name in objective.python_interface.inputs if name not in inputs]
+        if missing:
+            raise TypeError(f"Inputs of {objective.name} are missing: {', '.join(missing)}.")
+        return ObjectiveCall(objective, inputs)
+
+    return build
 
 
 def rebuild(role: str, module: str, name: str, mapped: str, fixed: str, directions: str, start: str) -> Any:
     """The entity of a search in a fresh process; the arguments are those that :class:`Search` gave the resolver."""
-    objective = getattr(importlib.import_module(module), name)
-    objective = getattr(objective, "objective", objective)
     split = [tuple(filter(None, text.split(","))) for text in (mapped, fixed, directions)]
-    return getattr(Search(objective, split[0], split[1], start == "continued", split[2]), role)
+    return getattr(Search(trials.find(module, name), split[0], split[1], start == "continued", split[2]), role)

@@ -2,153 +2,284 @@
 
 from __future__ import annotations
 
+import base64
 import functools
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, overload
 
-import optuna
+import cloudpickle
+from flytekit.core.base_task import Task
+from flytekit.core.launch_plan import LaunchPlan
 from flytekit.core.promise import Promise
-from flytekit.core.python_function_task import PythonFunctionTask
-from flytekit.core.task import ReferenceTask
+from flytekit.core.workflow import WorkflowBase
 
-from flyteoptuna import graph, space
+from flyteoptuna import graph, promises, space, trials
+from flyteoptuna.plan import at_least
 
 
-def _count(name: str, value: Any) -> Any:
+def _count(name: str, value: Any, least: int = 1) -> None:
     if isinstance(value, Promise):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int):
+        promises.check_int(name, value)
+    elif isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(
-            f"`{name}` must be a positive int or a promise of one, but got {value!r} ({type(value).__name__})."
+            f"`{name}` must be {'a positive' if least else 'a non-negative'} int or a promise of one, "
+            f"but got {value!r} ({type(value).__name__})."
         )
-    if value < 1:
-        raise ValueError(f"`{name} >= 1` must hold, but got {name}={value}.")
-    return value
+    else:
+        at_least(name, value, least)
 
 
-def _objective(objective: Any) -> PythonFunctionTask[Any]:
-    plain = isinstance(objective, PythonFunctionTask) and not isinstance(objective, ReferenceTask)
-    if not plain or objective.execution_mode != PythonFunctionTask.ExecutionBehavior.DEFAULT:
+def _seconds(timeout: Any) -> Any:
+    if timeout is None or isinstance(timeout, Promise):
+        return timeout
+    if isinstance(timeout, timedelta):
+        timeout = timeout.total_seconds()
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise TypeError(
-            f"`objective` must be a plain @task, but got {objective!r} ({type(objective).__name__}): workflows, launch "
-            "plans, dynamic, eager and reference tasks cannot be mapped."
+            f"`timeout` must be seconds, a timedelta or a promise of seconds, but got {timeout!r} "
+            f"({type(timeout).__name__})."
         )
-    outputs = list(objective.python_interface.outputs.values())
-    if not outputs or any(kind is not float for kind in outputs):
+    at_least("timeout", timeout, 0)
+    return float(timeout)
+
+
+def _callback(function: Any) -> Any:
+    """The callback, if a driver pod can find it and knows the types of its inputs."""
+    name = getattr(function, "__qualname__", repr(function))
+    parameters = inspect.signature(function).parameters
+    if "trial" not in parameters:
         raise TypeError(
-            f"`objective` must return a float or a tuple of floats, but {objective.name} returns {outputs}."
+            f"`objective` must be a @task, or a callback with a parameter named `trial`, but {name} takes "
+            f"({', '.join(parameters)})."
         )
-    if graph.TRIAL in objective.python_interface.inputs:
-        raise ValueError(f"An objective must not have an input named `{graph.TRIAL}`, but {objective.name} has.")
-    return objective
+    if "<" in name or not hasattr(function, "__module__"):
+        raise ValueError(f"A callback must be a function at the top of a module, for pods to find it, but got {name}.")
+    types = graph.input_types(function)
+    for parameter in parameters.values():
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise TypeError(f"Each parameter of a callback must have a name, but {name} takes `{parameter}`.")
+        if parameter.name != "trial" and parameter.name not in types:
+            raise TypeError(
+                f"Each parameter of a callback must have a type, but `{parameter.name}` of {name} has none."
+            )
+    for objective in graph.objectives(function):
+        trials.check_objective(objective)
+    return function
+
+
+def _origin(objective: Any) -> Any:
+    entity = isinstance(objective, (Task, WorkflowBase, LaunchPlan))
+    if inspect.isfunction(objective) and not entity:
+        return _callback(objective)
+    return trials.check_objective(objective)
 
 
 class Optimizer:
     """A search over the inputs of an objective. Call it like the objective, with suggestions for some inputs.
 
+    In a workflow the call returns a promise of the ``optuna.Study``, which ``study`` then is as well. In ordinary
+    Python it runs the search, and returns the study itself.
+
     Args:
-        objective: a plain task that returns a float.
-        concurrency: trials of a batch, all of which run at once; at least 1, an int or a promise of one.
+        objective: a plain task that returns a float, or a tuple of floats for several directions; or a callback with a
+            parameter ``trial``, which makes the inputs with the trial's ``suggest_...`` methods and returns what its
+            call of such a task returns. A callback runs in a driver pod, gets plain values, and must not change data
+            that it hands on.
+        concurrency: trials that run at once; at least 1, an int or a promise of one.
         n_trials: trials in all; at least 1, an int or a promise of one.
-        study: the study to go on with, or a promise of one. Default: a new one that minimises.
+        study: the study to go on with, or a promise of one. Default: a new one that minimises every value.
+        batch_size: trials of a generation, which are asked together; at least 1, an int or a promise of one. Default:
+            ``concurrency``. In a larger batch the slots are filled again as trials end, but the trials know less of
+            each other.
+        timeout: seconds or a ``timedelta`` from the first generation's start, after which no batch is asked; a float,
+            a promise of one, or None (the default) for no limit.
+        callbacks: called after each tell, in trial order, with the study and the finished trial, as those of
+            ``optuna.Study.optimize``; they may call ``study.stop()``. They run in driver pods, by cloudpickle.
+        max_failures: most trials that may fail before the search ends in an error; at least 0, an int, a promise of
+            one, or None (the default) for no limit.
+        avoid_duplicates: ask a trial again, a bounded number of times, where its point has been run or is running,
+            and end the search when a discrete space is exhausted. Default: False.
 
     Raises:
         TypeError: an argument is of the wrong type.
-        ValueError: a count is below 1, or the study's directions do not fit the objective.
+        ValueError: a number is out of range, or the study's directions do not fit the objective.
     """
 
-    def __init__(self, objective: Any, concurrency: Any, n_trials: Any, study: Any = None) -> None:
-        self.objective = _objective(objective)
+    def __init__(
+        self,
+        objective: Any,
+        concurrency: Any = 1,
+        n_trials: Any = 1,
+        study: Any = None,
+        *,
+        batch_size: Any = None,
+        timeout: Any = None,
+        callbacks: Sequence[Callable[..., None]] = (),
+        max_failures: Any = None,
+        avoid_duplicates: bool = False,
+    ) -> None:
+        self.objective = _origin(objective)
         self.concurrency = concurrency
         self.n_trials = n_trials
-        self._study = study
+        self.batch_size = batch_size
+        self.timeout = timeout
+        self.callbacks = callbacks
+        self.max_failures = max_failures
+        self.avoid_duplicates = avoid_duplicates
+        self.study = study
         self._check()
-
-    def _check(self) -> None:
-        _count("concurrency", self.concurrency)
-        _count("n_trials", self.n_trials)
-        study = self._study
-        if study is None or isinstance(study, Promise):
-            return
-        if not isinstance(study, optuna.Study):
-            raise TypeError(f"`study` must be an optuna.Study, but got {study!r} ({type(study).__name__}).")
-        wanted = graph.arity(self.objective)
-        if len(study.directions) != wanted:
-            raise ValueError(
-                f"`study` must have as many directions as the objective has values, but it has "
-                f"{len(study.directions)} and {self.objective.name} returns {wanted}."
-            )
 
     @property
     def study(self) -> Any:
-        """What the call returned last; before it, the study to go on with."""
-        return self._study
+        """What the latest call returned; before it, the study to go on with.
+
+        Each call is a search of its own, which goes on with the study that was set, not with the latest result. To go
+        on with that, set it: ``optimizer.study = optimizer.study``.
+        """
+        return self._given if self._result is None else self._result
 
     @study.setter
     def study(self, study: Any) -> None:
-        self._study = study
+        # Apart from the result, because Flytekit runs a workflow's body more than once.
+        self._given, self._result = study, None
 
     def __call__(self, *args: Any, **inputs: Any) -> Any:
-        """Run the search over ``inputs``; in a workflow, a promise of the study, elsewhere the study itself."""
+        """Run the search over ``inputs``; in a workflow, a promise of the study, elsewhere the study itself.
+
+        Raises:
+            TypeError: an input is unknown, missing or given twice.
+            SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
+        """
         self._check()
         bound = self._bind(args, inputs)
         varied = {name: value for name, value in bound.items() if space.has_suggestion(value)}
         fixed = {name: value for name, value in bound.items() if name not in varied}
-        self._check_leaves(varied, fixed)
+        self._check_space(varied, fixed)
         search = graph.Search(
-            objective=self.objective,
+            origin=self.objective,
             mapped=tuple(varied),
             fixed=tuple(fixed),
-            continued=self._study is not None,
-            directions=("minimize",) * graph.arity(self.objective),
+            continued=self._given is not None,
+            directions=("minimize",) * (self._arity() or 0),
         )
-        given = {} if self._study is None else {"study": self._study}
-        counts = {"n_trials": self.n_trials, "batch": self.concurrency, "space": space.dumps(varied)}
-        progress = search.search(**counts, **{f"in_{name}": value for name, value in fixed.items()}, **given)
-        self._study = search.finish(study=progress.study, reports=progress.reports)
-        return self._study
+        batch = self.concurrency if self.batch_size is None else self.batch_size
+        progress = search.search(
+            n_trials=self.n_trials,
+            concurrency=self.concurrency,
+            batch_size=batch,
+            timeout=_seconds(self.timeout),
+            max_failures=self.max_failures,
+            avoid_duplicates=self.avoid_duplicates,
+            space=space.dumps(varied) if varied else "",
+            callbacks=self._pickled(),
+            **{f"in_{name}": value for name, value in fixed.items()},
+            **({} if self._given is None else {"study": self._given}),
+        )
+        self._result = search.finish(study=progress.study, reports=progress.reports, max_failures=self.max_failures)
+        return self._result
 
-    def _bind(self, args: Sequence[Any], inputs: dict[str, Any]) -> dict[str, Any]:
-        known = self.objective.python_interface.inputs_with_defaults
+    def _arity(self) -> int | None:
+        known = [self.objective] if graph.is_task(self.objective) else graph.objectives(self.objective)
+        return trials.arity(known[0]) if known else None
+
+    def _pickled(self) -> str:
+        callbacks = list(self.callbacks)
+        return base64.b64encode(cloudpickle.dumps(callbacks)).decode() if callbacks else ""
+
+    def _check(self) -> None:
+        _count("concurrency", self.concurrency)
+        _count("n_trials", self.n_trials)
+        if self.batch_size is not None:
+            _count("batch_size", self.batch_size)
+        if self.max_failures is not None:
+            _count("max_failures", self.max_failures, least=0)
+        _seconds(self.timeout)
+        if not isinstance(self.avoid_duplicates, bool):
+            raise TypeError(f"`avoid_duplicates` must be a bool, but got {self.avoid_duplicates!r}.")
+        for callback in self.callbacks:
+            if not callable(callback):
+                raise TypeError(f"`callbacks` must be callables, but got {callback!r} ({type(callback).__name__}).")
+        if self._given is not None:
+            self._check_study(self._given)
+
+    def _check_study(self, study: Any) -> None:
+        import optuna
+
+        if isinstance(study, Promise):
+            promises.check_study("study", study)
+            return
+        if not isinstance(study, optuna.Study):
+            raise TypeError(f"`study` must be an optuna.Study, but got {study!r} ({type(study).__name__}).")
+        wanted = self._arity()
+        if wanted is not None and len(study.directions) != wanted:
+            raise ValueError(
+                f"`study` must have as many directions as the objective has values, but it has "
+                f"{len(study.directions)} and {getattr(self.objective, 'name', self.objective)} returns {wanted}."
+            )
+
+    def _bind(self, args: Sequence[Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+        known = graph.input_types(self.objective)
+        name = self.objective.name if graph.is_task(self.objective) else self.objective.__qualname__
         if len(args) > len(known):
-            raise TypeError(f"{self.objective.name} takes {len(known)} inputs, but got {len(args)} positional ones.")
+            raise TypeError(f"{name} takes {len(known)} inputs, but got {len(args)} positional ones.")
         positional = dict(zip(known, args, strict=False))
-        for name in inputs:
-            if name in positional:
-                raise TypeError(f"Input `{name}` of {self.objective.name} was given twice.")
-            if name not in known:
-                raise TypeError(f"{self.objective.name} has no input `{name}`; it has: {', '.join(known)}.")
-        given = {**positional, **inputs}
-        missing = [name for name, (_, default) in known.items() if name not in given and default is None]
+        for key in inputs:
+            if key in positional:
+                raise TypeError(f"Input `{key}` of {name} was given twice.")
+            if key not in known:
+                raise TypeError(f"{name} has no input `{key}`; it has: {', '.join(known)}.")
+        given = {**trials.defaults(self.objective), **positional, **inputs}
+        missing = [key for key in known if key not in given]
         if missing:
-            raise TypeError(f"Inputs of {self.objective.name} are missing: {', '.join(missing)}.")
-        return {name: given.get(name, default) for name, (_, default) in known.items()}
+            raise TypeError(f"Inputs of {name} are missing: {', '.join(missing)}.")
+        return {key: given[key] for key in known}
 
-    def _check_leaves(self, varied: dict[str, Any], fixed: dict[str, Any]) -> None:
+    def _check_space(self, varied: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+        types = graph.input_types(self.objective)
+        for name, value in (*varied.items(), *fixed.items()):
+            if not isinstance(value, Promise):
+                space.check(value, types[name], name)
+        if not graph.is_task(self.objective):
+            for name in varied:
+                raise space.SpaceError(
+                    f"A callback suggests by its trial, and its inputs are fixed, but `{name}` holds a suggestion."
+                )
+            return
         if not varied:
             raise space.SpaceError("At least one input must hold a suggestion, but none does.")
         seen: set[str] = set()
         for name, value in varied.items():
             for path, leaf in space.leaves(value, name):
-                if isinstance(leaf, Promise):
-                    raise space.SpaceError(
-                        f"A promise cannot stand beside suggestions in a dictionary, but `{path}` is one."
-                    )
+                if promises.anywhere(leaf):
+                    raise space.SpaceError(f"A promise cannot stand beside suggestions, but `{path}` is or holds one.")
                 if space.is_suggestion(leaf) and path in seen:
                     raise space.SpaceError(f"Each suggestion must have a name of its own, but two are named `{path}`.")
                 seen.add(path)
+        space.dumps(varied)
 
 
 @overload
-def optimize(objective: PythonFunctionTask[Any]) -> Optimizer: ...
+def optimize(objective: Callable[..., Any]) -> Optimizer: ...
 @overload
 def optimize(
-    objective: None = None, *, concurrency: Any = ..., n_trials: Any = ..., study: Any = ...
+    objective: None = None,
+    *,
+    concurrency: Any = ...,
+    n_trials: Any = ...,
+    study: Any = ...,
+    batch_size: Any = ...,
+    timeout: Any = ...,
+    callbacks: Sequence[Callable[..., None]] = ...,
+    max_failures: Any = ...,
+    avoid_duplicates: bool = ...,
 ) -> Callable[[Any], Optimizer]: ...
-def optimize(objective: Any = None, *, concurrency: Any = 1, n_trials: Any = 1, study: Any = None) -> Any:
-    """Make an :class:`Optimizer` of a task, with and without parentheses.
+def optimize(objective: Any = None, **settings: Any) -> Any:
+    """Make an :class:`Optimizer` of a task or a callback, with and without parentheses.
 
-    ``concurrency``, ``n_trials`` and ``study`` may be set on it in the workflow body.
+    Takes the arguments of :class:`Optimizer`, of which ``concurrency`` and ``n_trials`` are 1 by default. All of them
+    may be set as attributes in the workflow body, to values or promises.
     """
-    make = functools.partial(Optimizer, concurrency=concurrency, n_trials=n_trials, study=study)
+    make = functools.partial(Optimizer, **settings)
     return make if objective is None else make(objective)

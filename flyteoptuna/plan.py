@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from dataclasses import dataclass
 
 ARITY = 8
@@ -54,3 +56,49 @@ def children(span: Span, arity: int = ARITY) -> list[Span]:
         spans.append(Span(start, start + size))
         start += size
     return spans
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much a search runs, as it travels to the driver pods.
+
+    Attributes:
+        n_trials: trials in all.
+        batch: trials of a generation.
+        concurrency: trials that run at once.
+        timeout: seconds from the first generation's start after which no batch is asked; None for no limit.
+        max_failures: most trials that may fail; None for no limit.
+        avoid_duplicates: whether a point that is known is asked again.
+        space: the suggestions as JSON; empty where a callback makes the inputs.
+    """
+
+    n_trials: int
+    batch: int
+    concurrency: int
+    timeout: float | None = None
+    max_failures: int | None = None
+    avoid_duplicates: bool = False
+    space: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("n_trials", "concurrency"):
+            at_least(name, getattr(self, name), 1)
+        at_least("batch_size", self.batch, 1)
+        for name in ("timeout", "max_failures"):
+            if getattr(self, name) is not None:
+                at_least(name, getattr(self, name), 0)
+
+    def dumps(self) -> str:
+        """The settings as JSON."""
+        return json.dumps(dataclasses.asdict(self))
+
+
+def at_least(name: str, value: float, least: int) -> None:
+    """Raise a ValueError, with the rule and the value, where a number is too small."""
+    if not value >= least:
+        raise ValueError(f"`{name} >= {least}` must hold, but got {name}={value}.")
+
+
+def settings(text: str) -> Settings:
+    """The settings that :meth:`Settings.dumps` wrote."""
+    return Settings(**json.loads(text))

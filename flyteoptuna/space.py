@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 Choice: TypeAlias = bool | int | float | str | None
 
@@ -22,7 +23,7 @@ def _number(kind: str, name: str, value: object) -> None:
             f"`{name}` of suggest.{kind} must be {'an int' if kind == 'integer' else 'a number'}, "
             f"but got {value!r} ({type(value).__name__})."
         )
-    if not math.isfinite(value):  # type: ignore[arg-type]
+    if isinstance(value, float) and not math.isfinite(value):
         raise SpaceError(f"`{name}` of suggest.{kind} must be finite, but got {value!r}.")
 
 
@@ -109,11 +110,97 @@ def has_suggestion(value: object) -> bool:
     return any(is_suggestion(leaf) for _, leaf in leaves(value, ""))
 
 
+def has_suggestion_deep(value: object) -> bool:
+    """Whether a suggestion is anywhere in a value, lists and tuples included."""
+    if isinstance(value, Mapping):
+        return any(has_suggestion_deep(inner) for inner in value.values())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(has_suggestion_deep(inner) for inner in value)
+    return is_suggestion(value)
+
+
 def materialise(value: Any, path: str, draw: Draw) -> Any:
     """A copy of ``value`` with each suggestion replaced by ``draw(dotted path, suggestion)``; it is not mutated."""
     if isinstance(value, Mapping):
         return {key: materialise(inner, f"{path}.{key}", draw) for key, inner in value.items()}
     return draw(path, value) if is_suggestion(value) else value
+
+
+def size(suggestion: Suggestion) -> float:
+    """Number of different values of a suggestion; infinite for a continuous range."""
+    if isinstance(suggestion, Category):
+        return len(set(map(repr, suggestion.choices)))
+    if suggestion.low == suggestion.high:
+        return 1
+    if suggestion.step is None:
+        return math.inf
+    return math.floor((suggestion.high - suggestion.low) / suggestion.step + 1e-9) + 1
+
+
+def check(value: Any, annotation: Any, path: str) -> None:
+    """Check an input that may hold suggestions against the annotation of the objective's input.
+
+    Args:
+        value: the input as it was written.
+        annotation: the type of the input.
+        path: dotted path of the input.
+
+    Raises:
+        SpaceError: a suggestion stands where none can be, or could suggest what the annotation does not allow.
+    """
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if has_suggestion(value) and not isinstance(key, str):
+                raise SpaceError(f"Keys beside suggestions must be strings, but `{path}` has {key!r}.")
+            check(inner, _inner(annotation), f"{path}.{key}")
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        if any(has_suggestion(item) for item in value):
+            raise SpaceError(
+                f"A suggestion must be an input or a leaf of a dictionary, but `{path}` is a {type(value).__name__} "
+                "that holds one."
+            )
+    elif is_suggestion(value):
+        for sample in value.choices if isinstance(value, Category) else (value.low, value.high):
+            kind: Any = float(sample) if isinstance(value, Float) else sample  # type: ignore[arg-type]
+            if not fits(kind, annotation):
+                raise SpaceError(
+                    f"`{path}` is of type {_named(annotation)}, but {value!r} may suggest {kind!r} "
+                    f"({type(kind).__name__})."
+                )
+
+
+def _named(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+
+
+def _inner(annotation: Any) -> Any:
+    annotation = _bare(annotation)
+    if get_origin(annotation) in (Union, types.UnionType):
+        dicts = [a for a in get_args(annotation) if a is dict or get_origin(a) is dict]
+        return _inner(dicts[0]) if dicts else Any
+    args = get_args(annotation)
+    return args[1] if get_origin(annotation) is dict and len(args) == 2 else Any
+
+
+def _bare(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def fits(value: Choice, annotation: Any) -> bool:
+    """Whether an input of a type takes a suggested value: an int is a float too, but a bool is no number."""
+    annotation = _bare(annotation)
+    if get_origin(annotation) in (Union, types.UnionType):
+        return any(fits(value, a) for a in get_args(annotation))
+    if get_origin(annotation) is Literal:
+        return any(value == a and type(value) is type(a) for a in get_args(annotation))
+    if annotation is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if annotation is type(None) or annotation is None:
+        return value is None
+    if annotation in (bool, int, str):
+        return type(value) is annotation
+    # What a container, a file or a class of the user's could be made of is not for a suggestion to say.
+    return annotation is Any
 
 
 _KINDS: dict[str, type] = {"float": Float, "integer": Integer, "category": Category}

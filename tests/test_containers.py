@@ -1,11 +1,16 @@
-"""A search across processes: every task reloaded, only protobuf files between them."""
+"""Searches across processes: every task reloaded, only protobuf files between them."""
 
+import json
 import math
+import zipfile
 from pathlib import Path
 
+import msgpack
 import optuna
+import pytest
 from engine.engine import Engine
-from flyteidl.core import literals_pb2
+from engine.pods import Fault
+from flyteidl.core import literals_pb2 as pb
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import Literal
@@ -17,35 +22,92 @@ from flyteoptuna.study import ERROR_ATTRIBUTE
 CODE = Path(__file__).parent / "flows"
 
 
-def integer(value):
-    return literals_pb2.Literal(scalar=literals_pb2.Scalar(primitive=literals_pb2.Primitive(integer=value)))
-
-
-def test_a_search_survives_a_killed_pod_and_a_failing_objective(tmp_path, monkeypatch):
-    """Each trial is told once, failures keep their reasons, and the parameters are those of a plain loop."""
-    monkeypatch.syspath_prepend(str(CODE))
-    import flow_of_squares
-
-    engine = Engine(tmp_path, CODE, kill={"#1"})
-    outputs = engine.run(flow_of_squares.search, {"concurrency": integer(3), "n_trials": integer(7)})
+def study_of(literal):
     ctx = FlyteContextManager.current_context()
-    study = TypeEngine.to_python_value(ctx, Literal.from_flyte_idl(outputs["o0"]), optuna.Study)
+    return TypeEngine.to_python_value(ctx, Literal.from_flyte_idl(literal), optuna.Study)
+
+
+@pytest.fixture
+def flows(monkeypatch):
+    """Import a module of flows as a pod does."""
+    monkeypatch.syspath_prepend(str(CODE))
+    return __import__
+
+
+def number_of(pod):
+    """The trial that a pod runs."""
+    return msgpack.loads(pod.inputs["optuna_trial"].scalar.binary.value)["number"]
+
+
+def driver_pods(engine):
+    return [pod for role in ("search", "span", "generation", "finish") for pod in engine.of(f".{role}-")]
+
+
+def check_shape(engine, generations):
+    """The pods, the nesting and the edges are those that the design allows for so many generations."""
+    assert len(driver_pods(engine)) <= generations + math.ceil(generations / (plan.ARITY - 1)) + 3
+    assert engine.depth <= math.ceil(math.log(max(generations, 2), plan.ARITY)) + 3
+    assert all(graph.is_chain for graph in engine.graphs if graph.path)
+
+
+def test_24_trials_with_a_failing_objective_and_a_killed_pod(tmp_path, flows):
+    """Each trial is told once, both failures keep their reasons, and the parameters are those of a plain loop."""
+    flow = flows("flow_of_squares")
+
+    def faults(pod):
+        return Fault.KILL if ".trial-" in pod.task and number_of(pod) == 6 else None
+
+    engine = Engine(tmp_path, CODE, faults=faults)
+    outputs = engine.run(flow.search, {"concurrency": 4, "n_trials": 24})
+    study = study_of(outputs["o0"])
 
     reference = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
     for trial in study.trials:
         asked = reference.ask()
         x, depth = asked.suggest_float("x", -1, 1), asked.suggest_int("params.depth", 0, 3)
         assert trial.params == {"x": x, "params.depth": depth}
-        if trial.number == 1:
-            assert "sent no report" in trial.user_attrs[ERROR_ATTRIBUTE]
-        elif depth == 3:
-            assert "too deep" in trial.user_attrs[ERROR_ATTRIBUTE]
-        else:
+        if trial.state == TrialState.COMPLETE:
             assert trial.value == 2.0 * x * x + depth
-        assert (trial.state == TrialState.FAIL) == (trial.number == 1 or depth == 3)
+        assert trial.datetime_start < trial.datetime_complete
+    failed = {t.number: t.user_attrs[ERROR_ATTRIBUTE] for t in study.trials if t.state == TrialState.FAIL}
+    assert "Trial 6 (generation 1) sent no report" in failed.pop(6)
+    assert ["too high" in reason for reason in failed.values()] == [True]
+    assert sum(t.state == TrialState.COMPLETE for t in study.trials) == 22
     assert outputs["o1"].scalar.primitive.float_value == study.best_value
-    assert outputs["o2"].scalar.primitive.integer == len(study.trials) == 7
-    others = [pod for pod in engine.pods if "#" not in pod and "scale" not in pod]
-    assert len(engine.pods) - len(others) == 7 + 1
-    assert len(others) <= 3 + math.ceil(3 / (plan.ARITY - 1)) + 3
-    assert engine.depth <= 4
+    assert outputs["o2"].scalar.primitive.integer == len(study.trials) == len(engine.of(".trial-")) == 24
+    check_shape(engine, 6)
+
+
+@pytest.mark.parametrize(("name", "n_trials"), [("by_space", 3), ("by_callback", 4)])
+def test_fixed_inputs_go_by_reference(tmp_path, flows, name, n_trials):
+    """No driver uploads a file, a directory or a data frame again, and each trial gets the one of the first task."""
+    flow = flows("flow_of_inputs")
+    engine = Engine(tmp_path, CODE)
+    study = study_of(engine.run(getattr(flow, name), {"n_trials": n_trials})["o0"])
+    for trial in study.trials:
+        assert trial.value == pytest.approx(6.0 + trial.params.get("factor", 4) + trial.params["x"])
+    assert len(study.trials) == n_trials
+    [upstream] = engine.of("flow_of_inputs.data")
+    made = pb.LiteralMap.FromString((upstream.metadata / "outputs.pb").read_bytes()).literals
+    for pod in engine.of(".trial-"):
+        for position, key in enumerate(["file", "folder", "frame"]):
+            assert uri(pod.inputs[key]) == uri(made[f"o{position}"])
+    uploaded = [path for path in (tmp_path / "raw").rglob("*") if path.is_file() and not zipfile.is_zipfile(path)]
+    assert len(uploaded) == 3
+
+
+def uri(literal):
+    scalar = literal.scalar
+    return scalar.blob.uri or scalar.structured_dataset.uri
+
+
+def test_a_search_goes_on_from_the_promise_of_anothers_study(tmp_path, flows):
+    """Both have two directions, and the study's attributes resolve from the protobufs."""
+    flow = flows("flow_of_inputs")
+    engine = Engine(tmp_path, CODE)
+    outputs = engine.run(flow.twice)
+    study = study_of(outputs["o0"])
+    count, best, completed, best_of_all = json.loads(outputs["o1"].scalar.primitive.string_value)
+    assert (count, completed, len(study.trials)) == (7, 7, 7)
+    assert set(best) <= set(range(4)) and best_of_all == [t.number for t in study.best_trials]
+    assert [len(t.params) for t in study.trials] == [2] * 4 + [1] * 3

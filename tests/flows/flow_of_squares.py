@@ -13,8 +13,8 @@ def scale() -> float:
 
 @fl.task
 def square(x: float, params: dict[str, int | float | str], factor: float) -> float:
-    if params["depth"] == 3:
-        raise ValueError("too deep")
+    if x > 0.84:
+        raise ValueError("too high")
     return factor * x * x + params["depth"]
 
 

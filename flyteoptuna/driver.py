@@ -1,0 +1,166 @@
+"""What a generation's pod does with Optuna: tell the batch before, decide whether to go on, ask a batch."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import random
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import cloudpickle
+import optuna
+from flytekit.core.context_manager import FlyteContextManager
+
+from flyteoptuna import failures, plan, space, trial
+from flyteoptuna import study as studies
+from flyteoptuna.capture import ObjectiveCall
+from flyteoptuna.references import Reference, refer
+from flyteoptuna.trial import TrialReport
+
+
+class Job(NamedTuple):
+    """A trial to run: what its pod is told of it, and the inputs that are its own."""
+
+    handle: dict[str, Any]
+    inputs: dict[str, Reference]
+
+
+class Batch(NamedTuple):
+    """What a generation asked.
+
+    Attributes:
+        study: the study with the trials of the batch running.
+        over: whether the search asks no more.
+        objective: the task to map; None where there is no job.
+        fixed: the inputs that all jobs share.
+        jobs: the trials to run, in their order.
+    """
+
+    study: Reference
+    over: bool
+    objective: Any
+    fixed: dict[str, Reference]
+    jobs: list[Job]
+
+
+def seed() -> int:
+    """A seed that is the same for each attempt of a pod, and another for each node of each execution."""
+    ctx = FlyteContextManager.current_context()
+    state = ctx.execution_state
+    if state is None or state.is_local_execution():
+        return random.SystemRandom().getrandbits(31)
+    # The last part of the prefix is the attempt.
+    node = str(ctx.user_space_params.output_metadata_prefix).rstrip("/").rpartition("/")[0]
+    return zlib.crc32(node.encode()) >> 1
+
+
+def begin(given: Reference | None, settings: plan.Settings, directions: Sequence[str], callbacks: str) -> Reference:
+    """The study that a search starts from: the given one, or a new one.
+
+    Args:
+        given: the study to go on with.
+        settings: the settings of the search.
+        directions: directions of a new study, as many as the objective has values; empty where that is not known.
+        callbacks: cloudpickled callbacks of the search, in base64; empty for none.
+
+    Raises:
+        ValueError: the given study has another number of directions.
+    """
+    if given is None:
+        study = studies.create(settings.batch, seed(), directions or ("minimize",))
+    else:
+        study = given.read(optuna.Study)
+    if directions and len(study.directions) != len(directions):
+        raise ValueError(
+            f"`study` must have as many directions as the objective has values, but it has {len(study.directions)} "
+            f"and the objective returns {len(directions)}."
+        )
+    study.stopped = False
+    study.callbacks = cloudpickle.loads(base64.b64decode(callbacks)) if callbacks else []
+    studies.begin(study)
+    return refer(study, optuna.Study)
+
+
+def _reports(study: Reference, state: optuna.Study, sent: Reference) -> list[TrialReport]:
+    reports = [r for r in sent.read(list[TrialReport | None]) if r is not None]
+    unheard = studies.unheard(state, reports)
+    return [*reports, *failures.left(study, unheard)]
+
+
+def tell(study: Reference, sent: Reference, settings: plan.Settings, *, last: bool) -> studies.SearchStudy:
+    """The study with the reports of its running trials told.
+
+    Raises:
+        SearchFailedError: the search has failed; names the file that holds the study with all that is known.
+    """
+    state: studies.SearchStudy = study.read(optuna.Study)
+    studies.tell(state, _reports(study, state, sent), state.callbacks)
+    try:
+        studies.check(state, last=last, max_failures=settings.max_failures)
+    except studies.SearchFailedError as error:
+        path = failures.path_of(refer(state, optuna.Study))
+        raise studies.SearchFailedError(f"{error}\nThe study as it stands: {path}") from None
+    return state
+
+
+def generation(
+    index: int, study: Reference, sent: Reference, settings: plan.Settings, build: Callable[[Any], ObjectiveCall]
+) -> Batch:
+    """Tell the reports of the generation before, and ask the trials of this one.
+
+    Args:
+        index: the generation, counted from 0.
+        study: the study as the generation before left it.
+        sent: the reports of that generation's trials.
+        settings: the settings of the search.
+        build: makes the call of the objective for a trial, by suggesting.
+    """
+    state = tell(study, sent, settings, last=False)
+    points = math.inf
+    if settings.space and settings.avoid_duplicates:
+        points = studies.points(space.loads(settings.space))
+    asked: list[studies.Asked] = []
+    if not studies.over(state, timeout=settings.timeout):
+        for _ in range(plan.batch(index, settings.n_trials, settings.batch)):
+            if studies.exhausted(state, points):
+                break
+            asked.append(studies.ask(state, index, build, fresh=settings.avoid_duplicates))
+    objective, fixed, jobs = _jobs(state, [a for a in asked if a.inputs is not None])
+    return Batch(refer(state, optuna.Study), not asked, objective, fixed, jobs)
+
+
+def _jobs(state: optuna.Study, asked: Sequence[studies.Asked]) -> tuple[Any, dict[str, Reference], list[Job]]:
+    if not asked:
+        return None, {}, []
+    objective, first = asked[0].inputs.objective, asked[0].inputs.inputs
+    for other in asked:
+        if other.inputs.objective is not objective:
+            raise TypeError(
+                f"A callback must call the same objective in all trials of a batch, but it called {objective.name} "
+                f"for trial {asked[0].number} and {other.inputs.objective.name} for trial {other.number}."
+            )
+    fixed = {
+        name: value
+        for name, value in first.items()
+        if isinstance(value, Reference) and all(a.inputs.inputs[name] is value for a in asked)
+    }
+    natives, room = objective.python_interface.inputs, trial.room(len(asked))
+    jobs = []
+    for number, params, call in asked:
+        inputs = {name: refer(call.inputs[name], natives[name]) for name in natives if name not in fixed}
+        key = _key(inputs)
+        studies.note_key(state, number, key)
+        jobs.append(Job({"number": number, "key": key, "params": json.dumps(params), "room": room}, inputs))
+    return objective, fixed, jobs
+
+
+def _key(inputs: dict[str, Reference]) -> str:
+    hashed = hashlib.sha256()
+    for name, value in inputs.items():
+        hashed.update(name.encode() + b"\0")
+        hashed.update(value.literal.to_flyte_idl().SerializeToString(deterministic=True))
+    return hashed.hexdigest()[:12]

@@ -1,0 +1,16 @@
+"""What flytekit loads at its start: ``optuna.Study`` becomes a Flyte type once optuna is imported, and not before."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+import wrapt
+
+
+def _register(module: ModuleType) -> None:
+    importlib.import_module("flyteoptuna.types")
+
+
+# Every pod loads flytekit's plugins, but the one of a trial must not pay for optuna.
+wrapt.register_post_import_hook(_register, "optuna")

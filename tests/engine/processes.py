@@ -1,0 +1,113 @@
+"""Starting container commands: by a warm server that forks, or cold."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+SERVER = Path(__file__).with_name("server.py")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A container command and where it runs.
+
+    Args:
+        args: the command and its arguments.
+        env: the whole environment.
+        cwd: the working folder.
+        path: folders that come first on Python's path.
+        stdout: the file that takes what the command prints.
+        stderr: the file that takes its errors.
+        seconds: after how many seconds the command is killed.
+    """
+
+    args: list[str]
+    env: dict[str, str]
+    cwd: str
+    path: list[str]
+    stdout: str
+    stderr: str
+    seconds: int
+
+
+def machine() -> dict[str, str]:
+    """Return what a pod takes over of this process's environment: nothing of Flyte or of the tests."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("FLYTE", "_F_", "PYTEST"))}
+
+
+def run_cold(job: Job) -> int:
+    """Run the command in a new interpreter and return its exit code, negative for a signal."""
+    executable = Path(sys.executable).parent / job.args[0]
+    inherited = filter(None, [job.env.get("PYTHONPATH")])
+    env = {**job.env, "PYTHONPATH": os.pathsep.join([*job.path, *inherited])}
+    with open(job.stdout, "wb") as out, open(job.stderr, "wb") as err:
+        process = subprocess.Popen([str(executable), *job.args[1:]], env=env, cwd=job.cwd, stdout=out, stderr=err)
+        try:
+            return process.wait(job.seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+
+class Server:
+    """The warm server's client; any number of threads may run jobs at once."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+        self._waiting: dict[int, queue.Queue[int]] = {}
+        self._lock = threading.Lock()
+        # flytekit sets up its logging when it is imported, and differently in a pod.
+        env = {**machine(), "FLYTE_INTERNAL_EXECUTION_ID": "warm"}
+        self._process = subprocess.Popen(
+            [sys.executable, str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def run(self, job: Job) -> int:
+        """Run the command in a fork and return its exit code, negative for a signal."""
+        answer: queue.Queue[int] = queue.Queue()
+        with self._lock:
+            number = next(self._numbers)
+            self._waiting[number] = answer
+            self._process.stdin.write(json.dumps({"number": number, **asdict(job)}) + "\n")
+            self._process.stdin.flush()
+        while True:
+            try:
+                return answer.get(timeout=5)
+            except queue.Empty:
+                if self._process.poll() is not None:
+                    raise RuntimeError("the warm server has ended before its answer") from None
+
+    def close(self) -> None:
+        """End the server and every command that it still runs."""
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _listen(self) -> None:
+        for line in self._process.stdout:
+            answer = json.loads(line)
+            if "number" in answer:
+                self._waiting.pop(answer["number"]).put(answer["code"])
+
+
+_shared: Server | None = None
+_sharing = threading.Lock()
+
+
+def run_warm(job: Job) -> int:
+    """Run the command by this process's one server, which is started at the first call."""
+    global _shared
+    with _sharing:
+        if _shared is None:
+            _shared = Server()
+            atexit.register(_shared.close)
+    return _shared.run(job)

@@ -1,0 +1,265 @@
+"""Plain Flyte flows that the tests of the engine run."""
+
+import functools
+import os
+import random
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import flytekit as fl
+from flytekit.exceptions.user import FlyteRecoverableException
+
+CALLS: list[int] = []
+
+
+@dataclass
+class Shape:
+    """A struct with what attributes may resolve to."""
+
+    size: int
+    ratio: float
+    names: list[str]
+    inner: dict[str, int]
+
+
+@fl.task
+def shape(size: int) -> Shape:
+    return Shape(size, size / 2, ["a", "b"], {"k": size})
+
+
+@fl.task
+def shapes(size: int) -> tuple[list[Shape], dict[str, int]]:
+    return [Shape(size, 0.5, [], {}), Shape(size + 1, 0.5, ["c"], {})], {"x": size}
+
+
+@fl.task
+def describe(size: int, ratio: float, names: list[str], inner: dict[str, int], one: int) -> str:
+    return f"{size} {ratio} {names} {inner} {one}"
+
+
+@fl.task
+def gather(numbers: list[int], named: dict[str, int], maybe: int | None) -> str:
+    return f"{numbers} {sorted(named.items())} {maybe}"
+
+
+@fl.workflow
+def bindings(size: int = 3) -> tuple[str, str]:
+    s = shape(size=size)
+    many, named = shapes(size=size)
+    first = describe(size=s.size, ratio=s.ratio, names=s.names, inner=s.inner, one=many[1].size)
+    return first, gather(numbers=[s.size, 7, named["x"]], named={"a": s.size, "b": 1}, maybe=size)
+
+
+@fl.workflow
+def missing_key(size: int) -> int:
+    _, named = shapes(size=size)
+    return add(x=named["y"], y=1)
+
+
+@fl.task
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@fl.task
+def double(x: int) -> int:
+    return 2 * x
+
+
+@fl.dynamic
+def countdown(total: int, left: int) -> int:
+    if left == 0:
+        return total
+    return countdown(total=add(x=total, y=left), left=left - 1)
+
+
+@fl.workflow
+def nested(left: int) -> int:
+    return double(x=countdown(total=0, left=left))
+
+
+@fl.workflow
+def inner(x: int) -> int:
+    return add(x=double(x=x), y=1)
+
+
+@fl.dynamic
+def inner_twice(x: int) -> int:
+    return inner(x=inner(x=x))
+
+
+@fl.workflow
+def subworkflows(x: int) -> tuple[int, int]:
+    return inner(x=x), inner_twice(x=x)
+
+
+@fl.task
+def scaled(x: int, factors: list[int]) -> int:
+    if x < 0:
+        raise ValueError(f"negative: {x}")
+    time.sleep(0.3)
+    return x * sum(factors)
+
+
+@fl.task
+def show(values: list[int | None]) -> str:
+    return str(values)
+
+
+@fl.workflow
+def mapped(xs: list[int]) -> str:
+    factors = [1, 2]
+    partial = functools.partial(scaled, factors=factors)
+    return show(values=fl.map_task(partial, concurrency=2, min_success_ratio=0.1)(x=xs))
+
+
+@fl.workflow
+def mapped_serially(xs: list[int]) -> str:
+    partial = functools.partial(scaled, factors=[1])
+    return show(values=fl.map_task(partial, concurrency=1, min_success_ratio=0.5)(x=xs))
+
+
+@fl.task
+def slow(x: int) -> int:
+    time.sleep(0.5)
+    return x
+
+
+@fl.workflow
+def independent() -> int:
+    return add(x=slow(x=1), y=slow(x=2))
+
+
+@fl.task(retries=2)
+def flaky(until: int) -> int:
+    attempt = int(os.environ["FLYTE_ATTEMPT_NUMBER"])
+    if attempt < until:
+        raise FlyteRecoverableException(f"attempt {attempt} failed")
+    return attempt
+
+
+@fl.workflow
+def retried(until: int) -> int:
+    return flaky(until=until)
+
+
+@fl.task(retries=2)
+def broken(x: int) -> int:
+    if x:
+        raise ValueError("this is broken")
+    return x
+
+
+@fl.workflow
+def failing(x: int) -> int:
+    return double(x=broken(x=x))
+
+
+@fl.task(environment={"COLOUR": "blue"})
+def inspect() -> dict[str, str]:
+    CALLS.append(os.getpid())
+    execution = fl.current_context().execution_id
+    return {
+        "calls": str(len(CALLS)),
+        "module": str(Path(sys.modules[inspect.__module__].__file__).parent),
+        "cwd": os.getcwd(),
+        "colour": os.environ["COLOUR"],
+        "task": os.environ["FLYTE_INTERNAL_TASK_NAME"],
+        "execution": f"{execution.project}/{execution.domain}/{execution.name}",
+        "random": str(random.random()),
+        "pytest": str("pytest" in sys.modules),
+    }
+
+
+@fl.workflow
+def inspected() -> tuple[dict[str, str], dict[str, str]]:
+    return inspect(), inspect()
+
+
+@fl.task(cache=True, cache_version="1", cache_ignore_input_vars=("note",))
+def cached(x: int, note: str) -> int:
+    if x < 0:
+        raise ValueError("negative")
+    return x * x
+
+
+@fl.task
+def uncached(x: int, note: str) -> int:
+    return x * x
+
+
+@fl.workflow
+def squares(x: int, note: str) -> tuple[int, int]:
+    return cached(x=x, note=note), uncached(x=x, note=note)
+
+
+@fl.workflow
+def cached_map(xs: list[int]) -> str:
+    return show(values=fl.map_task(functools.partial(cached, note="n"), min_success_ratio=0.1)(x=xs))
+
+
+@fl.task
+def big(size: int) -> str:
+    return "x" * size
+
+
+@fl.task
+def length(text: str) -> int:
+    return len(text)
+
+
+@fl.workflow
+def large(size: int) -> int:
+    return length(text=big(size=size))
+
+
+@fl.dynamic
+def skipping(x: int) -> int:
+    first = double(x=x)
+    second = double(x=first)
+    return add(x=first, y=second)
+
+
+@fl.workflow
+def skips(x: int) -> int:
+    return skipping(x=x)
+
+
+@fl.workflow
+def cached_and_not(xs: list[int]) -> tuple[str, str]:
+    first = fl.map_task(functools.partial(cached, note="n"), concurrency=1)(x=xs)
+    second = fl.map_task(double, concurrency=1)(x=xs)
+    return show(values=first), show(values=second)
+
+
+@fl.task
+def sleep(seconds: int) -> int:
+    time.sleep(seconds)
+    return seconds
+
+
+@fl.workflow
+def sleeping(seconds: int) -> int:
+    return sleep(seconds=seconds)
+
+
+@fl.task
+def lengths(one: str, two: str) -> int:
+    return len(one) + len(two)
+
+
+@fl.workflow
+def large_together(size: int) -> int:
+    return lengths(one=big(size=size), two=big(size=size))
+
+
+@fl.dynamic
+def large_constant(size: int) -> int:
+    return length(text="x" * size)
+
+
+@fl.workflow
+def large_graph(size: int) -> int:
+    return large_constant(size=size)
