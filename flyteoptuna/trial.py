@@ -17,7 +17,9 @@ ROOM = 1_500_000
 """Bytes that the reports of a batch may take together: Flyte reads at most 2 MiB of inline values."""
 ERROR_LIMIT = 4_000
 """Most bytes of an error in a report, however small the batch."""
-OVERHEAD = 300
+POINT = 14
+"""Most bytes of an intermediate value with its step."""
+OVERHEAD = 400
 """Bytes of a report apart from its error, attributes and intermediate values."""
 
 
@@ -216,20 +218,20 @@ def _fill(report: TrialReport, active: ActiveTrial, limit: int) -> None:
     shares = 3 if active.user_attrs or active.intermediate else 1
     report.error = cut(report.error, min(ERROR_LIMIT, limit // shares))
     left = limit - len(report.error.encode())
-    attrs, cuts = dict(active.user_attrs), []
-    for key in sorted(attrs, key=lambda k: len(json.dumps(attrs[k])), reverse=True):
-        if len(json.dumps(attrs)) <= left // 2:
-            break
-        cuts.append(cut(key, 40))
-        del attrs[key]
+    attrs, notes = dict(active.user_attrs), []
+    by_size = sorted(attrs, key=lambda key: len(json.dumps(attrs[key])))
+    while attrs and len(json.dumps(attrs)) > left // 2:
+        del attrs[by_size.pop()]
+    if len(attrs) < len(active.user_attrs):
+        notes.append(f"{len(active.user_attrs) - len(attrs)} user attributes were too large")
     points = list(active.intermediate.items())
-    every = max(-(-len(points) * 14 // max(left // 2, 1)), 1)
+    every = max(-(-len(points) * POINT // max(left // 2, 1)), 1)
     if every > 1:
         # The last one is what pruners and people look at first.
-        points = [points[i] for i in range(len(points)) if (len(points) - 1 - i) % every == 0]
-        cuts.append(f"intermediate values: every {every}th is kept")
-    if cuts:
-        attrs["flyteoptuna:cut"] = cut("; ".join(cuts), 120)
+        points = [point for index, point in enumerate(reversed(points)) if index % every == 0][::-1]
+        notes.append(f"of the intermediate values, one in {every} is kept")
+    if notes:
+        attrs["flyteoptuna:cut"] = "; ".join(notes)
     report.user_attrs, report.constraints = json.dumps(attrs), json.dumps(active.constraints)
     report.steps, report.intermediate = [step for step, _ in points], [value for _, value in points]
 

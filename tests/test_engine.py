@@ -338,6 +338,13 @@ def test_a_recoverable_error_is_retried_as_often_as_the_task_allows(flows, tmp_p
         Engine(tmp_path, CODE).run(flows.retried, {"until": 3})
 
 
+def test_an_attempt_reads_the_checkpoint_of_the_one_before(flows, engine):
+    """Each attempt has raw outputs of its own, and is told where the last one's checkpoint is."""
+    assert results(engine.run(flows.with_checkpoint)) == ["half done"]
+    first, second = engine.pods
+    assert first.raw != second.raw and list(first.raw.rglob("_flytecheckpoints*"))
+
+
 def test_another_error_is_not_retried(flows, engine):
     """A plain exception fails the workflow at once, with the node, the task and the message."""
     with pytest.raises(ExecutionFailed, match="this is broken") as failed:

@@ -241,7 +241,7 @@ class Engine:
         while True:
             with self._workers.slot():
                 self._admit(pod, data)
-                previous = execute(pod, template, inputs, previous, self._place)
+                execute(pod, template, inputs, previous, self._place)
             for file in pod.metadata.iterdir():
                 self.note_key(file)
             if pod.outcome not in (Outcome.KILLED, Outcome.RECOVERABLE):
@@ -249,6 +249,7 @@ class Engine:
             failures[pod.system] += 1
             if failures[pod.system] > allowed[pod.system]:
                 return pod
+            previous = pod
             pod = Pod(pod.task, pod.path, pod.index, pod.attempt + 1, pod.depth, pod.inputs)
 
     def _admit(self, pod: Pod, data: Path) -> None:

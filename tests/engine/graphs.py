@@ -12,8 +12,8 @@ ENDS = ("", START, "end-node")
 
 
 def upstream(node: Any) -> list[str]:
-    """Return the ids of the nodes that a node waits for, without the start."""
-    return [name for name in node.upstream_node_ids if name not in ENDS]
+    """Return the ids of the nodes that a node waits for, sorted, without the start."""
+    return sorted(name for name in node.upstream_node_ids if name not in ENDS)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ class Pod:
         inputs: the literals that it takes; for an array's element its own.
         folder: its own scratch folder, with `stdout` and `stderr`.
         metadata: where its outputs, futures or error go.
+        raw: where its files and data frames go.
         outcome: how it ended.
         message: why it failed.
         fault: what the test did to it.
@@ -68,6 +69,7 @@ class Pod:
     inputs: Literals = field(repr=False)
     folder: Path = field(default=Path(), repr=False)
     metadata: Path = field(default=Path(), repr=False)
+    raw: Path = field(default=Path(), repr=False)
     outcome: Outcome = Outcome.RUNNING
     message: str = ""
     fault: Fault | None = None
@@ -111,45 +113,41 @@ class Place:
     seconds: int = 300
 
 
-def execute(pod: Pod, template: Any, inputs: Path, previous: Path | None, place: Place) -> Path:
+def execute(pod: Pod, template: Any, inputs: Path, previous: Pod | None, place: Place) -> None:
     """Run a pod's command and fill in its outcome.
 
     Args:
         pod: the record, with folder, metadata and fault set.
         template: the task's protobuf.
         inputs: the file with its inputs.
-        previous: the raw output folder of the attempt before.
+        previous: the attempt before, whose checkpoint it may read.
         place: where it runs.
-
-    Returns:
-        The folder of its raw outputs.
     """
-    raw = place.root / "raw" / uuid.uuid4().hex
-    for folder in (pod.metadata, raw, pod.folder / "work", pod.folder / "tmp"):
+    pod.raw = place.root / "raw" / uuid.uuid4().hex
+    for folder in (pod.metadata, pod.raw, pod.folder / "work", pod.folder / "tmp"):
         folder.mkdir(parents=True)
     pod.started = time.monotonic()
     if pod.fault in (Fault.KILL, Fault.CRASH):
         code = 1 if pod.fault is Fault.CRASH else -9
     else:
-        code = _start(pod, template, inputs, raw, previous, place)
+        code = _start(pod, template, inputs, previous, place)
     if pod.fault is Fault.LOSE:
         code = -9
         for file in pod.metadata.iterdir():
             file.unlink()
     pod.ended = time.monotonic()
     _judge(pod, template, code)
-    return raw
 
 
-def _start(pod: Pod, template: Any, inputs: Path, raw: Path, previous: Path | None, place: Place) -> int:
+def _start(pod: Pod, template: Any, inputs: Path, previous: Pod | None, place: Place) -> int:
     args, env = container(template)
     values = {
         "input": inputs,
         "inputPrefix": inputs.parent,
         "outputPrefix": pod.metadata,
-        "rawOutputDataPrefix": raw,
-        "checkpointOutputPrefix": raw / "_flytecheckpoints",
-        "prevCheckpointPrefix": previous / "_flytecheckpoints" if previous else '""',
+        "rawOutputDataPrefix": pod.raw,
+        "checkpointOutputPrefix": pod.raw / "_flytecheckpoints",
+        "prevCheckpointPrefix": previous.raw / "_flytecheckpoints" if previous else '""',
     }
     job = Job(
         args=[_filled(arg, values) for arg in args],

@@ -263,3 +263,18 @@ def large_constant(size: int) -> int:
 @fl.workflow
 def large_graph(size: int) -> int:
     return large_constant(size=size)
+
+
+@fl.task(retries=1)
+def checkpointed() -> str:
+    checkpoint = fl.current_context().checkpoint
+    before = checkpoint.read()
+    if before is None:
+        checkpoint.write(b"half done")
+        raise FlyteRecoverableException("not yet")
+    return before.decode()
+
+
+@fl.workflow
+def with_checkpoint() -> str:
+    return checkpointed()

@@ -1,0 +1,387 @@
+"""A study as HTML: a light page while the search runs, the full report at its end."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from flyteoptuna import svg
+
+ERROR_ATTRIBUTE = "flyteoptuna:error"
+"""The user attribute of a failed trial that holds the reason."""
+MOST_DOTS = 1500
+"""Dots drawn on the light page, all its charts together."""
+MOST_CHARTS = 6
+MOST_PARAMS = 20
+MOST_REASONS = 20
+MOST_ON_FRONT = 10
+MOST_PLOTTED = 2000
+"""Trials in the plots of the full report."""
+MOST_PLOTTED_PARAMS = 8
+MOST_PLOTTED_OBJECTIVES = 4
+
+_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
+
+_RESIZE = """<script>
+document.querySelectorAll(".flyteoptuna .plotly-graph-div").forEach(function (plot) {
+  new ResizeObserver(function () { if (plot.offsetWidth) Plotly.Plots.resize(plot); }).observe(plot);
+});
+</script>"""
+
+
+@dataclass(frozen=True)
+class _Results:
+    """What the pages show of a study: its trials, and its feasible and infeasible complete ones."""
+
+    study: optuna.Study
+    trials: list[FrozenTrial]
+    names: list[str]
+    maximize: list[bool]
+    feasible: list[FrozenTrial]
+    infeasible: list[FrozenTrial]
+
+    @property
+    def several(self) -> bool:
+        return len(self.maximize) > 1
+
+    def loss(self, trial: FrozenTrial, objective: int = 0) -> float:
+        return -trial.values[objective] if self.maximize[objective] else trial.values[objective]
+
+    def worse(self, objective: int) -> int:
+        """1 where a higher value is worse, else -1."""
+        return -1 if self.maximize[objective] else 1
+
+    def improvements(self, objective: int = 0) -> list[FrozenTrial]:
+        """The trials that were the best when they came, the best of all last."""
+        found: list[FrozenTrial] = []
+        for trial in self.feasible:
+            if not found or self.loss(trial, objective) < self.loss(found[-1], objective):
+                found.append(trial)
+        return found
+
+    def front(self) -> list[FrozenTrial]:
+        """The Pareto-optimal trials, by their first objective."""
+        if not self.feasible:
+            return []
+        losses = np.array([[self.loss(t, i) for i in range(len(self.maximize))] for t in self.feasible])
+        unique, where = np.unique(losses, axis=0, return_inverse=True)
+        on_front = np.zeros(len(unique), dtype=bool)
+        rest = np.arange(len(unique))
+        while len(rest):
+            # In lexical order the first of the rest is dominated by none, and dominates what it is not worse than.
+            on_front[rest[0]] = True
+            rest = rest[(unique[rest] < unique[rest[0]]).any(axis=1)]
+        chosen = [t for t, index in zip(self.feasible, where.reshape(-1), strict=True) if on_front[index]]
+        return sorted(chosen, key=lambda t: (t.values[0], t.number))
+
+
+def _results(study: optuna.Study) -> _Results:
+    trials = study.get_trials(deepcopy=False)
+    complete = [t for t in trials if t.state == TrialState.COMPLETE]
+    maximize = [d == StudyDirection.MAXIMIZE for d in study.directions]
+    default = ["value"] if len(maximize) == 1 else [f"objective {i}" for i in range(len(maximize))]
+    return _Results(
+        study,
+        trials,
+        list(study.metric_names or default),
+        maximize,
+        [t for t in complete if _feasible(t)],
+        [t for t in complete if not _feasible(t)],
+    )
+
+
+def _feasible(trial: FrozenTrial) -> bool:
+    # Private to optuna, and of two formats: a tuple, and from 5.0 on an attribute for each constraint.
+    for key, value in trial.system_attrs.items():
+        if key == "constraints" or key.startswith("constraints:"):
+            found = [value] if isinstance(value, (int, float)) else value or []
+            if any(v > 0 for v in found):
+                return False
+    return True
+
+
+def light(study: optuna.Study, *, generation: int, generations: int, n_trials: int, first: int = 0) -> str:
+    """A page of a search that runs: less than 100 kB, without scripts, readable offline.
+
+    Args:
+        study: the study.
+        generation: the generation that was asked last, counted from 1.
+        generations: the number of generations of the search.
+        n_trials: the number of trials of the search.
+        first: number of the first trial of the search; earlier ones were in the study before.
+
+    Returns:
+        An HTML fragment in ASCII, to stand in the body of a page.
+    """
+    results = _results(study)
+    done = sum(t.number >= first and t.state.is_finished() for t in results.trials)
+    parts = [("complete", min(done, n_trials)), ("left", max(n_trials - done, 0))]
+    bar = svg.bar(parts, label=f"{done} of {n_trials} trials finished")
+    head = f"Generation {generation} of {generations}"
+    return _wrap(_page(results, svg.tile(head, f"{done:,} of {n_trials:,}", "trials finished", bar)))
+
+
+def full(study: optuna.Study) -> str:
+    """The report of a finished search: the light page and Optuna's plots, readable offline.
+
+    A plot that cannot be made for this study is replaced by a line that says why. Without plotly, the light page.
+
+    Args:
+        study: the study; more than ``MOST_PLOTTED`` of its trials are thinned in the plots.
+
+    Returns:
+        An HTML fragment, with one copy of plotly's script in it.
+    """
+    results = _results(study)
+    done = sum(t.state.is_finished() for t in results.trials)
+    page = _page(results, svg.tile("Search", f"{done:,}", f"of {len(results.trials):,} trials finished"))
+    try:
+        from plotly import io as _  # noqa: F401
+    except ImportError:
+        how = "<code>pip install 'flyteoptuna[plots]'</code>"
+        return _wrap(page + svg.note(f"For the plots, install plotly where the search finishes: {how}."))
+    return _wrap(page, _plots(results))
+
+
+def _wrap(page: str, plots: str = "") -> str:
+    # As character references, the text survives any encoding of the page; scripts would not.
+    ascii_page = page.encode("ascii", "xmlcharrefreplace").decode()
+    return f'<div class="flyteoptuna"><style>{svg.CSS}</style>{ascii_page}{plots}</div>'
+
+
+def _page(results: _Results, progress: str) -> str:
+    goals = ", ".join(
+        f"{'maximize' if up else 'minimize'} {svg.text(name, 40)}"
+        for name, up in zip(results.names[:MOST_CHARTS], results.maximize, strict=False)
+    )
+    more = f" and {len(results.names) - MOST_CHARTS} more" if len(results.names) > MOST_CHARTS else ""
+    front = results.front() if results.several else results.improvements()[-1:]
+    return "".join(
+        [
+            f"<h2>{svg.text(results.study.study_name, 80)}</h2>{svg.note(goals + more)}",
+            f'<div class="tiles">{progress}{_best_tile(results, front)}</div>',
+            _states(results),
+            _charts(results, front),
+            _front(results, front) if results.several else _best(front),
+            _failures(results),
+        ]
+    )
+
+
+def _best_tile(results: _Results, front: Sequence[FrozenTrial]) -> str:
+    if not front:
+        nothing = "no trial satisfies the constraints" if results.infeasible else "no trial has completed"
+        return svg.tile("Best so far", "-", nothing)
+    if results.several:
+        return svg.tile("Best so far", f"{len(front):,}", "Pareto-optimal trials" if len(front) > 1 else "Pareto optimum")
+    return svg.tile(f"Best {svg.text(results.names[0], 40)}", svg.number(front[0].values[0]), f"trial {front[0].number}")
+
+
+def _states(results: _Results) -> str:
+    counts = Counter(t.state for t in results.trials)
+    present = [(s, counts[s]) for s in _STATES if counts[s]]
+    if not present:
+        return svg.section("Trials by state", svg.note("There are no trials yet."))
+    label = ", ".join(f"{n} {s.name.lower()}" for s, n in present)
+    key = "".join(f'<li><i class="{s.name.lower()}"></i>{n:,} {s.name.lower()}</li>' for s, n in present)
+    unfit = len(results.infeasible)
+    note = svg.note(f"{unfit:,} complete trials violate a constraint.") if unfit else ""
+    bar = svg.bar([(s.name.lower(), n) for s, n in present], label=label)
+    return svg.section("Trials by state", bar, f'<ul class="key">{key}</ul>', note)
+
+
+def _charts(results: _Results, front: Sequence[FrozenTrial]) -> str:
+    if not results.feasible and not results.infeasible:
+        return ""
+    n = len(results.maximize)
+    if n == 2:
+        return svg.section("Pareto front", f'<div class="charts">{_scatter(results, front)}</div>')
+    shown = range(min(n, MOST_CHARTS))
+    note = svg.note(f"Of {n} objectives, the first {MOST_CHARTS}.") if n > MOST_CHARTS else ""
+    charts = "".join(_history(results, i, MOST_DOTS // len(shown)) for i in shown)
+    return svg.section("Best so far", f'<div class="charts">{charts}</div>', note)
+
+
+def _history(results: _Results, objective: int, most: int) -> str:
+    def points(trials: Sequence[FrozenTrial]) -> list[tuple[float, float]]:
+        return [(t.number, t.values[objective]) for t in trials]
+
+    steps = points(results.improvements(objective))
+    line: list[tuple[float, float]] = []
+    for number, value in svg.thin(steps, most // 4):
+        line += [(number, line[-1][1]), (number, value)] if line else [(number, value)]
+    last = results.trials[-1].number
+    line += [(last, line[-1][1])] if line else []
+    values = [t.values[objective] for t in results.feasible + results.infeasible]
+    x = svg.axis([0, last], whole=True, ticks=4)
+    y = svg.axis(values, worse=results.worse(objective), keep=[v for _, v in steps[-1:]])
+    name = svg.text(results.names[objective], 40)
+    cloud = _Cloud(x, y, points(results.feasible), points(results.infeasible), line, steps[-1:])
+    return _figure(cloud, most, f"{name} by trial number", "; the line is the best so far.")
+
+
+def _scatter(results: _Results, front: Sequence[FrozenTrial]) -> str:
+    def points(trials: Sequence[FrozenTrial]) -> list[tuple[float, float]]:
+        return [(t.values[0], t.values[1]) for t in trials]
+
+    best = svg.thin(points(front), MOST_DOTS // 4)
+    line: list[tuple[float, float]] = []
+    for a, b in best:
+        # Between two optima, what is known to be reachable is the worse of both.
+        if line:
+            line.append((line[-1][0], b) if results.maximize[0] else (a, line[-1][1]))
+        line.append((a, b))
+    complete = results.feasible + results.infeasible
+    x, y = (
+        svg.axis([t.values[i] for t in complete], worse=results.worse(i), keep=[p[i] for p in best], ticks=4)
+        for i in (0, 1)
+    )
+    across, up = (svg.text(name, 40) for name in results.names)
+    cloud = _Cloud(x, y, points(results.feasible), points(results.infeasible), line, best)
+    return _figure(cloud, MOST_DOTS, f"{up} (upwards) against {across}", "; the line is the Pareto front.", 300)
+
+
+class _Cloud(NamedTuple):
+    x: svg.Axis
+    y: svg.Axis
+    feasible: Sequence[tuple[float, float]]
+    infeasible: Sequence[tuple[float, float]]
+    line: Sequence[tuple[float, float]]
+    best: Sequence[tuple[float, float]]
+
+
+def _figure(cloud: _Cloud, most: int, label: str, about: str, height: int = 220) -> str:
+    everything = [*cloud.feasible, *cloud.infeasible]
+    layers = [
+        svg.Layer("infeasible", svg.thin(cloud.infeasible, most // 4)),
+        svg.Layer("dots", svg.thin(cloud.feasible, most)),
+        svg.Layer("line", cloud.line, line=True),
+        svg.Layer("best", cloud.best),
+    ]
+    caption = label + about
+    if hidden := sum(not (cloud.x.shows(a) and cloud.y.shows(b)) for a, b in everything):
+        caption += f" {hidden:,} of {len(everything):,} trials lie outside and are drawn at the edge."
+    if len(everything) > most:
+        caption += " The dots are an even sample of the trials."
+    chart = svg.chart(cloud.x, cloud.y, layers, label=label, height=height)
+    return f"<figure>{chart}<figcaption>{caption}</figcaption></figure>"
+
+
+def _best(best: Sequence[FrozenTrial]) -> str:
+    params = best[0].params if best else {}
+    if not params:
+        return ""
+    rows = [[("name", svg.text(k, 40)), ("", svg.text(v, 60))] for k, v in list(params.items())[:MOST_PARAMS]]
+    more = len(params) - MOST_PARAMS
+    note = svg.note(f"and {more:,} more parameters") if more > 0 else ""
+    return svg.section(f"Parameters of trial {best[0].number}, the best", svg.table(["parameter", "value"], rows), note)
+
+
+def _front(results: _Results, front: Sequence[FrozenTrial]) -> str:
+    if not front:
+        return ""
+    rows = []
+    for trial in svg.thin(front, MOST_ON_FRONT):
+        values = [("n", svg.number(v)) for v in trial.values[:MOST_CHARTS]]
+        params = ", ".join(f"{str(k)[:40]}={_plain(v)}" for k, v in list(trial.params.items())[:MOST_PARAMS])
+        rows.append([("n", str(trial.number)), *values, ("reason", svg.text(params, 100))])
+    head = ["trial", *(svg.text(name, 40) for name in results.names[:MOST_CHARTS]), "parameters"]
+    note = svg.note(f"{len(rows)} of {len(front):,}, evenly spread along the front") if len(front) > len(rows) else ""
+    return svg.section("Pareto-optimal trials", svg.table(head, rows), note)
+
+
+def _plain(value: object) -> str:
+    return svg.number(value) if isinstance(value, float) else str(value)[:60]
+
+
+def _failures(results: _Results) -> str:
+    groups: dict[str, tuple[str, list[int]]] = {}
+    failed = [t for t in results.trials if t.state == TrialState.FAIL]
+    for trial in reversed(failed):
+        reason = str(trial.user_attrs.get(ERROR_ATTRIBUTE) or "no reason is known").strip()[:1000].partition("\n")[0]
+        # Reasons that differ only in the number of their own trial and generation are one.
+        key = re.sub(rf"\b{trial.number}\b|\bgeneration \d+", "#", reason)
+        groups.setdefault(key, (reason, []))[1].append(trial.number)
+    if not groups:
+        return ""
+    rows = []
+    for reason, numbers in list(groups.values())[:MOST_REASONS]:
+        latest = ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
+        rows.append([("reason", svg.text(reason, 160)), ("n", f"{len(numbers):,}"), ("", latest)])
+    more = len(groups) - len(rows)
+    note = svg.note(f"and {more:,} earlier reasons") if more > 0 else ""
+    return svg.section("Failed trials, the latest first", svg.table(["reason", "trials", "numbers"], rows), note)
+
+
+def _plots(results: _Results) -> str:
+    """Optuna's plots, as HTML; the first that can be made carries plotly's script."""
+    from plotly import io
+
+    total, parts, drawn = len(results.trials), [], 0
+    with _quiet():
+        plotted = _plotted(results)
+        for title, why_not, make in _kinds(plotted):
+            try:
+                figure = None if why_not else make()
+            except Exception as error:
+                why_not, figure = f"{type(error).__name__}: {error}", None
+            if figure is None or not figure.data:
+                parts.append(svg.section(title, svg.note(f"Not drawn: {svg.text(why_not or 'nothing to show', 200)}.")))
+                continue
+            config = {"displaylogo": False, "responsive": True}
+            chart = io.to_html(
+                _styled(figure),
+                config,
+                include_plotlyjs=not drawn,
+                full_html=False,
+                default_height="420px",
+                div_id=f"flyteoptuna-plot-{drawn}",
+            )
+            drawn += 1
+            parts.append(svg.section(title, f'<div class="box">{chart}</div>'))
+    n = len(plotted.trials)
+    sample = f"The plots show {n:,} of {total:,} trials: the best ones and an even sample of the others."
+    note = svg.note(sample) if n < total else ""
+    return note + "".join(parts) + (_RESIZE if drawn else "")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # Optuna logs a line for each trial that a plot leaves out.
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+def _kinds(results: _Results) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    """Title of each plot, why it cannot be made (or nothing), and what makes it."""
+    from optuna import visualization as plots
+
+    study, n = results.study, len(results.maximize)
+    finite = sum(all(map(math.isfinite, t.values)) for t in results.feasible + results.infeasible)
+    none = "" if finite else "no trial has completed with finite values"
+    params = _order(results)
+    bare = none or ("" if params else "the trials have no parameters")
+    alone = bare or ("" if finite > 1 else "it takes two complete trials") or (len(params) < 2 and "there is one parameter")
+    if n in (2, 3):
+        yield "Pareto front", none, lambda: plots.plot_pareto_front(study)
+    yield "Timeline", "" if results.trials else "there are no trials", lambda: plots.plot_timeline(study)
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    yield "Parameter importances", alone or "", lambda: plots.plot_param_importances(study, evaluator)
