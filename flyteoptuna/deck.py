@@ -7,9 +7,10 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 import optuna
@@ -34,12 +35,6 @@ MOST_PLOTTED_OBJECTIVES = 4
 
 _STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
 
-_RESIZE = """<script>
-document.querySelectorAll(".flyteoptuna .plotly-graph-div").forEach(function (plot) {
-  new ResizeObserver(function () { if (plot.offsetWidth) Plotly.Plots.resize(plot); }).observe(plot);
-});
-</script>"""
-
 
 @dataclass(frozen=True)
 class _Results:
@@ -57,7 +52,7 @@ class _Results:
         return len(self.maximize) > 1
 
     def loss(self, trial: FrozenTrial, objective: int = 0) -> float:
-        return -trial.values[objective] if self.maximize[objective] else trial.values[objective]
+        return float(trial.values[objective]) * self.worse(objective)
 
     def worse(self, objective: int) -> int:
         """1 where a higher value is worse, else -1."""
@@ -130,7 +125,7 @@ def light(study: optuna.Study, *, generation: int, generations: int, n_trials: i
     parts = [("complete", min(done, n_trials)), ("left", max(n_trials - done, 0))]
     bar = svg.bar(parts, label=f"{done} of {n_trials} trials finished")
     head = f"Generation {generation} of {generations}"
-    return _wrap(_page(results, svg.tile(head, f"{done:,} of {n_trials:,}", "trials finished", bar)))
+    return svg.wrap(_page(results, svg.tile(head, f"{done:,} of {n_trials:,}", "trials finished", bar)))
 
 
 def full(study: optuna.Study) -> str:
@@ -151,14 +146,10 @@ def full(study: optuna.Study) -> str:
         from plotly import io as _  # noqa: F401
     except ImportError:
         how = "<code>pip install 'flyteoptuna[plots]'</code>"
-        return _wrap(page + svg.note(f"For the plots, install plotly where the search finishes: {how}."))
-    return _wrap(page, _plots(results))
-
-
-def _wrap(page: str, plots: str = "") -> str:
-    # As character references, the text survives any encoding of the page; scripts would not.
-    ascii_page = page.encode("ascii", "xmlcharrefreplace").decode()
-    return f'<div class="flyteoptuna"><style>{svg.CSS}</style>{ascii_page}{plots}</div>'
+        return svg.wrap(page + svg.note(f"For the plots, install plotly where the search finishes: {how}."))
+    with _quiet():
+        study = _plotted(results)
+        return svg.wrap(page, _plots(study, study.metric_names or [], len(results.trials)))
 
 
 def _page(results: _Results, progress: str) -> str:
@@ -185,8 +176,12 @@ def _best_tile(results: _Results, front: Sequence[FrozenTrial]) -> str:
         nothing = "no trial satisfies the constraints" if results.infeasible else "no trial has completed"
         return svg.tile("Best so far", "-", nothing)
     if results.several:
-        return svg.tile("Best so far", f"{len(front):,}", "Pareto-optimal trials" if len(front) > 1 else "Pareto optimum")
-    return svg.tile(f"Best {svg.text(results.names[0], 40)}", svg.number(front[0].values[0]), f"trial {front[0].number}")
+        return svg.tile(
+            "Best so far", f"{len(front):,}", "Pareto-optimal trials" if len(front) > 1 else "Pareto optimum"
+        )
+    return svg.tile(
+        f"Best {svg.text(results.names[0], 40)}", svg.number(front[0].values[0]), f"trial {front[0].number}"
+    )
 
 
 def _states(results: _Results) -> str:
@@ -228,8 +223,8 @@ def _history(results: _Results, objective: int, most: int) -> str:
     x = svg.axis([0, last], whole=True, ticks=4)
     y = svg.axis(values, worse=results.worse(objective), keep=[v for _, v in steps[-1:]])
     name = svg.text(results.names[objective], 40)
-    cloud = _Cloud(x, y, points(results.feasible), points(results.infeasible), line, steps[-1:])
-    return _figure(cloud, most, f"{name} by trial number", "; the line is the best so far.")
+    cloud = svg.Cloud(x, y, points(results.feasible), points(results.infeasible), line, steps[-1:])
+    return svg.figure(cloud, most, f"{name} by trial number", "; the line is the best so far.")
 
 
 def _scatter(results: _Results, front: Sequence[FrozenTrial]) -> str:
@@ -249,34 +244,8 @@ def _scatter(results: _Results, front: Sequence[FrozenTrial]) -> str:
         for i in (0, 1)
     )
     across, up = (svg.text(name, 40) for name in results.names)
-    cloud = _Cloud(x, y, points(results.feasible), points(results.infeasible), line, best)
-    return _figure(cloud, MOST_DOTS, f"{up} (upwards) against {across}", "; the line is the Pareto front.", 300)
-
-
-class _Cloud(NamedTuple):
-    x: svg.Axis
-    y: svg.Axis
-    feasible: Sequence[tuple[float, float]]
-    infeasible: Sequence[tuple[float, float]]
-    line: Sequence[tuple[float, float]]
-    best: Sequence[tuple[float, float]]
-
-
-def _figure(cloud: _Cloud, most: int, label: str, about: str, height: int = 220) -> str:
-    everything = [*cloud.feasible, *cloud.infeasible]
-    layers = [
-        svg.Layer("infeasible", svg.thin(cloud.infeasible, most // 4)),
-        svg.Layer("dots", svg.thin(cloud.feasible, most)),
-        svg.Layer("line", cloud.line, line=True),
-        svg.Layer("best", cloud.best),
-    ]
-    caption = label + about
-    if hidden := sum(not (cloud.x.shows(a) and cloud.y.shows(b)) for a, b in everything):
-        caption += f" {hidden:,} of {len(everything):,} trials lie outside and are drawn at the edge."
-    if len(everything) > most:
-        caption += " The dots are an even sample of the trials."
-    chart = svg.chart(cloud.x, cloud.y, layers, label=label, height=height)
-    return f"<figure>{chart}<figcaption>{caption}</figcaption></figure>"
+    cloud = svg.Cloud(x, y, points(results.feasible), points(results.infeasible), line, best)
+    return svg.figure(cloud, MOST_DOTS, f"{up} (upwards) against {across}", "; the line is the Pareto front.", 300)
 
 
 def _best(best: Sequence[FrozenTrial]) -> str:
@@ -325,36 +294,68 @@ def _failures(results: _Results) -> str:
     return svg.section("Failed trials, the latest first", svg.table(["reason", "trials", "numbers"], rows), note)
 
 
-def _plots(results: _Results) -> str:
+def _plots(study: optuna.Study, names: Sequence[str], total: int) -> str:
     """Optuna's plots, as HTML; the first that can be made carries plotly's script."""
-    from plotly import io
-
-    total, parts, drawn = len(results.trials), [], 0
-    with _quiet():
-        plotted = _plotted(results)
-        for title, why_not, make in _kinds(plotted):
-            try:
-                figure = None if why_not else make()
-            except Exception as error:
-                why_not, figure = f"{type(error).__name__}: {error}", None
-            if figure is None or not figure.data:
-                parts.append(svg.section(title, svg.note(f"Not drawn: {svg.text(why_not or 'nothing to show', 200)}.")))
-                continue
-            config = {"displaylogo": False, "responsive": True}
-            chart = io.to_html(
-                _styled(figure),
-                config,
-                include_plotlyjs=not drawn,
-                full_html=False,
-                default_height="420px",
-                div_id=f"flyteoptuna-plot-{drawn}",
-            )
-            drawn += 1
-            parts.append(svg.section(title, f'<div class="box">{chart}</div>'))
-    n = len(plotted.trials)
+    parts: list[str] = []
+    drawn = 0
+    for title, why_not, make in _kinds(study, names):
+        figure = None
+        try:
+            figure = None if why_not else make()
+        except Exception as error:
+            why_not = f"{type(error).__name__}: {error}"
+        if figure is None or not figure.data:
+            parts.append(svg.section(title, svg.note(f"Not drawn: {svg.text(why_not or 'nothing to show', 200)}.")))
+            continue
+        parts.append(svg.section(title, svg.plotly(figure, drawn)))
+        drawn += 1
+    n = len(study.get_trials(deepcopy=False))
     sample = f"The plots show {n:,} of {total:,} trials: the best ones and an even sample of the others."
-    note = svg.note(sample) if n < total else ""
-    return note + "".join(parts) + (_RESIZE if drawn else "")
+    return (svg.note(sample) if n < total else "") + "".join(parts) + (svg.RESIZE if drawn else "")
+
+
+def _kinds(study: optuna.Study, names: Sequence[str]) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    """Title of each plot, why it cannot be made (or nothing), and what makes it."""
+    from optuna import visualization as plots
+
+    trials = study.get_trials(deepcopy=False)
+    complete = [t for t in trials if t.state == TrialState.COMPLETE and all(map(math.isfinite, t.values))]
+    params = sorted({name for t in complete for name in t.params})
+    none = "" if complete else "no trial has completed with finite values"
+    bare = none or ("" if params else "the trials have no parameters")
+    few = bare or ("the trials have one parameter" if len(params) == 1 else "")
+    few = few or ("one trial has completed, and it takes two" if len(complete) == 1 else "")
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()  # Of optuna's, the one that needs no other package.
+    if len(names) in (2, 3):
+        yield "Pareto front", none, lambda: plots.plot_pareto_front(study)
+    if len(names) == 1:
+        yield "History", none, lambda: plots.plot_optimization_history(study)
+    yield "Timeline", "" if trials else "there are no trials", lambda: plots.plot_timeline(study)
+    yield "Parameter importances", few, lambda: plots.plot_param_importances(study, evaluator)
+    shown = _most_important(study, params)
+    cut = f", the {len(shown)} most important of {len(params)} parameters" if len(shown) < len(params) else ""
+    for i, name in enumerate(names[:MOST_PLOTTED_OBJECTIVES]):
+        of = f": {name}" if len(names) > 1 else ""
+        options: dict[str, Any] = {"target": partial(_value, objective=i) if of else None, "target_name": name}
+        if len(names) > 3:
+            yield f"History{of}", none, partial(plots.plot_optimization_history, study, **options)
+        parallel = partial(plots.plot_parallel_coordinate, study, shown, **options)
+        yield f"Parallel coordinates{of}{cut}", bare, parallel
+        yield f"Slices{of}{cut}", bare, partial(plots.plot_slice, study, shown, **options)
+
+
+def _value(trial: FrozenTrial, objective: int) -> float:
+    return float(trial.values[objective])
+
+
+def _most_important(study: optuna.Study, params: list[str]) -> list[str]:
+    if len(params) <= MOST_PLOTTED_PARAMS:
+        return params
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    target = partial(_value, objective=0) if len(study.directions) > 1 else None
+    with suppress(ValueError, RuntimeError):
+        params = list(optuna.importance.get_param_importances(study, evaluator=evaluator, target=target))
+    return sorted(params[:MOST_PLOTTED_PARAMS])
 
 
 @contextmanager
@@ -370,18 +371,51 @@ def _quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(level)
 
 
-def _kinds(results: _Results) -> Iterator[tuple[str, str, Callable[[], Any]]]:
-    """Title of each plot, why it cannot be made (or nothing), and what makes it."""
-    from optuna import visualization as plots
+def _plotted(results: _Results) -> optuna.Study:
+    """A copy of the study for the plots: fewer trials, short and escaped names."""
+    best = results.front() if results.several else results.improvements()
+    kept = {t.number for t in svg.thin(best, MOST_PLOTTED // 4)}
+    others = [t for t in results.trials if t.number not in kept]
+    kept |= {t.number for t in svg.thin(others, MOST_PLOTTED - len(kept))}
+    chosen = [t for t in results.trials if t.number in kept]
+    study = optuna.create_study(directions=results.study.directions)
+    study.set_metric_names([svg.text(name, 40) for name in results.names])
+    short = _Shortened()
+    for trial in chosen:
+        study.add_trial(_shortened(trial, short))
+    # Adding has numbered them anew; an in-memory storage hands out its own records.
+    for copy, trial in zip(study.get_trials(deepcopy=False), chosen, strict=True):
+        copy.number = trial.number
+    return study
 
-    study, n = results.study, len(results.maximize)
-    finite = sum(all(map(math.isfinite, t.values)) for t in results.feasible + results.infeasible)
-    none = "" if finite else "no trial has completed with finite values"
-    params = _order(results)
-    bare = none or ("" if params else "the trials have no parameters")
-    alone = bare or ("" if finite > 1 else "it takes two complete trials") or (len(params) < 2 and "there is one parameter")
-    if n in (2, 3):
-        yield "Pareto front", none, lambda: plots.plot_pareto_front(study)
-    yield "Timeline", "" if results.trials else "there are no trials", lambda: plots.plot_timeline(study)
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    yield "Parameter importances", alone or "", lambda: plots.plot_param_importances(study, evaluator)
+
+class _Shortened(dict[tuple[str, str], str]):
+    """A short, escaped text for each (kind, text), different for different texts of a kind."""
+
+    def __missing__(self, key: tuple[str, str]) -> str:
+        short, taken = svg.text(key[1], 24), {text for (kind, _), text in self.items() if kind == key[0]}
+        self[key] = short if short not in taken else f"{short}~{len(taken)}"
+        return self[key]
+
+
+def _shortened(trial: FrozenTrial, short: _Shortened) -> FrozenTrial:
+    def text(name: str, value: Any) -> Any:
+        return short[f"of {name}", value] if isinstance(value, str) else value
+
+    def distribution(name: str, of: BaseDistribution) -> BaseDistribution:
+        return CategoricalDistribution([text(name, c) for c in of.choices]) if hasattr(of, "choices") else of
+
+    return FrozenTrial(
+        number=trial.number,
+        trial_id=0,
+        state=trial.state,
+        value=None,
+        values=trial.values,
+        datetime_start=trial.datetime_start,
+        datetime_complete=trial.datetime_complete,
+        params={short["", k]: text(k, v) for k, v in trial.params.items()},
+        distributions={short["", k]: distribution(k, v) for k, v in trial.distributions.items()},
+        user_attrs={},
+        system_attrs={k: v for k, v in trial.system_attrs.items() if k.startswith("constraints")},
+        intermediate_values={},
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import time
@@ -35,7 +34,7 @@ UNIVARIATE_FROM = 20
 """Batches from this size on are better served by univariate TPE: median best values of 10 seeds on Branin, Hartmann6
 and Rastrigin at batches of 1, 10 and 50."""
 REASKS = 50
-"""Most times that a trial is asked again because its point is known. The second half is drawn at random."""
+"""Most times that a trial is asked to get a new point. From half of them on, points are drawn at random."""
 
 
 class SearchFailedError(RuntimeError):
@@ -80,7 +79,7 @@ def draw(trial: Draws, name: str, suggestion: space.Suggestion) -> Any:
 
 
 # Optuna has no public way to set attributes of a study or a trial that the samplers are not to see as the user's,
-# nor to give a trial its true times. The five functions below are the only place that touches its storage.
+# nor to give a trial its true times. The functions below are the only place that touches its storage.
 
 
 def _study_attr(study: optuna.Study, key: str) -> Any:
@@ -100,8 +99,10 @@ def _record(study: optuna.Study, number: int) -> FrozenTrial:
     return study._storage.get_trial(study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number))
 
 
-def _live(study: optuna.Study, trial: FrozenTrial) -> optuna.Trial:
-    return optuna.Trial(study, trial._trial_id)
+def _asked_again(study: optuna.Study, number: int) -> optuna.Trial:
+    record = _record(study, number)
+    record.params, record.distributions = {}, {}
+    return optuna.Trial(study, record._trial_id)
 
 
 def begin(study: optuna.Study, now: float | None = None) -> None:
@@ -138,35 +139,30 @@ def ask(study: optuna.Study, generation: int, build: Callable[[optuna.Trial], T]
         study: the study, in which a search has begun.
         generation: the generation that asks, counted from 0.
         build: makes the inputs of the objective.
-        fresh: ask again, at most ``REASKS`` times, where the point is one of an earlier trial.
+        fresh: ask again, ``REASKS`` times in all, where the point is one of an earlier trial.
     """
     trial = study.ask()
     mark: dict[str, Any] = {"search": _study_attr(study, SEARCH_ATTRIBUTE)["count"], "generation": generation}
-    record = _record(study, trial.number)
+    # A point that was enqueued is the user's wish, even a second time.
+    fresh = fresh and "fixed_params" not in _record(study, trial.number).system_attrs
     known = {_point(t) for t in study.get_trials(deepcopy=False) if t.number != trial.number} if fresh else set()
-    for again in itertools.count():
-        try:
-            inputs: Any = build(trial)
-        except Exception as error:
-            mark["state"], mark["error"] = raised(error)
-            inputs = None
-        record = _record(study, trial.number)
-        if not known or again == REASKS or inputs is None or _point(record) not in known:
-            break
-        trial = _asked_again(study, record, at_random=again >= REASKS // 2)
-    _set_trial_attr(study, record, TRIAL_ATTRIBUTE, mark)
-    return Asked(trial.number, dict(trial.params), inputs)
-
-
-def _asked_again(study: optuna.Study, record: FrozenTrial, *, at_random: bool) -> optuna.Trial:
-    record.params, record.distributions = {}, {}
-    sampler = study.sampler
-    if at_random:
-        study.sampler = optuna.samplers.RandomSampler(seed=hash((record.number, at_random)) & 0xFFFF)
+    sampler, inputs = study.sampler, None
     try:
-        return _live(study, record)
+        for again in range(1, REASKS + 1):
+            inputs = build(trial)
+            if again == REASKS or _point(_record(study, trial.number)) not in known:
+                break
+            if again >= REASKS // 2:
+                study.sampler = optuna.samplers.RandomSampler(seed=trial.number * REASKS + again)
+            trial = _asked_again(study, trial.number)
+    except Exception as error:
+        mark["state"], mark["error"] = raised(error)
+        inputs = None
     finally:
         study.sampler = sampler
+    record = _record(study, trial.number)
+    _set_trial_attr(study, record, TRIAL_ATTRIBUTE, mark)
+    return Asked(trial.number, dict(record.params), inputs)
 
 
 def _point(trial: FrozenTrial) -> tuple[tuple[str, str], ...] | None:

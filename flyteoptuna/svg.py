@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 CSS = """
 .flyteoptuna{font:14px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;color:#1f2430;
@@ -44,6 +44,15 @@ border-bottom:1px solid #e8ebf0}
 .flyteoptuna .name{min-width:90px}
 """
 
+RESIZE = """<script>
+document.querySelectorAll(".flyteoptuna .plotly-graph-div").forEach(function (plot) {
+  new ResizeObserver(function () { if (plot.offsetWidth) Plotly.Plots.resize(plot); }).observe(plot);
+});
+</script>"""
+"""A plot that was drawn while its tab was hidden takes the tab's width once it is shown."""
+
+T = TypeVar("T")
+
 _MAX = sys.float_info.max
 _TINY = 1e-290
 _CHARACTER = 7.0
@@ -77,7 +86,7 @@ class Axis:
         return self.low <= value <= self.high
 
 
-def thin(items: Sequence[tuple[float, float]], most: int) -> Sequence[tuple[float, float]]:
+def thin(items: Sequence[T], most: int) -> Sequence[T]:
     """At most ``most`` of the items, evenly spread, the first and the last among them."""
     if len(items) <= most:
         return items
@@ -195,6 +204,35 @@ def _path(x: Axis, y: Axis, layer: Layer) -> str:
     return f'<path class="{layer.style}" d="{d}" vector-effect="non-scaling-stroke"/>' if d else ""
 
 
+class Cloud(NamedTuple):
+    """Feasible and infeasible points, a line through some, and the best of them."""
+
+    x: Axis
+    y: Axis
+    feasible: Sequence[tuple[float, float]]
+    infeasible: Sequence[tuple[float, float]]
+    line: Sequence[tuple[float, float]]
+    best: Sequence[tuple[float, float]]
+
+
+def figure(cloud: Cloud, most: int, label: str, about: str, height: int = 220) -> str:
+    """A chart of at most ``most`` dots, with a caption: ``label``, which is escaped, and more about it."""
+    everything = [*cloud.feasible, *cloud.infeasible]
+    layers = [
+        Layer("infeasible", thin(cloud.infeasible, most // 4)),
+        Layer("dots", thin(cloud.feasible, most)),
+        Layer("line", cloud.line, line=True),
+        Layer("best", cloud.best),
+    ]
+    caption = label + about
+    if hidden := sum(not (cloud.x.shows(a) and cloud.y.shows(b)) for a, b in everything):
+        caption += f" {hidden:,} of {len(everything):,} trials lie outside and are drawn at the edge."
+    if len(everything) > most:
+        caption += " The dots are an even sample of the trials."
+    drawn = chart(cloud.x, cloud.y, layers, label=label, height=height)
+    return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>"
+
+
 def bar(parts: Sequence[tuple[str, float]], *, label: str) -> str:
     """A stacked bar of parts, each a CSS class and its size; ``label`` says what it shows, escaped."""
     total = sum(size for _, size in parts)
@@ -238,3 +276,34 @@ def table(head: Sequence[str], rows: Sequence[Sequence[tuple[str, str]]]) -> str
     heads = "".join(f'<th class="{style}">{name}</th>' for name, (style, _) in zip(head, rows[0], strict=True))
     body = "".join("<tr>" + "".join(f'<td class="{c}">{text}</td>' for c, text in row) + "</tr>" for row in rows)
     return f'<div class="box"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def plotly(figure: Any, index: int) -> str:
+    """A figure of plotly's in a box of its own; the first, of index 0, carries plotly's script."""
+    from plotly import io
+
+    parallel = figure.data[0].type == "parcoords"
+    figure.update_layout(
+        title=None,
+        template="plotly_white",
+        font={"family": "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif", "size": 12},
+        margin={"l": 60, "r": 24, "t": 60 if parallel else 24, "b": 50},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    )
+    drawn = io.to_html(
+        figure,
+        config={"displaylogo": False, "responsive": True},
+        include_plotlyjs=index == 0,
+        full_html=False,
+        default_height="420px",
+        div_id=f"flyteoptuna-plot-{index}",
+    )
+    width = 640 if parallel else 240 * len(list(figure.select_xaxes()))
+    return f'<div class="box"><div style="min-width:{width}px">{drawn}</div></div>'
+
+
+def wrap(page: str, plots: str = "") -> str:
+    """The fragment: style, the page as ASCII, and plots, which are left as they are."""
+    # As character references, the text survives any encoding of the page; scripts would not.
+    ascii_page = page.encode("ascii", "xmlcharrefreplace").decode()
+    return f'<div class="flyteoptuna"><style>{CSS}</style>{ascii_page}{plots}</div>'
