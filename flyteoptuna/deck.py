@@ -33,7 +33,13 @@ MOST_PLOTTED = 2000
 MOST_PLOTTED_PARAMS = 8
 MOST_PLOTTED_OBJECTIVES = 4
 
-_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
+_STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
 
 
 @dataclass(frozen=True)
@@ -71,14 +77,7 @@ class _Results:
         if not self.feasible:
             return []
         losses = np.array([[self.loss(t, i) for i in range(len(self.maximize))] for t in self.feasible])
-        unique, where = np.unique(losses, axis=0, return_inverse=True)
-        on_front = np.zeros(len(unique), dtype=bool)
-        rest = np.arange(len(unique))
-        while len(rest):
-            # In lexical order the first of the rest is dominated by none, and dominates what it is not worse than.
-            on_front[rest[0]] = True
-            rest = rest[(unique[rest] < unique[rest[0]]).any(axis=1)]
-        chosen = [t for t, index in zip(self.feasible, where.reshape(-1), strict=True) if on_front[index]]
+        chosen = [t for t, optimal in zip(self.feasible, svg.pareto(losses), strict=True) if optimal]
         return sorted(chosen, key=lambda t: (t.values[0], t.number))
 
 
@@ -186,66 +185,31 @@ def _best_tile(results: _Results, front: Sequence[FrozenTrial]) -> str:
 
 def _states(results: _Results) -> str:
     counts = Counter(t.state for t in results.trials)
-    present = [(s, counts[s]) for s in _STATES if counts[s]]
+    present = [(name, counts[state]) for state, name in _STATES.items() if counts[state]]
     if not present:
         return svg.section("Trials by state", svg.note("There are no trials yet."))
-    label = ", ".join(f"{n} {s.name.lower()}" for s, n in present)
-    key = "".join(f'<li><i class="{s.name.lower()}"></i>{n:,} {s.name.lower()}</li>' for s, n in present)
+    key = "".join(f'<li><i class="{name}"></i>{n:,} {name}</li>' for name, n in present)
     unfit = len(results.infeasible)
     note = svg.note(f"{unfit:,} complete trials violate a constraint.") if unfit else ""
-    bar = svg.bar([(s.name.lower(), n) for s, n in present], label=label)
+    bar = svg.bar(present, label=", ".join(f"{n} {name}" for name, n in present))
     return svg.section("Trials by state", bar, f'<ul class="key">{key}</ul>', note)
 
 
 def _charts(results: _Results, front: Sequence[FrozenTrial]) -> str:
     if not results.feasible and not results.infeasible:
         return ""
-    n = len(results.maximize)
-    if n == 2:
-        return svg.section("Pareto front", f'<div class="charts">{_scatter(results, front)}</div>')
-    shown = range(min(n, MOST_CHARTS))
-    note = svg.note(f"Of {n} objectives, the first {MOST_CHARTS}.") if n > MOST_CHARTS else ""
-    charts = "".join(_history(results, i, MOST_DOTS // len(shown)) for i in shown)
-    return svg.section("Best so far", f'<div class="charts">{charts}</div>', note)
-
-
-def _history(results: _Results, objective: int, most: int) -> str:
-    def points(trials: Sequence[FrozenTrial]) -> list[tuple[float, float]]:
-        return [(t.number, t.values[objective]) for t in trials]
-
-    steps = points(results.improvements(objective))
-    line: list[tuple[float, float]] = []
-    for number, value in svg.thin(steps, most // 4):
-        line += [(number, line[-1][1]), (number, value)] if line else [(number, value)]
-    last = results.trials[-1].number
-    line += [(last, line[-1][1])] if line else []
-    values = [t.values[objective] for t in results.feasible + results.infeasible]
-    x = svg.axis([0, last], whole=True, ticks=4)
-    y = svg.axis(values, worse=results.worse(objective), keep=[v for _, v in steps[-1:]])
-    name = svg.text(results.names[objective], 40)
-    cloud = svg.Cloud(x, y, points(results.feasible), points(results.infeasible), line, steps[-1:])
-    return svg.figure(cloud, most, f"{name} by trial number", "; the line is the best so far.")
-
-
-def _scatter(results: _Results, front: Sequence[FrozenTrial]) -> str:
-    def points(trials: Sequence[FrozenTrial]) -> list[tuple[float, float]]:
-        return [(t.values[0], t.values[1]) for t in trials]
-
-    best = svg.thin(points(front), MOST_DOTS // 4)
-    line: list[tuple[float, float]] = []
-    for a, b in best:
-        # Between two optima, what is known to be reachable is the worse of both.
-        if line:
-            line.append((line[-1][0], b) if results.maximize[0] else (a, line[-1][1]))
-        line.append((a, b))
-    complete = results.feasible + results.infeasible
-    x, y = (
-        svg.axis([t.values[i] for t in complete], worse=results.worse(i), keep=[p[i] for p in best], ticks=4)
-        for i in (0, 1)
-    )
-    across, up = (svg.text(name, 40) for name in results.names)
-    cloud = svg.Cloud(x, y, points(results.feasible), points(results.infeasible), line, best)
-    return svg.figure(cloud, MOST_DOTS, f"{up} (upwards) against {across}", "; the line is the Pareto front.", 300)
+    names = [svg.text(name, 40) for name in results.names]
+    worse = [results.worse(i) for i in range(len(names))]
+    if len(names) == 2:
+        points = [[(t.values[0], t.values[1]) for t in ts] for ts in (results.feasible, results.infeasible, front)]
+        return svg.section("Pareto front", svg.scatter(names, points, worse, MOST_DOTS))
+    charts = []
+    for i, name in enumerate(names[:MOST_CHARTS]):
+        kinds = (results.feasible, results.infeasible, results.improvements(i))
+        points = [[(t.number, t.values[i]) for t in ts] for ts in kinds]
+        charts.append(svg.history(name, points, results.trials[-1].number, worse[i], MOST_DOTS // len(names)))
+    note = svg.note(f"Of {len(names)} objectives, the first {MOST_CHARTS}.") if len(names) > MOST_CHARTS else ""
+    return svg.section("Best so far", f'<div class="charts">{"".join(charts)}</div>', note)
 
 
 def _best(best: Sequence[FrozenTrial]) -> str:
@@ -288,7 +252,7 @@ def _failures(results: _Results) -> str:
     rows = []
     for reason, numbers in list(groups.values())[:MOST_REASONS]:
         latest = ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
-        rows.append([("reason", svg.text(reason, 160)), ("n", f"{len(numbers):,}"), ("", latest)])
+        rows.append([("reason", svg.text(reason, 160)), ("n", f"{len(numbers):,}"), ("few", latest)])
     more = len(groups) - len(rows)
     note = svg.note(f"and {more:,} earlier reasons") if more > 0 else ""
     return svg.section("Failed trials, the latest first", svg.table(["reason", "trials", "numbers"], rows), note)
@@ -299,16 +263,15 @@ def _plots(study: optuna.Study, names: Sequence[str], total: int) -> str:
     parts: list[str] = []
     drawn = 0
     for title, why_not, make in _kinds(study, names):
-        figure = None
+        chart = ""
         try:
             figure = None if why_not else make()
+            chart = svg.plotly(figure, drawn) if figure and figure.data else ""
         except Exception as error:
             why_not = f"{type(error).__name__}: {error}"
-        if figure is None or not figure.data:
-            parts.append(svg.section(title, svg.note(f"Not drawn: {svg.text(why_not or 'nothing to show', 200)}.")))
-            continue
-        parts.append(svg.section(title, svg.plotly(figure, drawn)))
-        drawn += 1
+        drawn += bool(chart)
+        lack = svg.note(f"Not drawn: {svg.text(why_not or 'there is nothing to show', 200).rstrip('.')}.")
+        parts.append(svg.section(title, chart or lack))
     n = len(study.get_trials(deepcopy=False))
     sample = f"The plots show {n:,} of {total:,} trials: the best ones and an even sample of the others."
     return (svg.note(sample) if n < total else "") + "".join(parts) + (svg.RESIZE if drawn else "")
@@ -325,23 +288,62 @@ def _kinds(study: optuna.Study, names: Sequence[str]) -> Iterator[tuple[str, str
     bare = none or ("" if params else "the trials have no parameters")
     few = bare or ("the trials have one parameter" if len(params) == 1 else "")
     few = few or ("one trial has completed, and it takes two" if len(complete) == 1 else "")
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()  # Of optuna's, the one that needs no other package.
+    objectives = list(enumerate(names[:MOST_PLOTTED_OBJECTIVES]))
+    usual = [_usual(study, names, complete, i) for i, _ in objectives]
     if len(names) in (2, 3):
-        yield "Pareto front", none, lambda: plots.plot_pareto_front(study)
-    if len(names) == 1:
-        yield "History", none, lambda: plots.plot_optimization_history(study)
-    yield "Timeline", "" if trials else "there are no trials", lambda: plots.plot_timeline(study)
-    yield "Parameter importances", few, lambda: plots.plot_param_importances(study, evaluator)
+        yield "Pareto front", none, partial(plots.plot_pareto_front, study)
+    else:
+        for i, _ in objectives:
+            yield _title("History", names, i, usual[i][1]), none, partial(_history_plot, usual[i][0], names, i)
+    yield "Timeline", "" if trials else "there are no trials", partial(plots.plot_timeline, study)
+    yield "Parameter importances", few, partial(_importances_plot, study)
     shown = _most_important(study, params)
     cut = f", the {len(shown)} most important of {len(params)} parameters" if len(shown) < len(params) else ""
-    for i, name in enumerate(names[:MOST_PLOTTED_OBJECTIVES]):
-        of = f": {name}" if len(names) > 1 else ""
-        options: dict[str, Any] = {"target": partial(_value, objective=i) if of else None, "target_name": name}
-        if len(names) > 3:
-            yield f"History{of}", none, partial(plots.plot_optimization_history, study, **options)
-        parallel = partial(plots.plot_parallel_coordinate, study, shown, **options)
-        yield f"Parallel coordinates{of}{cut}", bare, parallel
-        yield f"Slices{of}{cut}", bare, partial(plots.plot_slice, study, shown, **options)
+    for i, name in objectives:
+        options: dict[str, Any] = {"target": _target(names, i), "target_name": name}
+        parallel = partial(plots.plot_parallel_coordinate, usual[i][0], shown, **options)
+        yield _title("Parallel coordinates", names, i, cut + usual[i][1]), bare, parallel
+        slices = partial(plots.plot_slice, usual[i][0], shown, **options)
+        yield _title("Slices", names, i, cut + usual[i][1]), bare, slices
+
+
+def _title(kind: str, names: Sequence[str], objective: int, rest: str) -> str:
+    return kind + (f": {names[objective]}" if len(names) > 1 else "") + rest
+
+
+def _target(names: Sequence[str], objective: int) -> Callable[[FrozenTrial], float] | None:
+    return partial(_value, objective=objective) if len(names) > 1 else None
+
+
+def _usual(
+    study: optuna.Study, names: Sequence[str], complete: Sequence[FrozenTrial], objective: int
+) -> tuple[optuna.Study, str]:
+    """The study without the outliers of an objective, which would flatten the rest; and how many they were."""
+    worse = -1 if study.directions[objective] == StudyDirection.MAXIMIZE else 1
+    axis = svg.axis([t.values[objective] for t in complete], worse=worse)
+    usual = [t for t in complete if axis.shows(t.values[objective])]
+    out = len(complete) - len(usual)
+    return _study(study.directions, names, usual), f", without {out} outlier{'s' * (out > 1)}" if out else ""
+
+
+def _history_plot(study: optuna.Study, names: Sequence[str], objective: int) -> Any:
+    from optuna import visualization as plots
+
+    # Optuna takes numbers for positions here, which they are not where trials were left out.
+    trials = study.get_trials(deepcopy=False)
+    dense = _study(study.directions, names, trials, numbered=False)
+    figure = plots.plot_optimization_history(dense, target=_target(names, objective), target_name=names[objective])
+    for trace in figure.data:
+        trace.x = [trials[position].number for position in trace.x]
+    return figure.update_traces(line_shape="hv", selector={"mode": "lines"})
+
+
+def _importances_plot(study: optuna.Study) -> Any:
+    from optuna import visualization as plots
+
+    # Of optuna's evaluators, the one that needs no further package.
+    figure = plots.plot_param_importances(study, optuna.importance.PedAnovaImportanceEvaluator())
+    return figure.update_xaxes(title=None).update_yaxes(title=None)
 
 
 def _value(trial: FrozenTrial, objective: int) -> float:
@@ -378,27 +380,25 @@ def _plotted(results: _Results) -> optuna.Study:
     others = [t for t in results.trials if t.number not in kept]
     kept |= {t.number for t in svg.thin(others, MOST_PLOTTED - len(kept))}
     chosen = [t for t in results.trials if t.number in kept]
-    study = optuna.create_study(directions=results.study.directions)
-    study.set_metric_names([svg.text(name, 40) for name in results.names])
-    short = _Shortened()
-    for trial in chosen:
-        study.add_trial(_shortened(trial, short))
-    # Adding has numbered them anew; an in-memory storage hands out its own records.
-    for copy, trial in zip(study.get_trials(deepcopy=False), chosen, strict=True):
-        copy.number = trial.number
+    short = svg.Shortened()
+    names = [svg.text(name, 40) for name in results.names]
+    return _study(results.study.directions, names, [_shortened(t, short) for t in chosen])
+
+
+def _study(
+    directions: Sequence[StudyDirection], names: Sequence[str], trials: Sequence[FrozenTrial], *, numbered: bool = True
+) -> optuna.Study:
+    study = optuna.create_study(directions=directions)
+    study.set_metric_names(list(names))
+    study.add_trials(trials)
+    if numbered:
+        # Adding has numbered them anew; an in-memory storage hands out its own records.
+        for copy, trial in zip(study.get_trials(deepcopy=False), trials, strict=True):
+            copy.number = trial.number
     return study
 
 
-class _Shortened(dict[tuple[str, str], str]):
-    """A short, escaped text for each (kind, text), different for different texts of a kind."""
-
-    def __missing__(self, key: tuple[str, str]) -> str:
-        short, taken = svg.text(key[1], 24), {text for (kind, _), text in self.items() if kind == key[0]}
-        self[key] = short if short not in taken else f"{short}~{len(taken)}"
-        return self[key]
-
-
-def _shortened(trial: FrozenTrial, short: _Shortened) -> FrozenTrial:
+def _shortened(trial: FrozenTrial, short: svg.Shortened) -> FrozenTrial:
     def text(name: str, value: Any) -> Any:
         return short[f"of {name}", value] if isinstance(value, str) else value
 

@@ -17,7 +17,7 @@ from flyteoptuna import plan, space, trials
 from flyteoptuna.capture import ObjectiveCall, objective_call
 from flyteoptuna.references import Reference, by_reference, offloaded
 from flyteoptuna.resolver import resolver
-from flyteoptuna.trial import TrialReport
+from flyteoptuna.trial import InputsNotMade, TrialReport
 
 _Dynamic = PythonFunctionTask.ExecutionBehavior.DYNAMIC
 _Default = PythonFunctionTask.ExecutionBehavior.DEFAULT
@@ -221,17 +221,23 @@ def callback_build(callback: Callable[..., Any], fixed: Mapping[str, Reference])
     kept = {name: ref.read(types[name]) for name, ref in fixed.items() if offloaded(ref.literal)}
     origins = {id(value): fixed[name] for name, value in kept.items()}
 
-    def build(trial: Any) -> ObjectiveCall:
+    def call(trial: Any) -> ObjectiveCall:
         # What is inline is read anew, for a callback may change a dictionary that it is given.
         plain = {name: kept[name] if name in kept else ref.read(types[name]) for name, ref in fixed.items()}
-        call = objective_call(callback, trial, plain)
-        objective = trials.check_objective(call.objective)
-        inputs = {name: origins.get(id(value), value) for name, value in call.inputs.items()}
-        inputs = {**trials.defaults(objective), **inputs}
+        made = objective_call(callback, trial, plain)
+        objective = trials.check_objective(made.objective)
+        given = {name: origins.get(id(value), value) for name, value in made.inputs.items()}
+        inputs = {**trials.defaults(objective), **given}
         missing = [name for name in objective.python_interface.inputs if name not in inputs]
         if missing:
             raise TypeError(f"Inputs of {objective.name} are missing: {', '.join(missing)}.")
         return ObjectiveCall(objective, inputs)
+
+    def build(trial: Any) -> ObjectiveCall:
+        try:
+            return call(trial)
+        except Exception as error:
+            raise InputsNotMade from error
 
     return build
 

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna import space
 from flyteoptuna.study_file import SearchStudy, StudyFormatError, dumps, loads, new_study
-from flyteoptuna.trial import TrialReport, match, raised
+from flyteoptuna.trial import InputsNotMade, TrialReport, match, raised
 
 __all__ = ["SearchFailedError", "SearchStudy", "StudyFormatError", "ask", "begin", "create", "dumps", "loads", "tell"]
 
@@ -132,8 +132,8 @@ def generation_of(trial: FrozenTrial) -> int | None:
 def ask(study: optuna.Study, generation: int, build: Callable[[optuna.Trial], T], *, fresh: bool = False) -> Asked:
     """Ask one trial, and let ``build`` make its inputs by suggesting.
 
-    Where ``build`` raises, the trial is to FAIL with that reason, or to be PRUNED, once its batch is told; its
-    inputs are None.
+    Where ``build`` raises ``InputsNotMade``, the trial is to FAIL with that reason, or to be PRUNED, once its batch is
+    told; its inputs are None.
 
     Args:
         study: the study, in which a search has begun.
@@ -155,8 +155,8 @@ def ask(study: optuna.Study, generation: int, build: Callable[[optuna.Trial], T]
             if again >= REASKS // 2:
                 study.sampler = optuna.samplers.RandomSampler(seed=trial.number * REASKS + again)
             trial = _asked_again(study, trial.number)
-    except Exception as error:
-        mark["state"], mark["error"] = raised(error)
+    except InputsNotMade as error:
+        mark["state"], mark["error"] = raised(error.__cause__ or error)
         inputs = None
     finally:
         study.sampler = sampler

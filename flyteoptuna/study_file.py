@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
+import reprlib
 import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import cloudpickle
 import optuna
@@ -19,18 +21,27 @@ from optuna.storages._in_memory import _StudyInfo
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.study_json import MAX_BYTES, Results, StudyFormatError, decode, encode, reason, versions
+from flyteoptuna.study_json import (
+    FORMAT,
+    MAX_BYTES,
+    Results,
+    StudyFormatError,
+    Tables,
+    decode,
+    oversize,
+    reason,
+    versions,
+)
 
 __all__ = ["SearchStudy", "StudyFormatError", "dumps", "loads", "new_study", "read"]
 
 Callback = Callable[[optuna.Study, FrozenTrial], None]
-T = TypeVar("T")
 
 _JSON, _SAMPLER, _PRUNER, _CALLBACKS = "study.json", "sampler.pickle", "pruner.pickle", "callbacks.pickle"
 _MEMBERS = (_JSON, _SAMPLER, _PRUNER, _CALLBACKS)
 _ENCRYPTED = 0x1
 _LEVEL = 1
-"""Of zlib. Level 6 saves a tenth of the size, and takes several times as long."""
+"""Of zlib, for the JSON has one number after another; level 6 takes three times as long to save a twelfth."""
 
 
 class SearchStudy(optuna.Study):
@@ -75,7 +86,8 @@ def new_study(
 def dumps(study: optuna.Study) -> bytes:
     """A study as a file: its results as JSON, and its sampler, pruner and callbacks pickled beside them.
 
-    The same study makes the same bytes, whenever it is saved.
+    The same study makes the same bytes, whenever it is saved. Tuples in attributes come back as lists, and the keys of
+    dictionaries as strings, as from each of optuna's storages that keeps JSON.
 
     Args:
         study: any study, in any storage, with trials of any state.
@@ -88,7 +100,7 @@ def dumps(study: optuna.Study) -> bytes:
         ValueError: the study is too large to be read back.
     """
     members = {
-        _JSON: encode(study),
+        _JSON: _encode(study),
         _SAMPLER: cloudpickle.dumps(study.sampler),
         _PRUNER: cloudpickle.dumps(study.pruner),
     }
@@ -98,7 +110,7 @@ def dumps(study: optuna.Study) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
             if len(content) > MAX_BYTES:
-                raise ValueError(f"{name} is too large for a file: {len(content)} bytes, where {MAX_BYTES} are allowed.")
+                raise ValueError(f"{name} is too large to be read: {len(content)} bytes, {MAX_BYTES} are allowed.")
             info = zipfile.ZipInfo(name)
             # Of their own accord these depend on the platform.
             info.create_system, info.external_attr = 3, 0o644 << 16
@@ -131,8 +143,8 @@ def loads(data: bytes) -> SearchStudy:
         if name not in pickles:
             raise StudyFormatError(f"Not a study file to go on with: it has no {name}.")
     if results.versions["optuna"] == optuna.__version__:
-        sampler = _unpickle(pickles, _SAMPLER, BaseSampler, results)
-        pruner = _unpickle(pickles, _PRUNER, BasePruner, results)
+        sampler: BaseSampler = _unpickle(pickles, _SAMPLER, BaseSampler, results)
+        pruner: BasePruner = _unpickle(pickles, _PRUNER, BasePruner, results)
     else:
         sampler, pruner = _replaced(pickles, results)
     study = _study(results, sampler, pruner)
@@ -159,17 +171,65 @@ def read(data: bytes) -> optuna.Study:
     return _study(results, optuna.samplers.TPESampler(), optuna.pruners.NopPruner())
 
 
+def _encode(study: optuna.Study) -> bytes:
+    tables = Tables()
+    # The list keeps each distribution alive: the tables know them by their identity.
+    trials = study.get_trials(deepcopy=False)
+    record = {
+        "format": FORMAT,
+        **versions(),
+        "name": study.study_name,
+        "study_id": study._study_id,
+        "directions": [d.name for d in study.directions],
+        "stopped": bool(getattr(study, "stopped", False)),
+        "user_attrs": study._storage.get_study_user_attrs(study._study_id),
+        "system_attrs": study._storage.get_study_system_attrs(study._study_id),
+        "declared": {name: tables.distribution(name, d) for name, d in _declared(study, trials).items()},
+        "trials": [tables.row(trial) for trial in trials],
+        "distributions": tables.distributions,
+        "spaces": tables.spaces,
+    }
+    try:
+        text = json.dumps(record, check_circular=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(_culprit(record) or str(error)) from error
+    if excess := oversize(text):
+        raise ValueError(f"Study {study.study_name!r} is too large for a file: {excess}.")
+    return text
+
+
+def _declared(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+    # An in-memory storage compares with the distributions that were suggested, others with those of any trial.
+    if isinstance(study._storage, optuna.storages.InMemoryStorage):
+        return study._storage._studies[study._study_id].param_distribution
+    return {name: distribution for trial in trials for name, distribution in trial.distributions.items()}
+
+
+def _culprit(record: dict[str, Any]) -> str:
+    rows = [(f"trials[{number}].", row) for number, row in enumerate(record["trials"])]
+    for where, owner in [("", record), *rows]:
+        for kind in ("user_attrs", "system_attrs"):
+            for key, value in owner.get(kind, {}).items():
+                try:
+                    json.dumps({key: value})
+                except (TypeError, ValueError, RecursionError) as error:
+                    return f"`{where}{kind}[{key!r}]` cannot be saved: JSON cannot hold it ({error})."
+    return ""
+
+
 def _open(data: bytes, *, pickles: bool) -> tuple[Results, dict[str, bytes]]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
-            if duplicates := {name for name in names if names.count(name) > 1}:
-                raise StudyFormatError(f"Not a study file: it has {min(duplicates)[:99]!r} more than once.")
+            if len(set(names)) < len(names):
+                raise StudyFormatError(
+                    f"Not a study file: a zip with a member twice among {reprlib.repr(sorted(names))}."
+                )
             if _JSON not in names:
-                raise StudyFormatError(f"Not a study file: a zip without {_JSON}, with {sorted(names)[:5]}.")
+                raise StudyFormatError(f"Not a study file: a zip without {_JSON}, with {reprlib.repr(sorted(names))}.")
             results = decode(_member(archive, _JSON))
             if unknown := sorted(set(names) - set(_MEMBERS)):
-                raise StudyFormatError(f"Not a study file: a zip with unknown members, {unknown[:5]}.")
+                raise StudyFormatError(f"Not a study file: a zip with unknown members, {reprlib.repr(unknown)}.")
             wanted = [name for name in _MEMBERS[1:] if name in names] if pickles else []
             return results, {name: _member(archive, name) for name in wanted}
     except StudyFormatError:
@@ -193,9 +253,9 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     return content
 
 
-def _unpickle(pickles: dict[str, bytes], name: str, kind: type[T], results: Results) -> T:
+def _unpickle(pickles: dict[str, bytes], name: str, kind: type[Any], results: Results) -> Any:
     try:
-        found = cloudpickle.loads(pickles[name])
+        found: Any = cloudpickle.loads(pickles[name])
     except Exception as error:
         wrote, here = (", ".join(f"{k} {v}" for k, v in of.items()) for of in (results.versions, versions()))
         raise StudyFormatError(
@@ -217,7 +277,7 @@ def _replaced(pickles: dict[str, bytes], results: Results) -> tuple[BaseSampler,
         f"TPESampler(constant_liar=True, seed={seed})"
     )
     try:
-        pruner = _unpickle(pickles, _PRUNER, BasePruner, results)
+        pruner: BasePruner = _unpickle(pickles, _PRUNER, BasePruner, results)
     except StudyFormatError:
         pruner = optuna.pruners.NopPruner()
         message += ", and without its pruner"

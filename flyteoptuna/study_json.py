@@ -8,18 +8,13 @@ import json
 import math
 import platform
 import reprlib
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, get_args
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    distribution_to_json,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -32,7 +27,6 @@ MAX_VALUES = 20_000_000
 
 _DIRECTIONS = {d.name: d for d in (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)}
 _STATES = {state.name: state for state in TrialState}
-_STATE_NAMES = {state: state.name for state in TrialState}
 _NUMBER = {int, float}
 _CHOICE = (type(None), bool, int, float, str)
 _MAX_ID = 2**63
@@ -53,13 +47,10 @@ _FIELDS: dict[str, type] = {
     "trials": list,
 }
 _ROW = {"state", "values", "space", "params", "start", "complete", "intermediate", "user_attrs", "system_attrs", "id"}
-_ATTRIBUTES: dict[str, tuple[type[BaseDistribution], dict[str, tuple[type, ...]]]] = {
-    "FloatDistribution": (
-        FloatDistribution,
-        {"low": (float,), "high": (float,), "log": (bool,), "step": (float, type(None))},
-    ),
-    "IntDistribution": (IntDistribution, {"low": (int,), "high": (int,), "log": (bool,), "step": (int,)}),
-    "CategoricalDistribution": (CategoricalDistribution, {"choices": (list,)}),
+_ATTRIBUTES: dict[str, tuple[type[BaseDistribution], dict[str, Any]]] = {
+    "FloatDistribution": (FloatDistribution, {"low": float, "high": float, "log": bool, "step": float | None}),
+    "IntDistribution": (IntDistribution, {"low": int, "high": int, "log": bool, "step": int}),
+    "CategoricalDistribution": (CategoricalDistribution, {"choices": list}),
 }
 
 
@@ -68,7 +59,7 @@ class StudyFormatError(ValueError):
 
 
 class Results(NamedTuple):
-    """All that the JSON of a study holds. ``declared`` are the distributions that new trials must be compatible with."""
+    """What the JSON of a study holds. New trials must be compatible with the ``declared`` distributions."""
 
     versions: dict[str, str]
     name: str
@@ -100,56 +91,7 @@ def _own_version() -> str:
         return "unknown"
 
 
-def encode(study: optuna.Study) -> bytes:
-    """The results of a study as JSON, with Python's literals NaN, Infinity and -Infinity.
-
-    Tuples in attributes come back as lists, and keys of dictionaries as strings, as from any storage of optuna's that
-    keeps JSON.
-
-    Args:
-        study: any study, in any storage.
-
-    Returns:
-        ASCII text of at most ``MAX_BYTES``.
-
-    Raises:
-        TypeError: an attribute or a choice that JSON cannot hold; names the trial and the key.
-        ValueError: the study is beyond ``MAX_BYTES`` or ``MAX_VALUES``.
-    """
-    tables = _Tables()
-    # The list keeps each distribution alive: the tables know them by their identity.
-    trials = study.get_trials(deepcopy=False)
-    record = {
-        "format": FORMAT,
-        **versions(),
-        "name": study.study_name,
-        "study_id": study._study_id,
-        "directions": [d.name for d in study.directions],
-        "stopped": bool(getattr(study, "stopped", False)),
-        "user_attrs": study.user_attrs,
-        "system_attrs": study._storage.get_study_system_attrs(study._study_id),
-        "declared": {name: tables.distribution(name, d) for name, d in _declared(study, trials).items()},
-        "trials": [tables.row(trial) for trial in trials],
-        "distributions": tables.distributions,
-        "spaces": tables.spaces,
-    }
-    try:
-        text = json.dumps(record, check_circular=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError(_culprit(record) or str(error)) from error
-    if too_large := _too_large(text):
-        raise ValueError(f"Study {study.study_name!r} is too large for a file: {too_large}.")
-    return text
-
-
-def _declared(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
-    # An in-memory storage compares with the distributions that were suggested, others with those of any trial.
-    if isinstance(study._storage, optuna.storages.InMemoryStorage):
-        return study._storage._studies[study._study_id].param_distribution
-    return {name: distribution for trial in trials for name, distribution in trial.distributions.items()}
-
-
-class _Tables:
+class Tables:
     """Distributions, and spaces made of them, each written once."""
 
     def __init__(self) -> None:
@@ -157,13 +99,15 @@ class _Tables:
         self.spaces: list[tuple[tuple[str, int], ...]] = []
         self._by_id: dict[int, int] = {}
         self._by_value: dict[Any, int] = {}
-        self._known: dict[tuple[tuple[str, int], ...], tuple[int, tuple[int, ...]]] = {}
+        self._known: dict[tuple[tuple[str, int], ...], tuple[int, tuple[tuple[int, str], ...]]] = {}
 
     def distribution(self, name: str, distribution: BaseDistribution) -> int:
         index = self._by_id.get(id(distribution))
         if index is None:
-            # Choices that are equal, as 1, True and 1.0 are, have different representations.
-            key = (type(distribution), *(map(repr, vars(distribution).values())))
+            key: Any = (type(distribution), *vars(distribution).values())
+            if isinstance(distribution, CategoricalDistribution):
+                # Choices that are equal, as 1, True and 1.0 are, have different representations.
+                key = repr(distribution.choices)
             index = self._by_value.get(key)
             if index is None:
                 self.distributions.append(_plain(name, distribution))
@@ -171,30 +115,24 @@ class _Tables:
             self._by_id[id(distribution)] = index
         return index
 
-    def space(self, distributions: dict[str, BaseDistribution]) -> tuple[int, tuple[int, ...]]:
-        by_id = self._by_id
-        try:
-            key = tuple([(name, by_id[id(d)]) for name, d in distributions.items()])
-        except KeyError:
-            key = tuple([(name, self.distribution(name, d)) for name, d in distributions.items()])
+    def space(self, distributions: dict[str, BaseDistribution]) -> tuple[int, tuple[tuple[int, str], ...]]:
+        key = tuple([(name, self.distribution(name, d)) for name, d in distributions.items()])
         if key not in self._known:
-            categories = [i for i, d in enumerate(distributions.values()) if isinstance(d, CategoricalDistribution)]
-            self._known[key] = len(self.spaces), tuple(categories)
+            numbered = enumerate(distributions.items())
+            categories = tuple((i, name) for i, (name, d) in numbered if isinstance(d, CategoricalDistribution))
+            self._known[key] = len(self.spaces), categories
             self.spaces.append(key)
         return self._known[key]
 
     def row(self, trial: FrozenTrial) -> dict[str, Any]:
-        row: dict[str, Any] = {"state": _STATE_NAMES[trial.state]}
+        row: dict[str, Any] = {"state": trial.state.name}
         if trial.values is not None:
             row["values"] = _floats(trial.values)
         if trial.distributions:
-            distributions, params = trial.distributions, trial.params
-            row["space"], categories = self.space(distributions)
-            values = [params[name] for name in distributions]
-            if categories:
-                of = list(distributions.values())
-                for position in categories:
-                    values[position] = _index(of[position], values[position])
+            params, (row["space"], categories) = trial.params, self.space(trial.distributions)
+            values = [params[name] for name in trial.distributions]
+            for position, name in categories:
+                values[position] = _index(trial.distributions[name], params[name])
             row["params"] = _floats(values)
         if trial.datetime_start is not None:
             row["start"] = trial.datetime_start.isoformat()
@@ -213,15 +151,21 @@ class _Tables:
 
 
 def _plain(name: str, distribution: BaseDistribution) -> dict[str, Any]:
+    # The form that optuna itself gives a distribution in JSON.
+    attributes: dict[str, Any]
     if isinstance(distribution, CategoricalDistribution):
+        kind, attributes = "CategoricalDistribution", {"choices": distribution.choices}
         for choice in distribution.choices:
             if not isinstance(choice, _CHOICE):
                 raise TypeError(
                     f"Each choice of parameter `{name}` must be None, bool, int, float or str to be saved, but got "
                     f"{reprlib.repr(choice)}, a {type(choice).__name__}."
                 )
-    plain: dict[str, Any] = json.loads(distribution_to_json(distribution))
-    return plain
+    else:
+        kind = "IntDistribution" if isinstance(distribution, IntDistribution) else "FloatDistribution"
+        low, high, log, step = (getattr(distribution, key) for key in ("low", "high", "log", "step"))
+        attributes = {"low": low, "high": high, "log": bool(log), "step": step}
+    return {"name": kind, "attributes": attributes}
 
 
 def _floats(values: list[Any]) -> list[Any]:
@@ -240,19 +184,8 @@ def _index(distribution: BaseDistribution, value: Any) -> int:
     return int(distribution.to_internal_repr(value))
 
 
-def _culprit(record: dict[str, Any]) -> str:
-    rows = [(f"trials[{number}].", row) for number, row in enumerate(record["trials"])]
-    for where, owner in [("", record), *rows]:
-        for kind in ("user_attrs", "system_attrs"):
-            for key, value in owner.get(kind, {}).items():
-                try:
-                    json.dumps({key: value})
-                except (TypeError, ValueError, RecursionError) as error:
-                    return f"`{where}{kind}[{key!r}]` cannot be saved: JSON cannot hold it ({error})."
-    return ""
-
-
-def _too_large(text: bytes) -> str:
+def oversize(text: bytes) -> str:
+    """What makes JSON too large to be read; empty where nothing does."""
     if len(text) > MAX_BYTES:
         return f"{len(text)} bytes of JSON, where {MAX_BYTES} are allowed"
     count = text.count(b",") + text.count(b"[") + text.count(b"{")
@@ -260,7 +193,7 @@ def _too_large(text: bytes) -> str:
 
 
 def decode(text: bytes) -> Results:
-    """The results that :func:`encode` wrote.
+    """The results that the JSON of a study holds.
 
     Args:
         text: JSON of any origin.
@@ -268,17 +201,14 @@ def decode(text: bytes) -> Results:
     Raises:
         StudyFormatError: the text is not the JSON of a study, or one of a newer format; says what was found, and where.
     """
-    if too_large := _too_large(text):
-        raise StudyFormatError(f"study.json is too large: {too_large}.")
+    if excess := oversize(text):
+        raise StudyFormatError(f"study.json is too large: {excess}.")
     try:
         record = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise StudyFormatError(f"study.json is not JSON that can be read: {reason(error)}") from error
     _check_header(record)
-    directions = [
-        _DIRECTIONS[d] if type(d) is str and d in _DIRECTIONS else _refuse(f"directions[{i}]", "MINIMIZE or MAXIMIZE", d)
-        for i, d in enumerate(record["directions"])
-    ]
+    directions = [_direction(f"directions[{i}]", d) for i, d in enumerate(record["directions"])]
     if not directions:
         _refuse("directions", "a list of at least one direction", directions)
     table = [_distribution(f"distributions[{i}]", d) for i, d in enumerate(record["distributions"])]
@@ -294,7 +224,9 @@ def decode(text: bytes) -> Results:
         stopped=record["stopped"],
         user_attrs=record["user_attrs"],
         system_attrs=record["system_attrs"],
-        declared={k: table[_below(f"declared[{k!r}]", i, len(table))] for k, i in record["declared"].items()},
+        declared={
+            k: table[_below(f"declared[{reprlib.repr(k)}]", i, len(table))] for k, i in record["declared"].items()
+        },
         trials=trials,
     )
 
@@ -330,6 +262,12 @@ def _check_header(record: Any) -> None:
             _refuse(key, f"there, and a JSON {kind.__name__}", record.get(key))
 
 
+def _direction(where: str, found: Any) -> StudyDirection:
+    if type(found) is not str or found not in _DIRECTIONS:
+        _refuse(where, " or ".join(_DIRECTIONS), found)
+    return _DIRECTIONS[found]
+
+
 def _distribution(where: str, found: Any) -> BaseDistribution:
     if type(found) is not dict or type(found.get("name")) is not str or found["name"] not in _ATTRIBUTES:
         _refuse(where, f"an object whose `name` is one of {', '.join(_ATTRIBUTES)}", found)
@@ -338,26 +276,23 @@ def _distribution(where: str, found: Any) -> BaseDistribution:
     if type(attributes) is not dict or attributes.keys() != kinds.keys():
         _refuse(f"{where}.attributes", f"an object of {', '.join(kinds)}", attributes)
     for key, kind in kinds.items():
-        if type(attributes[key]) not in kind:
-            _refuse(f"{where}.attributes.{key}", f"of type {kind[0].__name__}", attributes[key])
+        # By the exact type: a boolean is an integer to `isinstance`.
+        if type(attributes[key]) not in (get_args(kind) or (kind,)):
+            _refuse(f"{where}.attributes.{key}", f"of type {getattr(kind, '__name__', kind)}", attributes[key])
     if cls is CategoricalDistribution:
         choices = attributes["choices"]
         if not choices or not all(isinstance(choice, _CHOICE) for choice in choices):
             _refuse(f"{where}.attributes.choices", "a list of null, booleans, numbers and strings", choices)
         return CategoricalDistribution(choices)
     try:
-        if any(math.isnan(v) for v in attributes.values() if v is not None):
-            _refuse(f"{where}.attributes", "free of NaN", attributes)
-        # Not by the constructor: it would lower `high` once more where `step` does not divide the range to the last
-        # digit, so it only tells whether the rest is in order.
-        cls(**{**attributes, "step": 1 if cls is IntDistribution else None} if not attributes["log"] else attributes)
-        if attributes["step"] is not None and not attributes["step"] > 0:
-            _refuse(f"{where}.attributes.step", "positive", attributes["step"])
-    except StudyFormatError:
-        raise
+        if any(math.isnan(value) for value in attributes.values() if value is not None):
+            raise ValueError("NaN is no bound and no step.")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            distribution = cls(**attributes)
     except (ValueError, ArithmeticError) as error:
         raise StudyFormatError(f"study.json: `{where}` is not a distribution: {reason(error)}") from error
-    distribution: BaseDistribution = cls.__new__(cls)
+    # The constructor lowers `high` anew where rounding keeps `step` from dividing the range.
     vars(distribution).update(attributes)
     return distribution
 
@@ -369,7 +304,8 @@ def _space(where: str, found: Any, table: Sequence[BaseDistribution]) -> _Space:
         if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str or pair[0] in distributions:
             _refuse(f"{where}[{i}]", "a new name and the index of a distribution", pair)
         distributions[pair[0]] = table[_below(f"{where}[{i}][1]", pair[1], len(table))]
-    categories = [(i, d.choices) for i, d in enumerate(distributions.values()) if isinstance(d, CategoricalDistribution)]
+    numbered = enumerate(distributions.values())
+    categories = [(i, d.choices) for i, d in numbered if isinstance(d, CategoricalDistribution)]
     return _Space(tuple(distributions), distributions, tuple(categories))
 
 
@@ -399,13 +335,13 @@ def _trial(number: int, row: Any, spaces: Sequence[_Space], arity: int) -> Froze
         state=state,
         value=None,
         values=_values(where, row, state, arity),
-        datetime_start=_time(f"{where}.start", row["start"]) if "start" in row else None,
-        datetime_complete=_time(f"{where}.complete", row["complete"]) if "complete" in row else None,
+        datetime_start=_time(where, "start", row),
+        datetime_complete=_time(where, "complete", row),
         params=params,
         distributions=distributions,
-        intermediate_values=_intermediate(f"{where}.intermediate", row["intermediate"]) if "intermediate" in row else {},
-        user_attrs=_attrs(f"{where}.user_attrs", row["user_attrs"]) if "user_attrs" in row else {},
-        system_attrs=_attrs(f"{where}.system_attrs", row["system_attrs"]) if "system_attrs" in row else {},
+        intermediate_values=_intermediate(where, row),
+        user_attrs=_attrs(where, "user_attrs", row),
+        system_attrs=_attrs(where, "system_attrs", row),
     )
 
 
@@ -420,9 +356,7 @@ def _values(where: str, row: dict[str, Any], state: TrialState, arity: int) -> l
     return values
 
 
-def _params(
-    where: str, row: dict[str, Any], spaces: Sequence[_Space]
-) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+def _params(where: str, row: dict[str, Any], spaces: Sequence[_Space]) -> tuple[dict[str, Any], dict[str, Any]]:
     if "space" not in row and "params" not in row:
         return {}, {}
     space = spaces[_below(f"{where}.space", row.get("space"), len(spaces))]
@@ -434,21 +368,30 @@ def _params(
     return dict(zip(space.names, params, strict=True)), space.distributions.copy()
 
 
-def _time(where: str, found: Any) -> datetime:
+def _time(where: str, key: str, row: dict[str, Any]) -> datetime | None:
+    if key not in row:
+        return None
     try:
-        return datetime.fromisoformat(found)
+        return datetime.fromisoformat(row[key])
     except (TypeError, ValueError):
-        _refuse(where, "a time in ISO 8601", found)
+        _refuse(f"{where}.{key}", "a time in ISO 8601", row[key])
 
 
-def _attrs(where: str, found: Any) -> dict[str, Any]:
-    return found if type(found) is dict else _refuse(where, "an object", found)
+def _attrs(where: str, key: str, row: dict[str, Any]) -> dict[str, Any]:
+    found = row.get(key, {})
+    return found if type(found) is dict else _refuse(f"{where}.{key}", "an object", found)
 
 
-def _intermediate(where: str, found: Any) -> dict[int, float]:
-    if type(found) is not list or len(found) != 2:
+def _intermediate(where: str, row: dict[str, Any]) -> dict[int, float]:
+    if "intermediate" not in row:
+        return {}
+    where, found = f"{where}.intermediate", row["intermediate"]
+    if type(found) is not list or len(found) != 2 or type(found[0]) is not list:
         _refuse(where, "a list of steps and a list of values", found)
-    steps, values = _numbers(f"{where}[0]", found[0]), _numbers(f"{where}[1]", found[1])
-    if not set(map(type, steps)) <= {int} or len(set(steps)) != len(values) or len(steps) != len(values):
-        _refuse(where, "as many different integers as values", found)
-    return dict(zip(steps, values, strict=True))  # type: ignore[arg-type]
+    steps, values = found[0], _numbers(f"{where}[1]", found[1])
+    # Without a bound, steps could be chosen to have the same hash, and would take quadratic time.
+    if not all(type(step) is int and -_MAX_ID < step < _MAX_ID for step in steps):
+        _refuse(f"{where}[0]", "a list of integers of 64 bits", steps)
+    if len(steps) != len(values) or len(set(steps)) != len(steps):
+        _refuse(where, "as many different steps as values", found)
+    return dict(zip(steps, values, strict=True))

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 CSS = """
 .flyteoptuna{font:14px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;color:#1f2430;
 background:#fff;max-width:1080px;margin:0 auto;overflow-wrap:anywhere}
@@ -21,27 +23,27 @@ background:#fff;max-width:1080px;margin:0 auto;overflow-wrap:anywhere}
 .flyteoptuna .tile svg{margin-top:8px}
 .flyteoptuna .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:4px 20px}
 .flyteoptuna figure{margin:0;min-width:0}.flyteoptuna figcaption{color:#5b6472;font-size:13px}
-.flyteoptuna .plot{padding:10px 22px 26px 0}
-.flyteoptuna svg{display:block}.flyteoptuna .chart{overflow:visible}
-.flyteoptuna text{font-size:12px;fill:#5b6472}.flyteoptuna .grid{stroke:#e8ebf0}
-.flyteoptuna path{fill:none;stroke-linecap:round;stroke-linejoin:round}
-.flyteoptuna .dots{stroke:#7ea6d9;stroke-width:6}.flyteoptuna .infeasible{stroke:#c3c8d1;stroke-width:6}
-.flyteoptuna .line{stroke:#c2410c;stroke-width:2}.flyteoptuna .best{stroke:#c2410c;stroke-width:9}
-.flyteoptuna .bar{border-radius:4px;background:#e8ebf0}
+.flyteoptuna div.plot{padding:10px 22px 26px 0}
+.flyteoptuna .chart{display:block;overflow:visible}
+.flyteoptuna .chart text{font-size:12px;fill:#5b6472}.flyteoptuna .chart .grid{stroke:#e8ebf0}
+.flyteoptuna .chart path{fill:none;stroke-linecap:round;stroke-linejoin:round}
+.flyteoptuna .chart .dots{stroke:#7ea6d9;stroke-width:6}.flyteoptuna .chart .infeasible{stroke:#c3c8d1;stroke-width:6}
+.flyteoptuna .chart .line{stroke:#c2410c;stroke-width:2}.flyteoptuna .chart .best{stroke:#c2410c;stroke-width:8}
+.flyteoptuna svg.bar{display:block;border-radius:4px;background:#e8ebf0}
 .flyteoptuna .key{display:flex;flex-wrap:wrap;gap:4px 18px;margin:8px 0 0;padding:0;list-style:none}
 .flyteoptuna i{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
 .flyteoptuna .complete{fill:#2f6fbf;background:#2f6fbf}.flyteoptuna .pruned{fill:#e0a100;background:#e0a100}
-.flyteoptuna .fail{fill:#c92a2a;background:#c92a2a}.flyteoptuna .running{fill:#3fa36b;background:#3fa36b}
-.flyteoptuna .left{fill:none}
-.flyteoptuna .waiting{fill:#aab2bf;background:#aab2bf}
+.flyteoptuna .failed{fill:#c92a2a;background:#c92a2a}.flyteoptuna .running{fill:#3fa36b;background:#3fa36b}
+.flyteoptuna .waiting{fill:#aab2bf;background:#aab2bf}.flyteoptuna .left{fill:none}
+.flyteoptuna .parcoords .axis text{fill:#1f2430!important;text-shadow:0 0 2px #fff,0 0 2px #fff,0 0 4px #fff!important}
 .flyteoptuna .box{overflow-x:auto}
 .flyteoptuna table{border-collapse:collapse;font-size:13px}
 .flyteoptuna th,.flyteoptuna td{text-align:left;vertical-align:top;padding:5px 20px 5px 0;border:0;
 border-bottom:1px solid #e8ebf0}
 .flyteoptuna th{color:#5b6472;font-weight:600}
 .flyteoptuna .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-.flyteoptuna .reason{min-width:220px;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12px}
-.flyteoptuna .name{min-width:90px}
+.flyteoptuna td.reason{min-width:180px;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12px}
+.flyteoptuna .name{min-width:90px}.flyteoptuna .few{white-space:nowrap}
 """
 
 RESIZE = """<script>
@@ -52,6 +54,7 @@ document.querySelectorAll(".flyteoptuna .plotly-graph-div").forEach(function (pl
 """A plot that was drawn while its tab was hidden takes the tab's width once it is shown."""
 
 T = TypeVar("T")
+Points = Sequence[tuple[float, float]]
 
 _MAX = sys.float_info.max
 _TINY = 1e-290
@@ -100,7 +103,7 @@ def number(value: float) -> str:
 
 
 def axis(
-    values: Sequence[float], *, worse: int = 0, keep: Sequence[float] = (), whole: bool = False, ticks: int = 5
+    values: Sequence[float], *, worse: int = 0, keep: Sequence[float] = (), whole: bool = False, ticks: int = 6
 ) -> Axis:
     """The axis that shows some values.
 
@@ -204,33 +207,74 @@ def _path(x: Axis, y: Axis, layer: Layer) -> str:
     return f'<path class="{layer.style}" d="{d}" vector-effect="non-scaling-stroke"/>' if d else ""
 
 
-class Cloud(NamedTuple):
-    """Feasible and infeasible points, a line through some, and the best of them."""
+def history(name: str, points: Sequence[Points], last: int, worse: int, most: int) -> str:
+    """The chart of an objective by trial number.
 
-    x: Axis
-    y: Axis
-    feasible: Sequence[tuple[float, float]]
-    infeasible: Sequence[tuple[float, float]]
-    line: Sequence[tuple[float, float]]
-    best: Sequence[tuple[float, float]]
+    Args:
+        name: name of the objective, escaped.
+        points: (number, value) of the feasible trials, of the infeasible ones, and of each that was the best so far.
+        last: number of the last trial.
+        worse: 1 where higher values are worse, else -1.
+        most: most dots.
+    """
+    feasible, infeasible, steps = points
+    line: list[tuple[float, float]] = []
+    for number, value in thin(steps, most // 4):
+        line += [(number, line[-1][1]), (number, value)] if line else [(number, value)]
+    line += [(last, line[-1][1])] if line else []
+    x = axis([0, last], whole=True, ticks=4)
+    y = axis([v for _, v in [*feasible, *infeasible]], worse=worse, keep=[v for _, v in steps[-1:]])
+    about = "; the line is the best so far."
+    return _figure(x, y, [feasible, infeasible, line, steps[-1:]], most, f"{name} by trial number", about)
 
 
-def figure(cloud: Cloud, most: int, label: str, about: str, height: int = 220) -> str:
-    """A chart of at most ``most`` dots, with a caption: ``label``, which is escaped, and more about it."""
-    everything = [*cloud.feasible, *cloud.infeasible]
+def scatter(names: Sequence[str], points: Sequence[Points], worse: Sequence[int], most: int) -> str:
+    """The chart of two objectives, the second upwards; ``points`` are the feasible, the infeasible and the optimal."""
+    feasible, infeasible, front = points
+    best = thin(front, most // 4)
+    line: list[tuple[float, float]] = []
+    for a, b in best:
+        # Between two optima, what is known to be reachable is the worse of both.
+        if line:
+            line.append((a, line[-1][1]) if worse[0] > 0 else (line[-1][0], b))
+        line.append((a, b))
+    x, y = (
+        axis([p[i] for p in [*feasible, *infeasible]], worse=worse[i], keep=[p[i] for p in best], ticks=4)
+        for i in (0, 1)
+    )
+    label, about = f"{names[1]} (upwards) against {names[0]}", "; the line is the Pareto front."
+    return _figure(x, y, [feasible, infeasible, line, best], most, label, about, 300)
+
+
+def _figure(x: Axis, y: Axis, points: Sequence[Points], most: int, label: str, about: str, height: int = 220) -> str:
+    feasible, infeasible, line, best = points
     layers = [
-        Layer("infeasible", thin(cloud.infeasible, most // 4)),
-        Layer("dots", thin(cloud.feasible, most)),
-        Layer("line", cloud.line, line=True),
-        Layer("best", cloud.best),
+        Layer("infeasible", thin(infeasible, most // 4)),
+        Layer("dots", thin(feasible, most)),
+        Layer("line", line, line=True),
+        Layer("best", best),
     ]
+    total = len(feasible) + len(infeasible)
+    hidden = sum(not (x.shows(a) and y.shows(b)) for a, b in [*feasible, *infeasible])
     caption = label + about
-    if hidden := sum(not (cloud.x.shows(a) and cloud.y.shows(b)) for a, b in everything):
-        caption += f" {hidden:,} of {len(everything):,} trials lie outside and are drawn at the edge."
-    if len(everything) > most:
+    if hidden:
+        caption += f" {hidden:,} of {total:,} trials lie outside and are drawn at the edge."
+    if len(feasible) > most or len(infeasible) > most // 4:
         caption += " The dots are an even sample of the trials."
-    drawn = chart(cloud.x, cloud.y, layers, label=label, height=height)
+    drawn = chart(x, y, layers, label=label, height=height)
     return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>"
+
+
+def pareto(losses: np.ndarray[Any, Any]) -> list[bool]:
+    """Which rows no other row dominates: is at most equal everywhere, and less somewhere."""
+    unique, where = np.unique(losses, axis=0, return_inverse=True)
+    on_front = np.zeros(len(unique), dtype=bool)
+    rest = np.arange(len(unique))
+    while len(rest):
+        # In lexical order none dominates the first of the rest, and it dominates those that are nowhere less.
+        on_front[rest[0]] = True
+        rest = rest[(unique[rest] < unique[rest[0]]).any(axis=1)]
+    return list(on_front[where.reshape(-1)])
 
 
 def bar(parts: Sequence[tuple[str, float]], *, label: str) -> str:
@@ -253,6 +297,15 @@ def text(value: object, limit: int) -> str:
     whole = number(value) if isinstance(value, float) else str(value)
     shown = "".join(c if c.isprintable() else " " for c in whole[: limit + 1])
     return html.escape(shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}")
+
+
+class Shortened(dict[tuple[str, str], str]):
+    """A short, escaped text for each (kind, text), different for different texts of a kind."""
+
+    def __missing__(self, key: tuple[str, str]) -> str:
+        short, taken = text(key[1], 24), {text for (kind, _), text in self.items() if kind == key[0]}
+        self[key] = short if short not in taken else f"{short}~{len(taken)}"
+        return self[key]
 
 
 def tile(head: str, value: str, foot: str, below: str = "") -> str:
@@ -290,9 +343,11 @@ def plotly(figure: Any, index: int) -> str:
         margin={"l": 60, "r": 24, "t": 60 if parallel else 24, "b": 50},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )
+    # The template's outline of bars would hide those of a timeline of many trials.
+    figure.update_traces(marker_line_width=0, selector={"type": "bar"})
     drawn = io.to_html(
         figure,
-        config={"displaylogo": False, "responsive": True},
+        config={"displayModeBar": False, "responsive": True},
         include_plotlyjs=index == 0,
         full_html=False,
         default_height="420px",

@@ -68,6 +68,10 @@ def cut(text: str, limit: int) -> str:
     return (data[: max(limit - len(note), 0)].decode(errors="ignore") + note)[:limit]
 
 
+class InputsNotMade(Exception):
+    """Ends one trial before it is run: what makes its inputs has raised this exception's cause."""
+
+
 class ActiveTrial:
     """The trial that an objective runs for, as ``current_trial()`` returns it.
 

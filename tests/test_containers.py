@@ -3,44 +3,16 @@
 import json
 import math
 import zipfile
-from pathlib import Path
 
-import msgpack
 import optuna
 import pytest
-from engine.engine import Engine
-from engine.pods import Fault
+from containers import CODE, driver_pods, number_of, study_of
+from engine import Engine, Fault
 from flyteidl.core import literals_pb2 as pb
-from flytekit.core.context_manager import FlyteContextManager
-from flytekit.core.type_engine import TypeEngine
-from flytekit.models.literals import Literal
 from optuna.trial import TrialState
 
 from flyteoptuna import plan
 from flyteoptuna.study import ERROR_ATTRIBUTE
-
-CODE = Path(__file__).parent / "flows"
-
-
-def study_of(literal):
-    ctx = FlyteContextManager.current_context()
-    return TypeEngine.to_python_value(ctx, Literal.from_flyte_idl(literal), optuna.Study)
-
-
-@pytest.fixture
-def flows(monkeypatch):
-    """Import a module of flows as a pod does."""
-    monkeypatch.syspath_prepend(str(CODE))
-    return __import__
-
-
-def number_of(pod):
-    """The trial that a pod runs."""
-    return msgpack.loads(pod.inputs["optuna_trial"].scalar.binary.value)["number"]
-
-
-def driver_pods(engine):
-    return [pod for role in ("search", "span", "generation", "finish") for pod in engine.of(f".{role}-")]
 
 
 def check_shape(engine, generations):

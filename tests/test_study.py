@@ -12,7 +12,7 @@ from strategies import spaces
 
 from flyteoptuna import space, suggest
 from flyteoptuna import study as studies
-from flyteoptuna.trial import TrialReport
+from flyteoptuna.trial import InputsNotMade, TrialReport
 
 LINE = {"x": suggest.float(0, 1)}
 GRID = {"a": suggest.category(["p", "q", "r"]), "b": suggest.integer(0, 3), "c": suggest.float(0, 1, step=0.5)}
@@ -279,7 +279,7 @@ def test_failures_count_from_the_start_of_the_search():
         [TrialReport(2, state="COMPLETE", values=[1.0]), TrialReport(3, error="two"), TrialReport(4, error="three")],
     )
     studies.check(study, last=True, max_failures=2)
-    with pytest.raises(studies.SearchFailedError, match="`max_failures=1` was exceeded: 2 of 3(.|\n)*two(.|\n)*three"):
+    with pytest.raises(studies.SearchFailedError, match=r"`max_failures=1` was exceeded: 2 of 3(.|\n)*two(.|\n)*three"):
         studies.check(study, last=False, max_failures=1)
 
 
@@ -300,9 +300,9 @@ def test_inputs_that_cannot_be_made_end_their_own_trial():
     def build(trial):
         trial.suggest_float("x", 0, 1)
         if trial.number == 0:
-            raise ValueError("bad luck")
+            raise InputsNotMade from ValueError("bad luck")
         if trial.number == 1:
-            raise optuna.TrialPruned("no use")
+            raise InputsNotMade from optuna.TrialPruned("no use")
         return {}
 
     made = asked(study, 3, build)

@@ -30,7 +30,7 @@ def test_reasons_name_the_value(result, arity, match):
     assert re.search(match, outcome(result, arity)[1])
 
 
-def recorded(body, active=None, limit=room(10), passes=()):
+def recorded(body, active=None, limit=150_000, passes=()):
     report = TrialReport(0, key="k")
     with recording(report, active or ActiveTrial(0), limit, passes) as returned:
         returned(body(), 1)

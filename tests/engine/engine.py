@@ -51,6 +51,7 @@ class Engine:
         nodes: how many nodes were executed, recovered ones included.
         longest_key: the longest key of an object below the metadata prefix so far.
         finished: what a recovery may take over.
+        templates: the templates of the tasks that ran, by name.
     """
 
     root: Path
@@ -69,6 +70,7 @@ class Engine:
     nodes: int = 0
     longest_key: str = ""
     finished: Finished = field(default_factory=Finished)
+    templates: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -234,6 +236,7 @@ class Engine:
         Returns:
             The last attempt's record.
         """
+        self.templates[template.id.name] = template
         retries = node.metadata.retries.retries or template.metadata.retries.retries
         failures = {True: 0, False: 0}
         allowed = {True: self.system_retries, False: retries}

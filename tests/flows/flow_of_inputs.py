@@ -38,9 +38,7 @@ def objective(file: FlyteFile, folder: FlyteDirectory, frame: pd.DataFrame, scal
 @fl.workflow
 def by_space(n_trials: int = 3) -> tuple[optuna.Study, float]:
     file, folder, frame, scale = data()
-    study = Optimizer(objective, 2, n_trials)(
-        file=file, folder=folder, frame=frame, scale=scale, x=suggest.float(0, 1)
-    )
+    study = Optimizer(objective, 2, n_trials)(file=file, folder=folder, frame=frame, scale=scale, x=suggest.float(0, 1))
     return study, study.best_value
 
 
@@ -73,12 +71,10 @@ def described(study: optuna.Study, best: list[int], completed: int) -> str:
 
 @fl.workflow
 def twice() -> tuple[optuna.Study, str]:
-    start = optuna.create_study(
-        directions=["minimize", "maximize"], sampler=optuna.samplers.RandomSampler(seed=1)
-    )
+    start = optuna.create_study(directions=["minimize", "maximize"], sampler=optuna.samplers.RandomSampler(seed=1))
     optimizer = Optimizer(pareto, 2, 4, study=start)
     first = optimizer(params={"a": suggest.integer(0, 9), "b": {"c": "text"}["c"]}, y=suggest.float(0, 1))
     optimizer.study = first
     optimizer.n_trials = 3
-    second = optimizer(params={"a": suggest.float(0, 1)})
+    second = optimizer(params={"a": suggest.integer(0, 9)})
     return second, described(study=second, best=first.best_trials, completed=second.n_complete)
