@@ -33,13 +33,7 @@ MOST_PLOTTED = 2000
 MOST_PLOTTED_PARAMS = 8
 MOST_PLOTTED_OBJECTIVES = 4
 
-_STATES = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
+_STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
 
 
 @dataclass(frozen=True)
@@ -52,10 +46,6 @@ class _Results:
     maximize: list[bool]
     feasible: list[FrozenTrial]
     infeasible: list[FrozenTrial]
-
-    @property
-    def several(self) -> bool:
-        return len(self.maximize) > 1
 
     def loss(self, trial: FrozenTrial, objective: int = 0) -> float:
         return float(trial.values[objective]) * self.worse(objective)
@@ -157,14 +147,14 @@ def _page(results: _Results, progress: str) -> str:
         for name, up in zip(results.names[:MOST_CHARTS], results.maximize, strict=False)
     )
     more = f" and {len(results.names) - MOST_CHARTS} more" if len(results.names) > MOST_CHARTS else ""
-    front = results.front() if results.several else results.improvements()[-1:]
+    front = results.front() if len(results.names) > 1 else results.improvements()[-1:]
     return "".join(
         [
             f"<h2>{svg.text(results.study.study_name, 80)}</h2>{svg.note(goals + more)}",
             f'<div class="tiles">{progress}{_best_tile(results, front)}</div>',
             _states(results),
             _charts(results, front),
-            _front(results, front) if results.several else _best(front),
+            _front(results, front) if len(results.names) > 1 else _best(front),
             _failures(results),
         ]
     )
@@ -174,7 +164,7 @@ def _best_tile(results: _Results, front: Sequence[FrozenTrial]) -> str:
     if not front:
         nothing = "no trial satisfies the constraints" if results.infeasible else "no trial has completed"
         return svg.tile("Best so far", "-", nothing)
-    if results.several:
+    if len(results.names) > 1:
         return svg.tile(
             "Best so far", f"{len(front):,}", "Pareto-optimal trials" if len(front) > 1 else "Pareto optimum"
         )
@@ -184,7 +174,7 @@ def _best_tile(results: _Results, front: Sequence[FrozenTrial]) -> str:
 
 
 def _states(results: _Results) -> str:
-    counts = Counter(t.state for t in results.trials)
+    counts = Counter(t.state.name for t in results.trials)
     present = [(name, counts[state]) for state, name in _STATES.items() if counts[state]]
     if not present:
         return svg.section("Trials by state", svg.note("There are no trials yet."))
@@ -228,15 +218,11 @@ def _front(results: _Results, front: Sequence[FrozenTrial]) -> str:
     rows = []
     for trial in svg.thin(front, MOST_ON_FRONT):
         values = [("n", svg.number(v)) for v in trial.values[:MOST_CHARTS]]
-        params = ", ".join(f"{str(k)[:40]}={_plain(v)}" for k, v in list(trial.params.items())[:MOST_PARAMS])
+        params = ", ".join(f"{k[:40]}={svg.plain(v)[:60]}" for k, v in list(trial.params.items())[:MOST_PARAMS])
         rows.append([("n", str(trial.number)), *values, ("reason", svg.text(params, 100))])
     head = ["trial", *(svg.text(name, 40) for name in results.names[:MOST_CHARTS]), "parameters"]
     note = svg.note(f"{len(rows)} of {len(front):,}, evenly spread along the front") if len(front) > len(rows) else ""
     return svg.section("Pareto-optimal trials", svg.table(head, rows), note)
-
-
-def _plain(value: object) -> str:
-    return svg.number(value) if isinstance(value, float) else str(value)[:60]
 
 
 def _failures(results: _Results) -> str:
@@ -271,7 +257,7 @@ def _plots(study: optuna.Study, names: Sequence[str], total: int) -> str:
             why_not = f"{type(error).__name__}: {error}"
         drawn += bool(chart)
         lack = svg.note(f"Not drawn: {svg.text(why_not or 'there is nothing to show', 200).rstrip('.')}.")
-        parts.append(svg.section(title, chart or lack))
+        parts.append(svg.ascii_only(svg.section(title, "" if chart else lack)) + chart)
     n = len(study.get_trials(deepcopy=False))
     sample = f"The plots show {n:,} of {total:,} trials: the best ones and an even sample of the others."
     return (svg.note(sample) if n < total else "") + "".join(parts) + (svg.RESIZE if drawn else "")
@@ -300,7 +286,7 @@ def _kinds(study: optuna.Study, names: Sequence[str]) -> Iterator[tuple[str, str
     shown = _most_important(study, params)
     cut = f", the {len(shown)} most important of {len(params)} parameters" if len(shown) < len(params) else ""
     for i, name in objectives:
-        options: dict[str, Any] = {"target": _target(names, i), "target_name": name}
+        options: dict[str, Any] = {"target": _target(study, i), "target_name": name}
         parallel = partial(plots.plot_parallel_coordinate, usual[i][0], shown, **options)
         yield _title("Parallel coordinates", names, i, cut + usual[i][1]), bare, parallel
         slices = partial(plots.plot_slice, usual[i][0], shown, **options)
@@ -311,8 +297,8 @@ def _title(kind: str, names: Sequence[str], objective: int, rest: str) -> str:
     return kind + (f": {names[objective]}" if len(names) > 1 else "") + rest
 
 
-def _target(names: Sequence[str], objective: int) -> Callable[[FrozenTrial], float] | None:
-    return partial(_value, objective=objective) if len(names) > 1 else None
+def _target(study: optuna.Study, objective: int) -> Callable[[FrozenTrial], float] | None:
+    return (lambda trial: float(trial.values[objective])) if len(study.directions) > 1 else None
 
 
 def _usual(
@@ -332,7 +318,7 @@ def _history_plot(study: optuna.Study, names: Sequence[str], objective: int) -> 
     # Optuna takes numbers for positions here, which they are not where trials were left out.
     trials = study.get_trials(deepcopy=False)
     dense = _study(study.directions, names, trials, numbered=False)
-    figure = plots.plot_optimization_history(dense, target=_target(names, objective), target_name=names[objective])
+    figure = plots.plot_optimization_history(dense, target=_target(study, objective), target_name=names[objective])
     for trace in figure.data:
         trace.x = [trials[position].number for position in trace.x]
     return figure.update_traces(line_shape="hv", selector={"mode": "lines"})
@@ -346,17 +332,12 @@ def _importances_plot(study: optuna.Study) -> Any:
     return figure.update_xaxes(title=None).update_yaxes(title=None)
 
 
-def _value(trial: FrozenTrial, objective: int) -> float:
-    return float(trial.values[objective])
-
-
 def _most_important(study: optuna.Study, params: list[str]) -> list[str]:
     if len(params) <= MOST_PLOTTED_PARAMS:
         return params
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    target = partial(_value, objective=0) if len(study.directions) > 1 else None
     with suppress(ValueError, RuntimeError):
-        params = list(optuna.importance.get_param_importances(study, evaluator=evaluator, target=target))
+        params = list(optuna.importance.get_param_importances(study, evaluator=evaluator, target=_target(study, 0)))
     return sorted(params[:MOST_PLOTTED_PARAMS])
 
 
@@ -375,7 +356,7 @@ def _quiet() -> Iterator[None]:
 
 def _plotted(results: _Results) -> optuna.Study:
     """A copy of the study for the plots: fewer trials, short and escaped names."""
-    best = results.front() if results.several else results.improvements()
+    best = results.front() if len(results.names) > 1 else results.improvements()
     kept = {t.number for t in svg.thin(best, MOST_PLOTTED // 4)}
     others = [t for t in results.trials if t.number not in kept]
     kept |= {t.number for t in svg.thin(others, MOST_PLOTTED - len(kept))}

@@ -15,11 +15,10 @@ import cloudpickle
 import optuna
 from flytekit.core.context_manager import FlyteContextManager
 
-from flyteoptuna import failures, plan, space, trial
+from flyteoptuna import plan, reports, space, trial
 from flyteoptuna import study as studies
 from flyteoptuna.capture import ObjectiveCall
 from flyteoptuna.references import Reference, refer
-from flyteoptuna.trial import TrialReport
 
 
 class Job(NamedTuple):
@@ -85,12 +84,6 @@ def begin(given: Reference | None, settings: plan.Settings, directions: Sequence
     return refer(study, optuna.Study)
 
 
-def _reports(study: Reference, state: optuna.Study, sent: Reference) -> list[TrialReport]:
-    reports = [r for r in sent.read(list[TrialReport | None]) if r is not None]
-    unheard = studies.unheard(state, reports)
-    return [*reports, *failures.left(study, unheard)]
-
-
 def tell(study: Reference, sent: Reference, settings: plan.Settings, *, last: bool) -> studies.SearchStudy:
     """The study with the reports of its running trials told.
 
@@ -98,11 +91,13 @@ def tell(study: Reference, sent: Reference, settings: plan.Settings, *, last: bo
         SearchFailedError: the search has failed; names the file that holds the study with all that is known.
     """
     state: studies.SearchStudy = study.read(optuna.Study)
-    studies.tell(state, _reports(study, state, sent), state.callbacks)
+    received = reports.received(sent)
+    received += reports.left(study, studies.unheard(state, received))
+    studies.tell(state, received, state.callbacks)
     try:
         studies.check(state, last=last, max_failures=settings.max_failures)
     except studies.SearchFailedError as error:
-        path = failures.path_of(refer(state, optuna.Study))
+        path = reports.path_of(refer(state, optuna.Study))
         raise studies.SearchFailedError(f"{error}\nThe study as it stands: {path}") from None
     return state
 

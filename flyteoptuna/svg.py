@@ -292,10 +292,19 @@ def bar(parts: Sequence[tuple[str, float]], *, label: str) -> str:
     )
 
 
+def plain(value: object) -> str:
+    """A value as text, neither cut nor escaped."""
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def ascii_only(page: str) -> str:
+    """HTML whose other characters are references, which survive any encoding of the page; scripts would not."""
+    return page.encode("ascii", "xmlcharrefreplace").decode()
+
+
 def text(value: object, limit: int) -> str:
     """A value in one line, cut and escaped."""
-    whole = number(value) if isinstance(value, float) else str(value)
-    shown = "".join(c if c.isprintable() else " " for c in whole[: limit + 1])
+    shown = "".join(c if c.isprintable() else " " for c in plain(value)[: limit + 1])
     return html.escape(shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}")
 
 
@@ -358,7 +367,5 @@ def plotly(figure: Any, index: int) -> str:
 
 
 def wrap(page: str, plots: str = "") -> str:
-    """The fragment: style, the page as ASCII, and plots, which are left as they are."""
-    # As character references, the text survives any encoding of the page; scripts would not.
-    ascii_page = page.encode("ascii", "xmlcharrefreplace").decode()
-    return f'<div class="flyteoptuna"><style>{CSS}</style>{ascii_page}{plots}</div>'
+    """The fragment: style, the page, and plots, which are left as they are."""
+    return f'<div class="flyteoptuna"><style>{CSS}</style>{ascii_only(page)}{plots}</div>'

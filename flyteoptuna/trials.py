@@ -20,7 +20,7 @@ from flytekit.core.task import ReferenceTask
 from flytekit.core.tracker import extract_task_module
 from flytekit.exceptions.user import FlyteRecoverableException
 
-from flyteoptuna import failures
+from flyteoptuna import reports
 from flyteoptuna.references import Reference, by_reference
 from flyteoptuna.resolver import resolver
 from flyteoptuna.trial import ActiveTrial, TrialReport, recording
@@ -63,7 +63,8 @@ def digest(parts: Sequence[str]) -> str:
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:6]
 
 
-def trial_task(objective: PythonFunctionTask[Any], mapped: Sequence[str], fixed: Sequence[str]) -> Any:
+@functools.cache
+def trial_task(objective: PythonFunctionTask[Any], mapped: tuple[str, ...], fixed: tuple[str, ...]) -> Any:
     """The objective with the same settings, whose inputs are references and whose output is a report.
 
     Args:
@@ -126,7 +127,8 @@ def rebuild(module: str, name: str, mapped: str, fixed: str) -> Any:
     return trial_task(find(module, name), *(tuple(filter(None, text.split(","))) for text in (mapped, fixed)))
 
 
-def map_task(task: Any, fixed: Sequence[str], concurrency: int) -> ArrayNodeMapTask:
+@functools.cache
+def map_task(task: Any, fixed: tuple[str, ...], concurrency: int) -> ArrayNodeMapTask:
     """The map over a batch: with a success ratio of 0 it may lose every trial and still succeed."""
     mapped = ArrayNodeMapTask(task, concurrency=concurrency, min_success_ratio=0.0, bound_inputs={STUDY, *fixed})
     # Flytekit names a map after the module and the function, which two searches over one objective share.
@@ -148,7 +150,7 @@ def _function(objective: PythonFunctionTask[Any], natives: Mapping[str, Any]) ->
 
     def sent(report: TrialReport, study: Reference) -> TrialReport:
         if report.state != "COMPLETE" and objective.metadata.cache and not _local():
-            failures.leave(report, study)
+            reports.leave(report, study)
         return report
 
     def sync(**inputs: Any) -> TrialReport:

@@ -1,4 +1,4 @@
-"""Reports of trials that a cached objective must not output: they are left beside the study, and the pod fails."""
+"""The way of a report from a trial's pod to a driver: in the map's list, or in a file where Flyte would cache it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import msgpack
 from flytekit.core.context_manager import FlyteContextManager
+from flytekit.models.literals import Literal
 
 from flyteoptuna.references import Reference
 from flyteoptuna.trial import TrialReport
@@ -15,6 +16,27 @@ from flyteoptuna.trial import TrialReport
 
 class TrialNotCompleteError(RuntimeError):
     """Ends the pod of a cached trial that did not complete, so that Flyte does not cache what it would output."""
+
+
+def received(sent: Reference) -> list[TrialReport]:
+    """The reports in the list that a map returned; what cannot be read as one is left out.
+
+    Read by hand, because flytekit takes about a millisecond for each, and one that it cannot read would end the search.
+    """
+    collection = sent.literal.collection
+    return [r for r in map(_decoded, collection.literals if collection is not None else ()) if r is not None]
+
+
+def _decoded(literal: Literal) -> TrialReport | None:
+    scalar = literal.scalar
+    if scalar is not None and scalar.union is not None:
+        return _decoded(scalar.union.value)
+    if scalar is None or scalar.binary is None:
+        return None
+    try:
+        return TrialReport(**msgpack.loads(scalar.binary.value, strict_map_key=False))
+    except (ValueError, TypeError, msgpack.UnpackException):
+        return None
 
 
 def path_of(study: Reference) -> str | None:
