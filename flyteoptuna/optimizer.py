@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -21,7 +20,7 @@ from flyteoptuna.plan import at_least
 
 def _count(name: str, value: Any, least: int = 1) -> None:
     if isinstance(value, Promise):
-        promises.check_int(name, value)
+        promises.check(name, value, "int")
     elif isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(
             f"`{name}` must be {'a positive' if least else 'a non-negative'} int or a promise of one, "
@@ -32,6 +31,8 @@ def _count(name: str, value: Any, least: int = 1) -> None:
 
 
 def _seconds(timeout: Any) -> Any:
+    if isinstance(timeout, Promise):
+        promises.check("timeout", timeout, "float")
     if timeout is None or isinstance(timeout, Promise):
         return timeout
     if isinstance(timeout, timedelta):
@@ -198,6 +199,8 @@ class Optimizer:
         _seconds(self.timeout)
         if not isinstance(self.avoid_duplicates, bool):
             raise TypeError(f"`avoid_duplicates` must be a bool, but got {self.avoid_duplicates!r}.")
+        if not isinstance(self.callbacks, (list, tuple)):
+            raise TypeError(f"`callbacks` must be a list of callables, but got {self.callbacks!r}.")
         for callback in self.callbacks:
             if not callable(callback):
                 raise TypeError(f"`callbacks` must be callables, but got {callback!r} ({type(callback).__name__}).")
@@ -208,7 +211,7 @@ class Optimizer:
         import optuna
 
         if isinstance(study, Promise):
-            promises.check_study("study", study)
+            promises.check("study", study, promises.STUDY)
             return
         if not isinstance(study, optuna.Study):
             raise TypeError(f"`study` must be an optuna.Study, but got {study!r} ({type(study).__name__}).")
@@ -257,7 +260,6 @@ class Optimizer:
                 if space.is_suggestion(leaf) and path in seen:
                     raise space.SpaceError(f"Each suggestion must have a name of its own, but two are named `{path}`.")
                 seen.add(path)
-        space.dumps(varied)
 
 
 @overload
@@ -281,5 +283,8 @@ def optimize(objective: Any = None, **settings: Any) -> Any:
     Takes the arguments of :class:`Optimizer`, of which ``concurrency`` and ``n_trials`` are 1 by default. All of them
     may be set as attributes in the workflow body, to values or promises.
     """
-    make = functools.partial(Optimizer, **settings)
+
+    def make(decorated: Any) -> Optimizer:
+        return Optimizer(decorated, **settings)
+
     return make if objective is None else make(objective)

@@ -8,6 +8,9 @@ from typing import Any
 from flytekit.core.promise import Promise
 from flytekit.models.types import LiteralType, SimpleType
 
+STUDY = "optuna.Study"
+"""Tag of a study's Flyte type."""
+
 
 def anywhere(value: Any) -> bool:
     """Whether a value is a promise, or a list or a dictionary that holds one."""
@@ -31,37 +34,33 @@ def literal_type(promise: Promise) -> LiteralType | None:
     return found
 
 
-def _described(promise: Promise) -> str:
+def _kind(promise: Promise) -> str | None:
+    """Name of a promise's type, or of that of the value that it has in a local run; None where it is not known."""
     if promise.is_ready:
-        return str(promise.eval()) if promise.val.scalar and promise.val.scalar.primitive else "another type's value"
+        scalar = promise.val.scalar
+        if scalar is None or scalar.primitive is None:
+            return STUDY if scalar is not None and scalar.binary is not None else "another type"
+        return type(scalar.primitive.value).__name__
     found = literal_type(promise)
-    return SimpleType.to_string(found.simple) if found is not None and found.simple is not None else str(found)
+    if found is None:
+        return None
+    if found.structure is not None and found.structure.tag:
+        return str(found.structure.tag)
+    names = {SimpleType.INTEGER: "int", SimpleType.FLOAT: "float", SimpleType.STRING: "str", SimpleType.BOOLEAN: "bool"}
+    return names.get(found.simple, "another type")
 
 
-def check_int(name: str, promise: Promise) -> None:
-    """Refuse a promise that is known not to be one of an int.
+def check(name: str, promise: Promise, wanted: str) -> None:
+    """Refuse a promise that is known not to be one of the wanted type.
+
+    Args:
+        name: the argument that it was passed for.
+        promise: the promise.
+        wanted: ``int``, ``float`` or :data:`STUDY`.
 
     Raises:
-        TypeError: it is not.
+        TypeError: it is of another type.
     """
-    if promise.is_ready:
-        primitive = promise.val.scalar.primitive if promise.val.scalar else None
-        wrong = primitive is None or primitive.integer is None
-    else:
-        found = literal_type(promise)
-        wrong = found is not None and found.simple != SimpleType.INTEGER
-    if wrong:
-        raise TypeError(f"`{name}` must be an int or a promise of one, but got a promise of {_described(promise)}.")
-
-
-def check_study(name: str, promise: Promise) -> None:
-    """Refuse a promise that is known not to be one of a study.
-
-    Raises:
-        TypeError: it is not.
-    """
-    found = literal_type(promise)
-    tag = found.structure.tag if found is not None and found.structure is not None else ""
-    if found is not None and tag != "optuna.Study":
-        kind = _described(promise)
-        raise TypeError(f"`{name}` must be an optuna.Study or a promise of one, but got a promise of {kind}.")
+    kind = _kind(promise)
+    if kind is not None and kind != wanted:
+        raise TypeError(f"`{name}` must be of type {wanted} or a promise of it, but got a promise of {kind}.")

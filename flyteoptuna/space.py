@@ -110,15 +110,6 @@ def has_suggestion(value: object) -> bool:
     return any(is_suggestion(leaf) for _, leaf in leaves(value, ""))
 
 
-def has_suggestion_deep(value: object) -> bool:
-    """Whether a suggestion is anywhere in a value, lists and tuples included."""
-    if isinstance(value, Mapping):
-        return any(has_suggestion_deep(inner) for inner in value.values())
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return any(has_suggestion_deep(inner) for inner in value)
-    return is_suggestion(value)
-
-
 def materialise(value: Any, path: str, draw: Draw) -> Any:
     """A copy of ``value`` with each suggestion replaced by ``draw(dotted path, suggestion)``; it is not mutated."""
     if isinstance(value, Mapping):
@@ -209,15 +200,22 @@ _KINDS: dict[str, type] = {"float": Float, "integer": Integer, "category": Categ
 def dumps(space: Mapping[str, Any]) -> str:
     """A space as JSON, for the road to the driver pods. Suggestions are tagged lists, dictionaries lists of pairs."""
 
-    def encode(value: Any) -> Any:
+    def encode(value: Any, path: str) -> Any:
         if isinstance(value, Mapping):
-            return ["dict", [[key, encode(inner)] for key, inner in value.items()]]
+            return ["dict", [[key, encode(inner, f"{path}.{key}")] for key, inner in value.items()]]
         for kind, cls in _KINDS.items():
             if isinstance(value, cls):
                 return [kind, dict(vars(value))]
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError):
+            raise SpaceError(
+                f"What stands beside suggestions must be numbers, strings, lists or the like, but `{path}` is "
+                f"{value!r} ({type(value).__name__})."
+            ) from None
         return ["value", value]
 
-    return json.dumps(encode(space))
+    return json.dumps(["dict", [[name, encode(value, name)] for name, value in space.items()]])
 
 
 def loads(text: str) -> dict[str, Any]:

@@ -138,18 +138,18 @@ def loads(data: bytes) -> SearchStudy:
     Warns:
         UserWarning: the study was saved under another version of optuna.
     """
-    results, pickles = _open(data, pickles=True)
+    results, members = _open(data, pickles=True)
     for name in (_SAMPLER, _PRUNER):
-        if name not in pickles:
+        if name not in members:
             raise StudyFormatError(f"Not a study file to go on with: it has no {name}.")
     if results.versions["optuna"] == optuna.__version__:
-        sampler: BaseSampler = _unpickle(pickles, _SAMPLER, BaseSampler, results)
-        pruner: BasePruner = _unpickle(pickles, _PRUNER, BasePruner, results)
+        sampler: BaseSampler = _unpickle(members, _SAMPLER, BaseSampler, results)
+        pruner: BasePruner = _unpickle(members, _PRUNER, BasePruner, results)
     else:
-        sampler, pruner = _replaced(pickles, results)
+        sampler, pruner = _replaced(members, results)
     study = _study(results, sampler, pruner)
-    if _CALLBACKS in pickles:
-        study.callbacks = _unpickle(pickles, _CALLBACKS, list, results)
+    if _CALLBACKS in members:
+        study.callbacks = _unpickle(members, _CALLBACKS, list, results)
         if not all(map(callable, study.callbacks)):
             raise StudyFormatError(f"{_CALLBACKS} holds what cannot be called.")
     return study
@@ -227,11 +227,12 @@ def _open(data: bytes, *, pickles: bool) -> tuple[Results, dict[str, bytes]]:
                 )
             if _JSON not in names:
                 raise StudyFormatError(f"Not a study file: a zip without {_JSON}, with {reprlib.repr(sorted(names))}.")
-            results = decode(_member(archive, _JSON))
+            text = _member(archive, _JSON)
+            results = decode(text)
             if unknown := sorted(set(names) - set(_MEMBERS)):
                 raise StudyFormatError(f"Not a study file: a zip with unknown members, {reprlib.repr(unknown)}.")
             wanted = [name for name in _MEMBERS[1:] if name in names] if pickles else []
-            return results, {name: _member(archive, name) for name in wanted}
+            return results, {_JSON: text, **{name: _member(archive, name) for name in wanted}}
     except StudyFormatError:
         raise
     except Exception as error:
@@ -253,9 +254,9 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     return content
 
 
-def _unpickle(pickles: dict[str, bytes], name: str, kind: type[Any], results: Results) -> Any:
+def _unpickle(members: dict[str, bytes], name: str, kind: type[Any], results: Results) -> Any:
     try:
-        found: Any = cloudpickle.loads(pickles[name])
+        found: Any = cloudpickle.loads(members[name])
     except Exception as error:
         wrote, here = (", ".join(f"{k} {v}" for k, v in of.items()) for of in (results.versions, versions()))
         raise StudyFormatError(
@@ -266,8 +267,8 @@ def _unpickle(pickles: dict[str, bytes], name: str, kind: type[Any], results: Re
     return found
 
 
-def _replaced(pickles: dict[str, bytes], results: Results) -> tuple[BaseSampler, BasePruner]:
-    seed = zlib.crc32(pickles[_SAMPLER]) ^ len(results.trials)
+def _replaced(members: dict[str, bytes], results: Results) -> tuple[BaseSampler, BasePruner]:
+    seed = zlib.crc32(members[_JSON], zlib.crc32(members[_SAMPLER]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(constant_liar=True, seed=seed)
@@ -277,7 +278,7 @@ def _replaced(pickles: dict[str, bytes], results: Results) -> tuple[BaseSampler,
         f"TPESampler(constant_liar=True, seed={seed})"
     )
     try:
-        pruner: BasePruner = _unpickle(pickles, _PRUNER, BasePruner, results)
+        pruner: BasePruner = _unpickle(members, _PRUNER, BasePruner, results)
     except StudyFormatError:
         pruner = optuna.pruners.NopPruner()
         message += ", and without its pruner"

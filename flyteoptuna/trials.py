@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.interface import Interface, transform_interface_to_typed_interface
 from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
@@ -21,6 +20,7 @@ from flytekit.core.tracker import extract_task_module
 from flytekit.exceptions.user import FlyteRecoverableException
 
 from flyteoptuna import reports
+from flyteoptuna.local import TrialMap
 from flyteoptuna.references import Reference, by_reference
 from flyteoptuna.resolver import resolver
 from flyteoptuna.trial import ActiveTrial, TrialReport, recording
@@ -128,9 +128,9 @@ def rebuild(module: str, name: str, mapped: str, fixed: str) -> Any:
 
 
 @functools.cache
-def map_task(task: Any, fixed: tuple[str, ...], concurrency: int) -> ArrayNodeMapTask:
+def map_task(task: Any, fixed: tuple[str, ...], concurrency: int) -> TrialMap:
     """The map over a batch: with a success ratio of 0 it may lose every trial and still succeed."""
-    mapped = ArrayNodeMapTask(task, concurrency=concurrency, min_success_ratio=0.0, bound_inputs={STUDY, *fixed})
+    mapped = TrialMap(task, concurrency=concurrency, min_success_ratio=0.0, bound_inputs={STUDY, *fixed})
     # Flytekit names a map after the module and the function, which two searches over one objective share.
     mapped._name = mapped.sub_node_metadata._name = task.name
     return mapped

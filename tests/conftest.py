@@ -12,3 +12,9 @@ def flows(monkeypatch):
     """Import a module of flows as a pod does."""
     monkeypatch.syspath_prepend(str(CODE))
     return __import__
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch):
+    """Run the trials of local searches in the test's own process, unless the test says otherwise."""
+    monkeypatch.setenv("FLYTEOPTUNA_LOCAL_WORKERS", "1")

@@ -1,0 +1,1 @@
+"""Benchmarks of flyteoptuna: ratios, measured side by side in one run."""

@@ -1,0 +1,117 @@
+"""A batch in a local run: its trials in worker processes, where flytekit would run one after another."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from flytekit.core.array_node_map_task import ArrayNodeMapTask
+from flytekit.core.context_manager import ExecutionState, FlyteContextManager
+from flytekit.core.type_engine import TypeEngine
+from flytekit.models.literals import LiteralMap
+
+from flyteoptuna.references import refer
+from flyteoptuna.resolver import resolver
+
+WORKERS = "FLYTEOPTUNA_LOCAL_WORKERS"
+"""The environment variable that limits the worker processes of a local run; 1 runs trials in the calling process."""
+IDLE = 60
+"""Seconds after which an idle worker process ends."""
+
+logger = logging.getLogger("flyteoptuna")
+
+
+def workers(concurrency: int) -> int:
+    """Number of worker processes: the concurrency or the cores, whichever is less, unless ``WORKERS`` says otherwise.
+
+    Raises:
+        ValueError: ``WORKERS`` is not a positive int.
+    """
+    given = os.environ.get(WORKERS, "")
+    if not given:
+        return min(concurrency, os.cpu_count() or 1)
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"`{WORKERS}` must be a positive int, but got {given!r}.")
+    return min(concurrency, int(given))
+
+
+class TrialMap(ArrayNodeMapTask):
+    """The map over a batch. On a cluster it is flytekit's; a local run gets worker processes."""
+
+    def execute(self, **kwargs: Any) -> Any:
+        """One trial in a pod, all of them in a local run."""
+        state = FlyteContextManager.current_context().execution_state
+        if state is not None and state.is_local_execution():
+            return self._batch(kwargs)
+        return super().execute(**kwargs)
+
+    def _batch(self, inputs: dict[str, Any]) -> list[Any]:
+        mapped = [name for name in inputs if name not in self.bound_inputs]
+        items = [
+            {**{name: inputs[name] for name in self.bound_inputs}, **dict(zip(mapped, values, strict=True))}
+            for values in zip(*(inputs[name] for name in mapped), strict=True)
+        ]
+        count = min(workers(self.concurrency or 1), len(items))
+        if count > 1 and _findable(self.python_function_task):
+            return self._in_processes(items, count)
+        return [self.python_function_task.execute(**item) for item in items]
+
+    def _in_processes(self, items: Sequence[dict[str, Any]], count: int) -> list[Any]:
+        from joblib.externals.loky import get_reusable_executor
+
+        task = self.python_function_task
+        types = task.python_interface.inputs
+        calls = []
+        for item in items:
+            literals = {name: refer(value, types[name]).literal for name, value in item.items()}
+            calls.append(LiteralMap(literals).to_flyte_idl().SerializeToString())
+        args = (list(task.rebuild_args), list(sys.path))  # type: ignore[attr-defined]
+        executor = get_reusable_executor(max_workers=count, timeout=IDLE)
+        futures = [executor.submit(run, *args, call) for call in calls]
+        return [_result(future, args, call) for future, call in zip(futures, calls, strict=True)]
+
+
+def _findable(task: Any) -> bool:
+    # What was made in a notebook or in a function no other process can load.
+    try:
+        resolver.load_task(list(task.rebuild_args))
+    except (ImportError, AttributeError):
+        return False
+    return sys.modules.get(task.rebuild_args[1]) is not sys.modules["__main__"]
+
+
+def _result(future: Future[Any], args: tuple[Any, ...], call: bytes) -> Any:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        # A worker that dies takes the trials of the others with it; alone, each shows whether it was the cause.
+        return _alone(args, call)
+
+
+def _alone(args: tuple[Any, ...], call: bytes) -> Any:
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(max_workers=1) as executor:
+        try:
+            return executor.submit(run, *args, call).result()
+        except BrokenProcessPool as error:
+            logger.warning("A worker process died in a trial: %s", error)
+            return None
+
+
+def run(args: list[str], path: list[str], call: bytes) -> Any:
+    """Run one trial in a worker process: load its task as a container does, and execute it."""
+    from flyteidl.core import literals_pb2
+
+    sys.path[:] = path
+    task = resolver.load_task(args)
+    ctx = FlyteContextManager.current_context()
+    state = ctx.new_execution_state().with_params(mode=ExecutionState.Mode.LOCAL_TASK_EXECUTION)
+    with FlyteContextManager.with_context(ctx.with_execution_state(state)) as local:
+        literals = LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(call))
+        return task.execute(**TypeEngine.literal_map_to_kwargs(local, literals, task.python_interface.inputs))
