@@ -53,7 +53,9 @@ def measure(options: Options) -> dict[str, Any]:
     for function in FUNCTIONS:
         for batch in BATCHES:
             ours, theirs = ([round(found[w, function, batch, s], 6) for s in seeds] for w in DEFAULTS)
-            cases.append({"function": function, "batch": batch, "flyteoptuna": ours, "optuna": theirs, **_p(ours, theirs)})
+            cases.append(
+                {"function": function, "batch": batch, "flyteoptuna": ours, "optuna": theirs, **_p(ours, theirs)}
+            )
     return {"trials": TRIALS, "seeds": len(seeds), "cases": cases}
 
 
@@ -73,7 +75,15 @@ def tables(result: dict[str, Any]) -> list[Table]:
         verdict = "the same" if same else "**worse**" if worse else "better" if better else "no difference shown"
         ours, theirs = (f"{statistics.median(case[who]):.3f}" for who in DEFAULTS)
         table.rows.append(
-            [case["function"], str(case["batch"]), ours, theirs, f"{case['p_worse']:.3f}", f"{case['p_better']:.3f}", verdict]
+            [
+                case["function"],
+                str(case["batch"]),
+                ours,
+                theirs,
+                f"{case['p_worse']:.3f}",
+                f"{case['p_better']:.3f}",
+                verdict,
+            ]
         )
     return [table]
 

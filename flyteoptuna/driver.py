@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import cloudpickle
 import optuna
 from flytekit.core.context_manager import FlyteContextManager
+from flytekit.deck import Deck
 
-from flyteoptuna import plan, reports, space, trial
+from flyteoptuna import deck, log, plan, reports, space, trial
 from flyteoptuna import study as studies
 from flyteoptuna.capture import ObjectiveCall
 from flyteoptuna.references import Reference, refer
@@ -80,7 +81,7 @@ def begin(given: Reference | None, settings: plan.Settings, directions: Sequence
         )
     study.stopped = False
     study.callbacks = cloudpickle.loads(base64.b64decode(callbacks)) if callbacks else []
-    studies.begin(study)
+    studies.begin(study, settings.n_trials, plan.generations(settings.n_trials, settings.batch))
     return refer(study, optuna.Study)
 
 
@@ -93,13 +94,31 @@ def tell(study: Reference, sent: Reference, settings: plan.Settings, *, last: bo
     state: studies.SearchStudy = study.read(optuna.Study)
     received = reports.received(sent)
     received += reports.left(study, studies.unheard(state, received))
-    studies.tell(state, received, state.callbacks)
+    told = studies.tell(state, received, state.callbacks)
+    if told or last:
+        log.report(studies.progress(state), last=last)
+        _show(state, last=last)
     try:
         studies.check(state, last=last, max_failures=settings.max_failures)
     except studies.SearchFailedError as error:
         path = reports.path_of(refer(state, optuna.Study))
         raise studies.SearchFailedError(f"{error}\nThe study as it stands: {path}") from None
     return state
+
+
+def _show(state: optuna.Study, *, last: bool) -> None:
+    ctx = FlyteContextManager.current_context()
+    if ctx.execution_state is None or ctx.execution_state.is_local_execution():
+        return
+    now = studies.progress(state)
+    try:
+        page = deck.light(
+            state, generation=now.generation, generations=now.generations, n_trials=now.n_trials, first=now.first
+        )
+        Deck("Search", deck.full(state) if last else page)
+    except Exception:
+        # A page that cannot be drawn is no reason to lose a search.
+        log.logger.warning("The search goes on, but its deck could not be drawn.", exc_info=True)
 
 
 def generation(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from flytekit.core.base_task import TaskMetadata
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.core.tracker import extract_task_module
@@ -21,6 +22,9 @@ from flyteoptuna.trial import InputsNotMade, TrialReport
 
 _Dynamic = PythonFunctionTask.ExecutionBehavior.DYNAMIC
 _Default = PythonFunctionTask.ExecutionBehavior.DEFAULT
+
+DECKS = ("generation", "finish")
+"""The tasks whose nodes show how far the search is."""
 
 Reports = by_reference(list[TrialReport | None])
 COUNTS = {
@@ -106,6 +110,9 @@ class Search:
                 task_function=function,
                 execution_mode=mode,
                 task_resolver=resolver,
+                metadata=TaskMetadata(generates_deck=role in DECKS),
+                enable_deck=role in DECKS,
+                deck_fields=(),
                 container_image=known[0].container_image if known else None,
             )
         args = self._args(role)

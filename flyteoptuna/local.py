@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import LiteralMap
 
+from flyteoptuna.log import logger
 from flyteoptuna.references import refer
 from flyteoptuna.resolver import resolver
 
@@ -22,8 +22,6 @@ WORKERS = "FLYTEOPTUNA_LOCAL_WORKERS"
 """The environment variable that limits the worker processes of a local run; 1 runs trials in the calling process."""
 IDLE = 60
 """Seconds after which an idle worker process ends."""
-
-logger = logging.getLogger("flyteoptuna")
 
 
 def workers(concurrency: int) -> int:
@@ -70,7 +68,7 @@ class TrialMap(ArrayNodeMapTask):
         for item in items:
             literals = {name: refer(value, types[name]).literal for name, value in item.items()}
             calls.append(LiteralMap(literals).to_flyte_idl().SerializeToString())
-        args = (list(task.rebuild_args), list(sys.path))  # type: ignore[attr-defined]
+        args = (list(task.rebuild_args), list(sys.path))
         executor = get_reusable_executor(max_workers=count, timeout=IDLE)
         futures = [executor.submit(run, *args, call) for call in calls]
         return [_result(future, args, call) for future, call in zip(futures, calls, strict=True)]

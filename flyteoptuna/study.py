@@ -105,11 +105,55 @@ def _asked_again(study: optuna.Study, number: int) -> optuna.Trial:
     return optuna.Trial(study, record._trial_id)
 
 
-def begin(study: optuna.Study, now: float | None = None) -> None:
-    """Begin a search on a study: its budgets count from here, and earlier trials are not its own."""
+def begin(study: optuna.Study, n_trials: int = 0, generations: int = 0, now: float | None = None) -> None:
+    """Begin a search on a study: its budgets count from here, and earlier trials are not its own.
+
+    Args:
+        study: the study.
+        n_trials: trials of the search, for those who look at its progress.
+        generations: generations of the search, likewise.
+        now: the start of the search in seconds since the epoch; the present by default.
+    """
     before = _study_attr(study, SEARCH_ATTRIBUTE) or {"count": 0}
-    start = time.time() if now is None else now
-    _set_study_attr(study, SEARCH_ATTRIBUTE, {"count": before["count"] + 1, "start": start})
+    search = {"count": before["count"] + 1, "n_trials": n_trials, "generations": generations}
+    _set_study_attr(study, SEARCH_ATTRIBUTE, {**search, "start": time.time() if now is None else now})
+
+
+class Progress(NamedTuple):
+    """How far the latest search of a study is."""
+
+    generation: int
+    generations: int
+    finished: int
+    n_trials: int
+    failed: int
+    first: int
+    best: str
+
+    def __str__(self) -> str:
+        counts = f"{self.finished}/{self.n_trials} trials, {self.failed} failed"
+        return f"generation {self.generation}/{self.generations}: {counts}, {self.best}"
+
+
+def progress(study: optuna.Study) -> Progress:
+    """How far the latest search of a study is; generations count from 1 here, and the ones that were told count."""
+    search = _study_attr(study, SEARCH_ATTRIBUTE)
+    trials = own(study)
+    finished = [t for t in trials if t.state.is_finished()]
+    failed = sum(t.state == TrialState.FAIL for t in finished)
+    generation = 1 + max((generation_of(t) or 0 for t in finished), default=-1)
+    first = min((t.number for t in trials), default=len(study.get_trials(deepcopy=False)))
+    return Progress(generation, search["generations"], len(finished), search["n_trials"], failed, first, _best(study))
+
+
+def _best(study: optuna.Study) -> str:
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not complete:
+        return "none complete"
+    if len(study.directions) > 1:
+        return f"{len(study.best_trials)} on the Pareto front"
+    best = study.best_trial
+    return f"best {best.value:.6g} (trial {best.number})"
 
 
 def started(study: optuna.Study) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 import traceback
@@ -19,6 +20,7 @@ ERROR_LIMIT = 4_000
 """Most bytes of an error in a report, however small the batch."""
 POINT = 14
 """Most bytes of an intermediate value with its step."""
+_HERE = os.path.dirname(__file__)
 OVERHEAD = 400
 """Bytes of a report apart from its error, attributes and intermediate values."""
 
@@ -183,7 +185,11 @@ def raised(error: BaseException) -> tuple[str, str]:
     head = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if _pruned(error):
         return "PRUNED", head
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_HERE):
+        # The library's own frames come first, and say nothing about what went wrong.
+        frames = frames.tb_next
+    text = "".join(traceback.format_exception(type(error), error, frames)).rstrip()
     return "FAIL", f"{head}\n\n{text}"
 
 

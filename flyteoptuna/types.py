@@ -104,7 +104,7 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
 def register() -> None:
     """Make ``optuna.Study`` a Flyte type, once."""
     if optuna.Study not in TypeEngine._REGISTRY:
-        TypeEngine.register(StudyTransformer(), additional_types=[study_file.SearchStudy])
+        TypeEngine.register(StudyTransformer())
 
 
 register()

@@ -573,13 +573,22 @@ MALFORMED = {
     "attributes of one": (change("distributions", 0, "attributes", to={}), r"`distributions\[0\]\.attributes` must"),
     "a bound of no number": (change("distributions", 0, "attributes", "low", to="0"), r"attributes\.low` must be of"),
     "a NaN bound": (change("distributions", 0, "attributes", "low", to=math.nan), "NaN is no bound"),
-    "low above high": (change("distributions", 0, "attributes", "low", to=9.0), "`low <= high` must hold"),
-    "log of a negative": (change("distributions", 0, "attributes", "low", to=-1.0), "`low > 0` must hold"),
+    "low above high": (
+        change("distributions", 0, "attributes", "low", to=9.0),
+        r"`distributions\[0\]` is not a distribution: ValueError",
+    ),
+    "log of a negative": (
+        change("distributions", 0, "attributes", "low", to=-1.0),
+        r"`distributions\[0\]` is not a distribution: ValueError",
+    ),
     "log of no boolean": (
         change("distributions", 0, "attributes", "log", to=1),
         r"attributes\.log` must be of type bool",
     ),
-    "a negative step": (change("distributions", 2, "attributes", "step", to=-1), "`step > 0` must hold"),
+    "a negative step": (
+        change("distributions", 2, "attributes", "step", to=-1),
+        r"`distributions\[2\]` is not a distribution: ValueError",
+    ),
     "a huge bound": (change("distributions", 2, "attributes", "high", to=10**400), "is not a distribution: Overflow"),
     "no choices": (change("distributions", 3, "attributes", "choices", to=[]), "choices` must be a list of null"),
     "a list as choice": (

@@ -1,0 +1,165 @@
+"""A generation's driver: what it takes beyond Optuna's own tell and ask on the same history."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import optuna
+from flytekit.configuration import ImageConfig, SerializationSettings
+from flytekit.core.context_manager import ExecutionState, FlyteContextManager
+from flytekit.models.literals import LiteralMap
+
+from benchmarks import history, objectives
+from benchmarks.common import Options, Table, seconds
+from flyteoptuna import driver
+from flyteoptuna import study as studies
+from flyteoptuna.references import Reference, refer
+from flyteoptuna.trial import TrialReport
+
+SHARE, SECONDS = 0.15, 0.1
+"""The target: the excess is below this share of Optuna's own time, or below so many seconds."""
+STEPS = ("load", "receive", "tell", "check", "ask", "inputs", "save")
+
+
+@contextmanager
+def _clocks() -> Iterator[dict[str, float]]:
+    """Seconds spent in each step of :func:`flyteoptuna.driver.generation`."""
+    spent: dict[str, float] = defaultdict(float)
+
+    def timed(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                saves = step == "refer" and isinstance(args[0], optuna.Study)
+                spent["save" if saves else step] += time.perf_counter() - start
+
+        return run
+
+    wrapped: list[tuple[Any, str, str]] = [
+        (Reference, "read", "load"),
+        (driver.reports, "received", "receive"),
+        (studies, "tell", "tell"),
+        (studies, "check", "check"),
+        (studies, "ask", "ask"),
+        (driver, "_jobs", "inputs"),
+        (driver, "refer", "refer"),
+    ]
+    with ExitStack() as stack:
+        for owner, name, step in wrapped:
+            stack.enter_context(mock.patch.object(owner, name, timed(step, getattr(owner, name))))
+        yield spent
+
+
+def _plain(study: optuna.Study, told: list[TrialReport], batch: int) -> dict[str, float]:
+    """Optuna alone: tell the batch, ask the next."""
+    start = time.perf_counter()
+    for report in told:
+        study.tell(report.trial, report.values)
+    middle = time.perf_counter()
+    for _ in range(batch):
+        trial = study.ask()
+        for name, suggestion in objectives.SPACE.items():
+            trial.suggest_float(name, suggestion.low, suggestion.high)
+    end = time.perf_counter()
+    return {"tell": middle - start, "ask": end - middle, "total": end - start}
+
+
+def _generation(index: int, study: Reference, sent: Reference, batch: int) -> dict[str, float]:
+    given = objectives.settings(10**6, batch)
+    build = objectives.search()._from_space(given.space, {})
+    with _clocks() as spent:
+        start = time.perf_counter()
+        driver.generation(index, study, sent, given, build)
+        total = time.perf_counter() - start
+    return {**{step: spent[step] for step in STEPS}, "total": total}
+
+
+def _pod(index: int, study: Reference, sent: Reference, batch: int) -> float:
+    """Seconds of the driver pod's whole task, with the graph that it hands to Flyte."""
+    values = {"index": index, "done": False, "settings": objectives.settings(10**6, batch).dumps()}
+    literals = {name: refer(value, type(value)).literal for name, value in values.items()}
+    inputs = LiteralMap({**literals, "study": study.literal, "reports": sent.literal})
+    settings = SerializationSettings(ImageConfig.auto(img_name="image:tag"), "project", "domain", "version")
+    ctx = FlyteContextManager.current_context()
+    state = ctx.new_execution_state().with_params(mode=ExecutionState.Mode.TASK_EXECUTION)
+    inside = ctx.with_execution_state(state).with_serialization_settings(settings)
+    task = objectives.search().generation
+    with FlyteContextManager.with_context(inside) as pod:
+        start = time.perf_counter()
+        task.dispatch_execute(pod, inputs)
+        return time.perf_counter() - start
+
+
+def _case(finished: int, batch: int, repeats: int) -> dict[str, Any]:
+    index = finished // batch + 1
+    runs: list[dict[str, Any]] = []
+    with history.bucket():
+        study, sent, told = history.asked(finished, batch)
+        for _ in range(repeats + 1):
+            plain_study = history.read(study)
+            gc.collect()
+            plain = _plain(plain_study, told, batch)
+            del plain_study
+            gc.collect()
+            ours = _generation(index, study, sent, batch)
+            gc.collect()
+            runs.append({"plain": plain, "ours": ours, "pod": _pod(index, study, sent, batch)})
+        size = history.size(study)
+    del runs[0]  # It warms up.
+
+    def least(side: str) -> dict[str, float]:
+        return {key: round(min(run[side][key] for run in runs), 5) for key in runs[0][side]}
+
+    plain, ours = least("plain"), least("ours")
+    # Pairs of neighbours in time share the machine's mood.
+    excess = statistics.median(run["ours"]["total"] - run["plain"]["total"] for run in runs)
+    graph = statistics.median(run["pod"] - run["plain"]["total"] for run in runs)
+    found = {"finished": finished, "batch": batch, "plain": plain, "ours": ours, "file_bytes": size}
+    return {**found, "excess": round(excess, 5), "excess_with_graph": round(graph, 5)}
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """Seconds, by finished trials and batch."""
+    sizes = (100, 1_000) if options.quick else (100, 1_000, 10_000)
+    return {"cases": [_case(n, batch, 3 if n >= 10_000 or options.quick else 7) for n in sizes for batch in (10, 50)]}
+
+
+def tables(result: dict[str, Any]) -> list[Table]:
+    """The excess, and where it goes."""
+    columns = ["finished trials", "batch", "Optuna: tell and ask", "beyond it", "share", "with the graph", "target met"]
+    table = Table("A generation's driver, beyond Optuna's own tell and ask", columns)
+    steps = Table("Where a driver's time goes", ["finished trials", "batch", *STEPS, "tell by Optuna", "ask by Optuna"])
+    for case in result["cases"]:
+        names, plain, excess = [f"{case['finished']:,}", str(case["batch"])], case["plain"], case["excess"]
+        share = excess / plain["total"]
+        met = "yes" if _met(excess, plain["total"]) else "no"
+        graph = case["excess_with_graph"]
+        table.rows.append([*names, *map(seconds, (plain["total"], excess)), f"{share:.0%}", seconds(graph), met])
+        shown = [*(case["ours"][step] for step in STEPS), plain["tell"], plain["ask"]]
+        steps.rows.append([*names, *map(seconds, shown)])
+    return [table, steps]
+
+
+def _met(excess: float, total: float) -> bool:
+    return excess < max(SHARE * total, SECONDS)
+
+
+def misses(result: dict[str, Any]) -> list[str]:
+    """Cases in which the excess is above the target."""
+    return [
+        f"{case['finished']:,} trials, batch {case['batch']}: {seconds(case['excess'])} beyond Optuna's "
+        f"{seconds(case['plain']['total'])}"
+        for case in result["cases"]
+        if not _met(case["excess"], case["plain"]["total"])
+    ]

@@ -1,0 +1,71 @@
+"""Searches with many finished trials, made without running them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import optuna
+from flytekit.core.context_manager import FlyteContextManager
+from flytekit.core.data_persistence import FileAccessProvider
+
+from benchmarks import objectives
+from flyteoptuna import driver, plan, reports
+from flyteoptuna import study as studies
+from flyteoptuna.references import Reference, refer
+from flyteoptuna.trial import TrialReport
+
+
+@contextmanager
+def bucket() -> Iterator[Path]:
+    """A folder that stands for the object store of a cluster."""
+    with TemporaryDirectory() as folder:
+        access = FileAccessProvider(local_sandbox_dir=f"{folder}/local", raw_output_prefix=f"{folder}/raw")
+        ctx = FlyteContextManager.current_context()
+        with FlyteContextManager.with_context(ctx.with_file_access(access)):
+            yield Path(folder) / "raw"
+
+
+def study(finished: int, batch: int, seed: int = 1) -> studies.SearchStudy:
+    """A study of a search that has told ``finished`` trials of ten parameters."""
+    made, rng, start = studies.create(batch, seed), random.Random(seed), datetime(2024, 1, 1)
+    studies.begin(made)
+    distribution = optuna.distributions.FloatDistribution(-5, 5)
+    for number in range(finished):
+        params = {name: rng.uniform(-5, 5) for name in objectives.SPACE}
+        mark = {"search": 1, "generation": number // batch, "key": f"{rng.getrandbits(48):012x}"}
+        trial = optuna.trial.create_trial(
+            params=params,
+            distributions=dict.fromkeys(params, distribution),
+            value=sum(v * v for v in params.values()),
+            system_attrs={studies.TRIAL_ATTRIBUTE: mark},
+        )
+        trial.datetime_start = start + timedelta(seconds=number)
+        trial.datetime_complete = trial.datetime_start + timedelta(seconds=60)
+        made.add_trial(trial)
+    return made
+
+
+def asked(finished: int, batch: int) -> tuple[Reference, Reference, list[TrialReport]]:
+    """A study with ``finished`` trials and a batch that runs, what its map sent, and the same as reports."""
+    settings = plan.Settings(10**6, batch, batch, space=objectives.settings(1, batch).space)
+    build = objectives.search()._from_space(settings.space, {})
+    start = refer(study(finished, batch), optuna.Study)
+    made = driver.generation(finished // batch, start, refer([], list[TrialReport]), settings, build)
+    told = objectives.reports([(job.handle["number"], job.handle["key"]) for job in made.jobs])
+    return made.study, refer(told, list[TrialReport | None]), told
+
+
+def size(study: Reference) -> int:
+    """Bytes of a study's file."""
+    return Path(str(reports.path_of(study))).stat().st_size
+
+
+def read(study: Reference) -> Any:
+    """The study itself."""
+    return study.read(optuna.Study)
