@@ -222,7 +222,7 @@ def history(name: str, points: Sequence[Points], last: int, worse: int, most: in
     for number, value in thin(steps, most // 4):
         line += [(number, line[-1][1]), (number, value)] if line else [(number, value)]
     line += [(last, line[-1][1])] if line else []
-    x = axis([0, last], whole=True, ticks=4)
+    x = axis([0, last], whole=True, ticks=5)
     y = axis([v for _, v in [*feasible, *infeasible]], worse=worse, keep=[v for _, v in steps[-1:]])
     about = "; the line is the best so far."
     return _figure(x, y, [feasible, infeasible, line, steps[-1:]], most, f"{name} by trial number", about)
