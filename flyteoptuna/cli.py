@@ -177,7 +177,9 @@ def _workflow(target: str) -> Any:
 
     place, colon, name = target.rpartition(":")
     if not colon or not place or not name:
-        raise UsageError(f"Expected MODULE:WORKFLOW, as in pkg.train:main or path/to/train.py:main, but got {target!r}.")
+        raise UsageError(
+            f"Expected MODULE:WORKFLOW, as in pkg.train:main or path/to/train.py:main, but got {target!r}."
+        )
     module = _module(place)
     found = getattr(module, name, None)
     if not isinstance(found, (WorkflowBase, LaunchPlan)):

@@ -4,6 +4,7 @@ import json
 import math
 import zipfile
 
+import msgpack
 import optuna
 import pytest
 from containers import CODE, driver_pods, number_of, study_of
@@ -83,3 +84,21 @@ def test_a_search_goes_on_from_the_promise_of_anothers_study(tmp_path, flows):
     assert (count, completed, len(study.trials)) == (7, 7, 7)
     assert set(best) <= set(range(4)) and best_of_all == [t.number for t in study.best_trials]
     assert [len(t.params) for t in study.trials] == [2] * 4 + [1] * 3
+
+
+def test_a_trials_pod_imports_neither_optuna_nor_plotting(tmp_path, flows):
+    """The study is a Flyte type all the same, whose attributes need no pod."""
+    engine = Engine(tmp_path, CODE)
+    outputs = engine.run(flows("flow_of_imports").search)
+    [trial] = engine.of(".trial-")
+    report = pb.LiteralMap.FromString((trial.metadata / "outputs.pb").read_bytes()).literals["o0"]
+    attrs = json.loads(msgpack.loads(report.scalar.binary.value)["user_attrs"])
+    assert attrs == {"modules": []}
+    assert set(msgpack.loads(outputs["o0"].scalar.binary.value)) == {"x"}
+
+
+def test_a_list_of_trials_resolves_without_a_pod(tmp_path, flows):
+    """Two objectives make a new study of two directions."""
+    outputs = Engine(tmp_path, CODE).run(flows("flow_of_imports").pareto)
+    items = [item.scalar for item in outputs["o0"].collection.literals]
+    assert sorted(s.primitive.integer or msgpack.loads(s.binary.value) for s in items) == [0, 1]

@@ -114,6 +114,7 @@ def test_five_hundred_generations_run_locally():
 )
 def test_the_study_is_a_flyte_type_in_whatever_order_things_are_imported(imports):
     """Flytekit loads the plugin, and importing optuna completes it."""
-    code = "from flytekit.core.type_engine import TypeEngine as T; import optuna; print(T.get_transformer(optuna.Study).name)"
-    made = subprocess.run([sys.executable, "-c", f"{imports}; {code}"], check=True, capture_output=True, text=True)
+    engine = "from flytekit.core.type_engine import TypeEngine"
+    code = f"{imports}; {engine}; import optuna; print(TypeEngine.get_transformer(optuna.Study).name)"
+    made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert made.stdout.strip() == "optuna.Study"
