@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import math
 import random
 import zlib
@@ -12,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import cloudpickle
+import msgpack
 import optuna
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.deck import Deck
@@ -20,6 +20,10 @@ from flyteoptuna import deck, log, plan, reports, space, trial
 from flyteoptuna import study as studies
 from flyteoptuna.capture import ObjectiveCall
 from flyteoptuna.references import Reference, refer
+
+
+INLINE_LIMIT = 2 * 1024 * 1024
+"""Most bytes that Flyte reads of the graph of a dynamic task, by default."""
 
 
 class Job(NamedTuple):
@@ -163,18 +167,23 @@ def _jobs(state: optuna.Study, asked: Sequence[studies.Asked]) -> tuple[Any, dic
         if isinstance(value, Reference) and all(a.inputs.inputs[name] is value for a in asked)
     }
     natives, room = objective.python_interface.inputs, trial.room(len(asked))
-    jobs = []
+    jobs, size = [], 0
     for number, params, call in asked:
         inputs = {name: refer(call.inputs[name], natives[name]) for name in natives if name not in fixed}
-        key = _key(inputs)
+        data = [name.encode() + b"\0" + _serialised(value) for name, value in inputs.items()]
+        key = hashlib.sha256(b"\0".join(data)).hexdigest()[:12]
         studies.note_key(state, number, key)
-        jobs.append(Job({"number": number, "key": key, "params": json.dumps(params), "room": room}, inputs))
+        jobs.append(Job({"number": number, "key": key, "params": params, "room": room}, inputs))
+        size += sum(map(len, data)) + len(msgpack.dumps(jobs[-1].handle))
+    # A dynamic task's graph holds what is bound in it twice.
+    if 2 * size > INLINE_LIMIT:
+        raise ValueError(
+            f"The inputs of a batch must take at most {INLINE_LIMIT // 2} bytes, but those of {len(jobs)} trials take "
+            f"{size}. Choose a smaller `batch_size`."
+        )
     return objective, fixed, jobs
 
 
-def _key(inputs: dict[str, Reference]) -> str:
-    hashed = hashlib.sha256()
-    for name, value in inputs.items():
-        hashed.update(name.encode() + b"\0")
-        hashed.update(value.literal.to_flyte_idl().SerializeToString(deterministic=True))
-    return hashed.hexdigest()[:12]
+def _serialised(value: Reference) -> bytes:
+    data: bytes = value.literal.to_flyte_idl().SerializeToString(deterministic=True)
+    return data

@@ -8,7 +8,6 @@ import functools
 import hashlib
 import importlib
 import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -142,7 +141,7 @@ def _function(objective: PythonFunctionTask[Any], natives: Mapping[str, Any]) ->
     def prepared(inputs: dict[str, Any]) -> tuple[TrialReport, ActiveTrial, int, Reference, dict[str, Any]]:
         handle, study = inputs.pop(TRIAL), inputs.pop(STUDY)
         report = TrialReport(trial=int(handle["number"]), key=handle["key"])
-        active = ActiveTrial(report.trial, json.loads(handle["params"]), _Decision(study))
+        active = ActiveTrial(report.trial, handle["params"], _Decision(study))
         return report, active, int(handle["room"]), study, inputs
 
     def values(inputs: Mapping[str, Any]) -> dict[str, Any]:
