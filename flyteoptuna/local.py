@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
@@ -38,6 +39,10 @@ def workers(concurrency: int) -> int:
     return min(concurrency, int(given))
 
 
+class TaskNotLoadedError(RuntimeError):
+    """A worker process cannot load a task from its module."""
+
+
 class TrialMap(ArrayNodeMapTask):
     """The map over a batch. On a cluster it is flytekit's; a local run gets worker processes."""
 
@@ -55,8 +60,12 @@ class TrialMap(ArrayNodeMapTask):
             for values in zip(*(inputs[name] for name in mapped), strict=True)
         ]
         count = min(workers(self.concurrency or 1), len(items))
-        if count > 1 and _findable(self.python_function_task):
-            return self._in_processes(items, count)
+        if count > 1:
+            try:
+                return self._in_processes(items, count)
+            except TaskNotLoadedError as error:
+                # What was made in a notebook or in a function no other process can load.
+                logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
         return [self.python_function_task.execute(**item) for item in items]
 
     def _in_processes(self, items: Sequence[dict[str, Any]], count: int) -> list[Any]:
@@ -68,19 +77,17 @@ class TrialMap(ArrayNodeMapTask):
         for item in items:
             literals = {name: refer(value, types[name]).literal for name, value in item.items()}
             calls.append(LiteralMap(literals).to_flyte_idl().SerializeToString())
-        args = (list(task.rebuild_args), list(sys.path))
+        args = (list(task.rebuild_args), [*_roots(task.rebuild_args[1]), *sys.path])
         executor = get_reusable_executor(max_workers=count, timeout=IDLE)
         futures = [executor.submit(run, *args, call) for call in calls]
         return [_result(future, args, call) for future, call in zip(futures, calls, strict=True)]
 
 
-def _findable(task: Any) -> bool:
-    # What was made in a notebook or in a function no other process can load.
-    try:
-        resolver.load_task(list(task.rebuild_args))
-    except (ImportError, AttributeError):
-        return False
-    return sys.modules.get(task.rebuild_args[1]) is not sys.modules["__main__"]
+def _roots(module: str) -> list[str]:
+    # `pyflyte run` takes the folder of the module from the path again once it has loaded it.
+    file = Path(getattr(sys.modules.get(module), "__file__", None) or "")
+    depth = module.count(".") + (file.name == "__init__.py")
+    return [str(file.parents[depth])] if len(file.parents) > depth else []
 
 
 def _result(future: Future[Any], args: tuple[Any, ...], call: bytes) -> Any:
@@ -107,7 +114,10 @@ def run(args: list[str], path: list[str], call: bytes) -> Any:
     from flyteidl.core import literals_pb2
 
     sys.path[:] = path
-    task = resolver.load_task(args)
+    try:
+        task = resolver.load_task(args)
+    except (ImportError, AttributeError) as error:
+        raise TaskNotLoadedError(f"{type(error).__name__}: {error}") from None
     ctx = FlyteContextManager.current_context()
     state = ctx.new_execution_state().with_params(mode=ExecutionState.Mode.LOCAL_TASK_EXECUTION)
     with FlyteContextManager.with_context(ctx.with_execution_state(state)) as local:

@@ -1,6 +1,8 @@
 """Local runs: a batch's trials in worker processes, with the same study as one after another."""
 
+import importlib.util
 import os
+import sys
 
 import optuna
 import pytest
@@ -33,6 +35,30 @@ def test_a_worker_that_dies_fails_its_own_trial_alone(flows, monkeypatch):
     study = searched(flows("flow_of_local").deadly, monkeypatch, "2", parent=os.getpid())
     assert [t.state.name for t in study.trials] == ["COMPLETE", "FAIL", *["COMPLETE"] * 4]
     assert "sent no report" in study.trials[1].user_attrs[ERROR_ATTRIBUTE]
+
+
+GHOST = """
+import os
+import flytekit as fl
+
+@fl.task
+def here(x: float) -> float:
+    return x + os.getpid()
+"""
+
+
+def test_what_no_other_process_can_load_runs_in_this_one(tmp_path, monkeypatch):
+    """A module that only this process knows; the log says so."""
+    (tmp_path / "of_another_name.py").write_text(GHOST)
+    spec = importlib.util.spec_from_file_location("ghost", tmp_path / "of_another_name.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "ghost", module)
+    spec.loader.exec_module(module)
+    said = []
+    monkeypatch.setattr(local.logger, "warning", lambda text, *args: said.append(text % args))
+    study = searched(module.here, monkeypatch, "2")
+    assert [t.value - t.params["x"] for t in study.trials] == [pytest.approx(os.getpid())] * 6
+    assert "No module named 'ghost'" in said[0]
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
