@@ -87,7 +87,7 @@ class Search:
 
     def _args(self, role: str) -> tuple[str, ...]:
         _, module, name, _ = extract_task_module(self.origin)
-        lists = (",".join(self.mapped), ",".join(self.fixed), ",".join(self.directions))
+        lists = map(trials.joined, (self.mapped, self.fixed, self.directions))
         return ("flyteoptuna.graph:rebuild", role, module, name, *lists, "continued" if self.continued else "new")
 
     def _task(self, role: str, body: Callable[..., Any], inputs: Mapping[str, Any], output: Any, mode: Any) -> Any:
@@ -219,6 +219,14 @@ class Search:
         return driver.tell(study, reports, plan.Settings(1, 1, 1, max_failures=max_failures), last=True)
 
 
+@functools.cache
+def search(
+    origin: Any, mapped: tuple[str, ...], fixed: tuple[str, ...], continued: bool, directions: tuple[str, ...]
+) -> Search:
+    """The :class:`Search` of these arguments; one alone, for Flyte has one task a name."""
+    return Search(origin, mapped, fixed, continued, directions)
+
+
 def callback_build(callback: Callable[..., Any], fixed: Mapping[str, Reference]) -> Callable[[Any], ObjectiveCall]:
     """What makes the call of the objective for a trial by running a callback.
 
@@ -251,5 +259,5 @@ def callback_build(callback: Callable[..., Any], fixed: Mapping[str, Reference])
 
 def rebuild(role: str, module: str, name: str, mapped: str, fixed: str, directions: str, start: str) -> Any:
     """The entity of a search in a fresh process; the arguments are those that :class:`Search` gave the resolver."""
-    split = [tuple(filter(None, text.split(","))) for text in (mapped, fixed, directions)]
-    return getattr(Search(trials.find(module, name), split[0], split[1], start == "continued", split[2]), role)
+    names = [trials.split(text) for text in (mapped, fixed, directions)]
+    return getattr(search(trials.find(module, name), names[0], names[1], start == "continued", names[2]), role)

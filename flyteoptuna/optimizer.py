@@ -158,7 +158,7 @@ class Optimizer:
         varied = {name: value for name, value in bound.items() if space.has_suggestion(value)}
         fixed = {name: value for name, value in bound.items() if name not in varied}
         self._check_space(varied, fixed)
-        search = graph.Search(
+        search = graph.search(
             origin=self.objective,
             mapped=tuple(varied),
             fixed=tuple(fixed),

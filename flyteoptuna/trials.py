@@ -86,8 +86,18 @@ def trial_task(objective: PythonFunctionTask[Any], mapped: tuple[str, ...], fixe
             cache_version=f"{objective.metadata.cache_version}-report{FORMAT}",
             cache_ignore_input_vars=(*objective.metadata.cache_ignore_input_vars, *RESERVED),
         )
-    args = ("flyteoptuna.trials:rebuild", module, name, ",".join(mapped), ",".join(fixed))
+    args = ("flyteoptuna.trials:rebuild", module, name, joined(mapped), joined(fixed))
     return adopt(task, f"{objective.name}.trial-{digest(args)}", args)
+
+
+def joined(names: Sequence[str]) -> str:
+    """Names as one argument of a container's command, where an empty one is easily lost."""
+    return ",".join(names) or "-"
+
+
+def split(text: str) -> tuple[str, ...]:
+    """The names that :func:`joined` wrote."""
+    return () if text == "-" else tuple(text.split(","))
 
 
 def find(module: str, name: str) -> Any:
@@ -123,7 +133,7 @@ def check_objective(objective: Any) -> PythonFunctionTask[Any]:
 
 def rebuild(module: str, name: str, mapped: str, fixed: str) -> Any:
     """The trial task in a fresh process; the arguments are those that :func:`trial_task` gave the resolver."""
-    return trial_task(find(module, name), *(tuple(filter(None, text.split(","))) for text in (mapped, fixed)))
+    return trial_task(find(module, name), split(mapped), split(fixed))
 
 
 @functools.cache

@@ -58,7 +58,7 @@ def test_what_no_other_process_can_load_runs_in_this_one(tmp_path, monkeypatch):
     monkeypatch.setattr(local.logger, "warning", lambda text, *args: said.append(text % args))
     study = searched(module.here, monkeypatch, "2")
     assert [t.value - t.params["x"] for t in study.trials] == [pytest.approx(os.getpid())] * 6
-    assert "No module named 'ghost'" in said[0]
+    assert "a worker process cannot load the task: ModuleNotFoundError" in said[0]
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])

@@ -1,0 +1,43 @@
+"""The public API as a user's type checker sees it; checked, not run."""
+
+from datetime import timedelta
+
+import flytekit as fl
+import optuna
+
+from flyteoptuna import Optimizer, SearchFailedError, SpaceError, StudyFormatError, current_trial, optimize, suggest
+from flyteoptuna.space import Category, Float, Integer
+
+
+@fl.task
+def objective(x: float, depth: int) -> float:
+    trial = current_trial()
+    trial.report(x, step=0)
+    trial.set_user_attr("depth", depth)
+    trial.set_constraint("size", x - depth)
+    pruned: bool = trial.should_prune()
+    number: int = trial.number
+    return x if pruned else float(number)
+
+
+@optimize
+def bare(trial: optuna.Trial, depth: int) -> float:
+    return objective(x=trial.suggest_float("x", 0, 1), depth=depth)
+
+
+@optimize(concurrency=4, n_trials=20, batch_size=8, timeout=timedelta(hours=1), max_failures=3, avoid_duplicates=True)
+def called(trial: optuna.Trial, depth: int) -> float:
+    return objective(x=trial.suggest_float("x", 0, 1), depth=depth)
+
+
+def stop(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    study.stop()
+
+
+x: Float = suggest.float(0, 1, step=None, log=False)
+n: Integer = suggest.integer(low=1, high=8, step=1, log=True)
+kind: Category = suggest.category(["a", 1, 2.5, None, True])
+optimizer: Optimizer = Optimizer(objective, concurrency=2, n_trials=4, study=optuna.create_study(), callbacks=[stop])
+decorated: Optimizer = bare
+configured: Optimizer = called
+errors: list[type[Exception]] = [SearchFailedError, SpaceError, StudyFormatError]
