@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-import importlib
+import importlib.util
+import io
 import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +32,20 @@ cluster that Flyte's configuration names: flyte://PROJECT/DOMAIN/EXECUTION, with
 outputs several studies, or #NODE for the study of one node. Of an execution that still runs, or has failed, it is the
 study as it stands. Nothing is unpickled."""
 COUNTS = ("n_trials", "concurrency", "batch_size")
+NUMBERS = (
+    ">trials",
+    ">at once",
+    ">batch",
+    ">gener\u00adations",
+    ">span pods",
+    ">driver pods",
+    ">trial pods",
+    ">depth",
+    ">widest",
+)
+DATABASES = ("sqlite", "mysql", "postgresql")
+WIDE = 100_000
+"""Columns of what is no terminal."""
 MOST_NUMBERS = 8
 """Most numbers of trials that one line of failures names."""
 
@@ -211,9 +227,12 @@ def _module(place: str) -> Any:
         raise click.ClickException(f"{place} cannot be imported: {_line(error)}") from error
 
 
+def _first(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+
+
 def _line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {_first(error)}".removesuffix(": ")
 
 
 def _counts(bound: Mapping[str, Any], given: Mapping[str, int | None]) -> dict[str, Any]:
@@ -247,22 +266,17 @@ def plan(workflow: str, inputs: tuple[str, ...], **given: int | None) -> None:
     searches = list(_searches(getattr(found, "workflow", found), _options(found, inputs)))
     if not searches:
         raise click.ClickException(f"There is no search in {workflow}.")
-    table = _table("objective", "node", ">trials", ">at once", ">batch", ">gener- ations", ">span pods", ">driver pods")
-    for name in ("trial pods", "depth", "most nodes in one"):
-        table.add_column(name, justify="right")
-    problems = []
+    table = _table("objective", "node", *NUMBERS)
+    problems: list[str] = []
     for objective, node, bound in searches:
         counts = _counts(bound, given)
         problems += _problems(node, counts)
-        table.add_row(objective, node, *_planned(counts))
-    _console().print(table)
+        table.add_row(_text(objective), node, *_planned(counts))
+    _print(table)
+    for problem in problems:
+        click.echo(f"Error: {problem}", err=True)
     if problems:
-        raise click.ClickException("\nError: ".join(problems))
-    _console().print(
-        "Driver pods are the search's own, its spans', its generations' and the finish's. Depth counts dynamic nodes "
-        "inside each other.",
-        style="dim",
-    ) if sys.stdout.isatty() else None
+        click.get_current_context().exit(1)
 
 
 def _problems(node: str, counts: Mapping[str, Any]) -> Iterator[str]:
@@ -283,3 +297,315 @@ def _planned(counts: Mapping[str, Any]) -> list[str]:
         return [*known, *"?" * 6]
     of = shape(trials, batch)
     return [*known, *map(str, (of.generations, of.spans, of.drivers, trials, of.depth, of.widest))]
+
+
+@main.command(
+    short_help="The results of a study: best trials, counts, failures.", help=f"The results of a study.\n\n{STUDY_HELP}"
+)
+@click.argument("study", metavar="STUDY")
+@click.option("--best", type=click.IntRange(1), default=5, show_default=True, help="Most trials to show.")
+def show(study: str, best: int) -> None:
+    """The results of a study."""
+    found = _load(study)
+    trials = found.get_trials(deepcopy=False)
+    _print(_text(_heading(found, trials)))
+    _print_best(found, trials, best)
+    _print_failures(trials)
+
+
+def _load(source: str) -> optuna.Study:
+    from flyteoptuna import stored, study_file
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return stored.load_study(source)
+    except study_file.StudyFormatError as error:
+        raise click.ClickException(f"{source}: {_first(error)}") from error
+    except stored.StudyNotFoundError as error:
+        raise click.ClickException(_first(error)) from error
+    except ValueError as error:
+        raise UsageError(_first(error)) from error
+
+
+def _heading(study: optuna.Study, trials: Sequence[FrozenTrial]) -> str:
+    from optuna.trial import TrialState
+
+    counts = [(state.name.lower(), sum(t.state == state for t in trials)) for state in TrialState]
+    states = ", ".join(f"{count} {name}" for name, count in counts if count)
+    directions = [d.name.lower() for d in study.directions]
+    goal = (
+        directions[0]
+        if len(directions) == 1
+        else ", ".join(map(" ".join, zip(directions, _values(study), strict=True)))
+    )
+    lines = [f"{study.study_name}: {goal}", f"{_plural(len(trials), 'trial')}{f': {states}' if states else ''}"]
+    starts = [t.datetime_start for t in trials if t.datetime_start]
+    ends = [t.datetime_complete for t in trials if t.datetime_complete]
+    if starts and ends:
+        lines.append(
+            f"{min(starts):%Y-%m-%d %H:%M:%S} to {max(ends):%Y-%m-%d %H:%M:%S} ({_time(max(ends) - min(starts))})"
+        )
+    return "\n".join(lines)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _values(study: optuna.Study) -> list[str]:
+    count = len(study.directions)
+    return list(study.metric_names or (["value"] if count == 1 else [f"value {i}" for i in range(count)]))
+
+
+def _print_best(study: optuna.Study, trials: Sequence[FrozenTrial], most: int) -> None:
+    from optuna.study import StudyDirection
+    from optuna.trial import TrialState
+
+    complete = [t for t in trials if t.state == TrialState.COMPLETE]
+    feasible = [t for t in complete if _feasible(t)]
+    if not feasible:
+        _print("", f"No trial {'satisfies the constraints' if complete else 'is complete'}.")
+        return
+    if len(study.directions) == 1:
+        sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
+        chosen = sorted(feasible, key=lambda t: (sign * t.values[0], t.number))
+        title = f"The best {min(most, len(chosen))} of {len(complete)} complete trials"
+    else:
+        chosen = study.best_trials
+        title = f"{min(most, len(chosen))} of the {_plural(len(chosen), 'trial')} on the Pareto front"
+    if len(feasible) < len(complete):
+        title += f"; {len(complete) - len(feasible)} violate a constraint"
+    names = list(dict.fromkeys(name for t in chosen[:most] for name in t.params))
+    tables = [_best(study, chosen[:most], columns) for columns in (names, None)]
+    _print("", f"{title}:", next((t for t in tables if _fits(t)), tables[-1]))
+
+
+def _best(study: optuna.Study, trials: Sequence[FrozenTrial], names: Sequence[str] | None) -> Table:
+    """A table of trials, with a column for each parameter, or one for all."""
+    labels = ["params"] if names is None else [f">{_clean(name)}" for name in names]
+    table = _table(">trial", *(f">{_clean(name)}" for name in _values(study)), *labels, ">took")
+    for trial in trials:
+        took = _time(trial.duration) if trial.duration is not None else ""
+        if names is None:
+            params = [", ".join(f"{name}={_short(value)}" for name, value in trial.params.items())]
+        else:
+            params = [_short(trial.params[name]) if name in trial.params else "" for name in names]
+        table.add_row(*map(_text, [str(trial.number), *map(_short, trial.values), *params, took]))
+    return table
+
+
+def _feasible(trial: FrozenTrial) -> bool:
+    # Private to optuna, and of two formats: a tuple, and from 5.0 on an attribute for each constraint.
+    found = [v for k, v in trial.system_attrs.items() if k == "constraints" or k.startswith("constraints:")]
+    return not any(v > 0 for each in found for v in ([each] if isinstance(each, (int, float)) else each or ()))
+
+
+def _print_failures(trials: Sequence[FrozenTrial]) -> None:
+    from optuna.trial import TrialState
+
+    from flyteoptuna.study import ERROR_ATTRIBUTE
+
+    groups: dict[str, tuple[str, list[int]]] = {}
+    failed = [t for t in trials if t.state == TrialState.FAIL]
+    for trial in failed:
+        reason = str(trial.user_attrs.get(ERROR_ATTRIBUTE) or "no reason is known").strip().partition("\n")[0]
+        # Reasons that differ only in the numbers of their own trial and generation are one.
+        key = re.sub(rf"\b{trial.number}\b|\bgeneration \d+", "#", reason)
+        groups.setdefault(key, (reason, []))[1].append(trial.number)
+    if not groups:
+        return
+    table = _table(">failed", "trials", "reason (of the first)")
+    for reason, numbers in sorted(groups.values(), key=lambda group: -len(group[1])):
+        named = ", ".join(map(str, numbers[:MOST_NUMBERS])) + (", ..." if len(numbers) > MOST_NUMBERS else "")
+        table.add_row(str(len(numbers)), named, _text(reason))
+    _print("", table)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _time(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, hours = round(seconds / 60), int(seconds // 3600)
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s" if hours == 0 else f"{hours} h {minutes - 60 * hours} min"
+
+
+@main.command(
+    short_help="A study for optuna-dashboard, pandas or Optuna.",
+    help=f"""Write a study where other tools read it: every trial with its number, state, values, parameters, times,
+    attributes and intermediate values.
+
+    \b
+    --to sqlite:///study.db   a database of Optuna's, also mysql:// and postgresql://
+    --to study.log            a journal file of Optuna's; ten times as fast
+    --to trials.csv           a table; lists and dictionaries in it are JSON
+    --to trials.parquet       the same; needs pyarrow
+
+    optuna-dashboard opens the first two, as do optuna.load_study and `optuna.storages`.
+
+    {STUDY_HELP}""",
+)
+@click.argument("study", metavar="STUDY")
+@click.option("--to", "target", required=True, metavar="TARGET", help="Where to write, and as what.")
+@click.option("--name", help="Name of the study in a database or a journal.  [default: the study's own]")
+@click.option("--overwrite", is_flag=True, help="Replace the file, or the study of that name in the database.")
+def export(study: str, target: str, name: str | None, overwrite: bool) -> None:
+    """Write a study where other tools read it."""
+    write = _writer(target)
+    found = _load(study)
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            shown = write(found, target, name or found.study_name, overwrite)
+    except click.ClickException:
+        raise
+    except Exception as error:
+        # Databases, drivers and file systems have exceptions of their own.
+        raise click.ClickException(f"The study cannot be written there: {_line(error)}") from error
+    click.echo(f"{_plural(len(found.get_trials(deepcopy=False)), 'trial')} of {found.study_name} written to {shown}")
+
+
+def _writer(target: str) -> Callable[[optuna.Study, str, str, bool], str]:
+    scheme, separator, _ = target.partition("://")
+    if separator:
+        if scheme.partition("+")[0] in DATABASES:
+            return _to_database
+        raise UsageError(f"`--to` must be a file here or a database ({', '.join(DATABASES)}), but got {scheme}://.")
+    writers = {".log": _to_journal, ".journal": _to_journal, ".csv": _to_table, ".parquet": _to_table}
+    suffix = Path(target).suffix.lower()
+    if suffix not in writers:
+        raise UsageError(f"`--to` must be a database URL or end in {', '.join(writers)}, but got {target!r}.")
+    return writers[suffix]
+
+
+def _to_database(study: optuna.Study, url: str, name: str, overwrite: bool) -> str:
+    import sqlalchemy
+    from optuna.storages import RDBStorage
+
+    storage = RDBStorage(url)
+    with suppress(KeyError):
+        existing = storage.get_study_id_from_name(name)
+        if not overwrite:
+            raise click.ClickException(f"The database has a study {name!r}: give another --name, or --overwrite it.")
+        storage.delete_study(existing)
+    try:
+        _copy(study, storage, name)
+    except BaseException:
+        # Half a study would be taken for a whole one.
+        with suppress(Exception):
+            storage.delete_study(storage.get_study_id_from_name(name))
+        raise
+    return str(sqlalchemy.make_url(url))
+
+
+def _to_journal(study: optuna.Study, target: str, name: str, overwrite: bool) -> str:
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+    with _replacing(target, overwrite) as path:
+        _copy(study, JournalStorage(JournalFileBackend(path)), name)
+    return target
+
+
+def _copy(study: optuna.Study, storage: optuna.storages.BaseStorage, name: str) -> None:
+    from rich.console import Console
+    from rich.progress import track
+
+    study_id = storage.create_new_study(study.directions, name)
+    for key, value in study.user_attrs.items():
+        storage.set_study_user_attr(study_id, key, value)
+    for key, value in study._storage.get_study_system_attrs(study._study_id).items():
+        storage.set_study_system_attr(study_id, key, value)
+    quiet = not sys.stderr.isatty()
+    trials = study.get_trials(deepcopy=False)
+    for trial in track(trials, "Writing", console=Console(stderr=True), transient=True, disable=quiet):
+        storage.create_new_trial(study_id, template_trial=trial)
+
+
+def _to_table(study: optuna.Study, target: str, name: str, overwrite: bool) -> str:
+    if importlib.util.find_spec("pandas") is None:
+        raise click.ClickException("A table needs pandas: pip install pandas")
+    value = "value" if len(study.directions) == 1 else "values"
+    times = ("datetime_start", "datetime_complete", "duration")
+    frame = study.trials_dataframe(
+        ("number", "state", value, *times, "params", "user_attrs", "intermediate_values", "system_attrs")
+    )
+    parquet = target.lower().endswith(".parquet")
+    for column in frame.columns:
+        # In a file of typed columns, those of several types are text, as are what only Python has.
+        kinds = {type(v) for v in frame[column] if v is not None and v == v}
+        if kinds & {dict, list, tuple} or (parquet and len(kinds) > 1):
+            frame[column] = [json.dumps(v) if v is not None and v == v else None for v in frame[column]]
+    with _replacing(target, overwrite) as path:
+        frame.to_parquet(path, index=False) if parquet else frame.to_csv(path, index=False)
+    return target
+
+
+@contextmanager
+def _replacing(target: str, overwrite: bool) -> Iterator[str]:
+    """A path to write to, whose file becomes the target when all has gone well."""
+    if Path(target).exists() and not overwrite:
+        raise click.ClickException(f"{target} exists: give another one, or --overwrite it.")
+    path = f"{target}.{os.getpid()}.part"
+    try:
+        yield path
+        os.replace(path, target)
+    finally:
+        with suppress(FileNotFoundError):
+            os.remove(path)
+
+
+def _table(*headers: str) -> Table:
+    """A table; headers that begin with ``>`` are those of columns of numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, header_style="bold")
+    for header in headers:
+        number = header.startswith(">")
+        table.add_column(_text(header.lstrip(">")), justify="right" if number else "left", overflow="fold")
+    return table
+
+
+def _text(value: str) -> Any:
+    from rich.text import Text
+
+    return Text(_clean(value))
+
+
+def _clean(value: str) -> str:
+    # A study may come from anywhere, and what it holds must not steer the terminal.
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in value)
+
+
+def _fits(table: Table) -> bool:
+    console = _console()
+    return console.measure(table, options=console.options.update(width=WIDE)).maximum <= console.width
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return (
+        Console(highlight=False) if sys.stdout.isatty() else Console(file=io.StringIO(), width=WIDE, color_system=None)
+    )
+
+
+def _print(*parts: Any) -> None:
+    """Print text and tables; where standard output is no terminal, a row a line, however long."""
+    console = _console()
+    for part in parts:
+        console.print(part, markup=False)
+    if isinstance(console.file, io.StringIO):
+        for line in console.file.getvalue().splitlines():
+            click.echo(line.rstrip())
+
+
+if __name__ == "__main__":
+    main(prog_name="flyteoptuna")
