@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import inspect
 import io
 import json
 import os
@@ -36,7 +37,7 @@ NUMBERS = (
     ">trials",
     ">at once",
     ">batch",
-    ">gener\u00adations",
+    ">generations",
     ">span pods",
     ">driver pods",
     ">trial pods",
@@ -247,9 +248,13 @@ def _counts(bound: Mapping[str, Any], given: Mapping[str, int | None]) -> dict[s
 
 @main.command(short_help="What a search would run: generations, pods, nesting.")
 @click.argument("workflow", metavar="MODULE:WORKFLOW")
-@click.option("--n-trials", type=click.IntRange(1), help="Trials, instead of the workflow's number.")
-@click.option("--concurrency", type=click.IntRange(1), help="Trials at once, instead of the workflow's number.")
-@click.option("--batch-size", type=click.IntRange(1), help="Trials of a generation.  [default: the concurrency]")
+@click.option("--n-trials", type=click.IntRange(1), metavar="N", help="Trials, instead of the workflow's number.")
+@click.option(
+    "--concurrency", type=click.IntRange(1), metavar="N", help="Trials at once, instead of the workflow's number."
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1), metavar="N", help="Trials of a generation.  [default: the concurrency]"
+)
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input of the workflow. Repeatable.")
 def plan(workflow: str, inputs: tuple[str, ...], **given: int | None) -> None:
     """The generations, pods and nesting that a workflow's searches lead to, without running anything.
@@ -303,7 +308,7 @@ def _planned(counts: Mapping[str, Any]) -> list[str]:
     short_help="The results of a study: best trials, counts, failures.", help=f"The results of a study.\n\n{STUDY_HELP}"
 )
 @click.argument("study", metavar="STUDY")
-@click.option("--best", type=click.IntRange(1), default=5, show_default=True, help="Most trials to show.")
+@click.option("--best", type=click.IntRange(1), metavar="N", default=5, show_default=True, help="Most trials to show.")
 def show(study: str, best: int) -> None:
     """The results of a study."""
     found = _load(study)
@@ -331,8 +336,9 @@ def _load(source: str) -> optuna.Study:
 def _heading(study: optuna.Study, trials: Sequence[FrozenTrial]) -> str:
     from optuna.trial import TrialState
 
-    counts = [(state.name.lower(), sum(t.state == state for t in trials)) for state in TrialState]
-    states = ", ".join(f"{count} {name}" for name, count in counts if count)
+    order = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
+    counts = [(sum(t.state == state for t in trials), state.name.lower()) for state in order]
+    states = ", ".join(f"{count} {name.replace('fail', 'failed')}" for count, name in counts if count)
     directions = [d.name.lower() for d in study.directions]
     goal = (
         directions[0]
@@ -436,8 +442,9 @@ def _time(span: timedelta) -> str:
 
 @main.command(
     short_help="A study for optuna-dashboard, pandas or Optuna.",
-    help=f"""Write a study where other tools read it: every trial with its number, state, values, parameters, times,
-    attributes and intermediate values.
+    help=inspect.cleandoc("""Write a study where other tools read it.
+
+    Every trial is kept, with its number, state, values, parameters, times, attributes and intermediate values.
 
     \b
     --to sqlite:///study.db   a database of Optuna's, also mysql:// and postgresql://
@@ -445,9 +452,10 @@ def _time(span: timedelta) -> str:
     --to trials.csv           a table; lists and dictionaries in it are JSON
     --to trials.parquet       the same; needs pyarrow
 
-    optuna-dashboard opens the first two, as do optuna.load_study and `optuna.storages`.
+    optuna-dashboard opens the first two, and optuna.load_study a database.
 
-    {STUDY_HELP}""",
+    """)
+    + f"\n\n{STUDY_HELP}",
 )
 @click.argument("study", metavar="STUDY")
 @click.option("--to", "target", required=True, metavar="TARGET", help="Where to write, and as what.")

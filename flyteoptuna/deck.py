@@ -30,6 +30,8 @@ MOST_REASONS = 20
 MOST_ON_FRONT = 10
 MOST_PLOTTED = 2000
 """Trials in the plots of the full report."""
+MOST_PLOTTED_LINES = 400
+"""Trials in parallel coordinates, where each is a line of its own."""
 MOST_PLOTTED_PARAMS = 8
 MOST_PLOTTED_OBJECTIVES = 4
 
@@ -286,10 +288,12 @@ def _kinds(study: optuna.Study, names: Sequence[str]) -> Iterator[tuple[str, str
     shown = _most_important(study, params)
     cut = f", the {len(shown)} most important of {len(params)} parameters" if len(shown) < len(params) else ""
     for i, name in objectives:
-        options: dict[str, Any] = {"target": _target(study, i), "target_name": name}
-        parallel = partial(plots.plot_parallel_coordinate, usual[i][0], shown, **options)
-        yield _title("Parallel coordinates", names, i, cut + usual[i][1]), bare, parallel
-        slices = partial(plots.plot_slice, usual[i][0], shown, **options)
+        sample = (
+            f", {MOST_PLOTTED_LINES} trials" if len(usual[i][0].get_trials(deepcopy=False)) > MOST_PLOTTED_LINES else ""
+        )
+        lines = partial(_parallel_plot, usual[i][0], names, shown, i)
+        yield _title("Parallel coordinates", names, i, sample + cut + usual[i][1]), bare, lines
+        slices = partial(plots.plot_slice, usual[i][0], shown, target=_target(study, i), target_name=name)
         yield _title("Slices", names, i, cut + usual[i][1]), bare, slices
 
 
@@ -322,6 +326,16 @@ def _history_plot(study: optuna.Study, names: Sequence[str], objective: int) -> 
     for trace in figure.data:
         trace.x = [trials[position].number for position in trace.x]
     return figure.update_traces(line_shape="hv", selector={"mode": "lines"})
+
+
+def _parallel_plot(study: optuna.Study, names: Sequence[str], params: list[str], objective: int) -> Any:
+    from optuna import visualization as plots
+
+    # Evenly spread over the values, so that the best are among them.
+    ordered = sorted(study.get_trials(deepcopy=False), key=lambda t: t.values[objective])
+    thin = _study(study.directions, names, svg.thin(ordered, MOST_PLOTTED_LINES))
+    target = _target(study, objective)
+    return plots.plot_parallel_coordinate(thin, params, target=target, target_name=names[objective])
 
 
 def _importances_plot(study: optuna.Study) -> Any:

@@ -83,6 +83,10 @@ def begin(given: Reference | None, settings: plan.Settings, directions: Sequence
             f"`study` must have as many directions as the objective has values, but it has {len(study.directions)} "
             f"and the objective returns {len(directions)}."
         )
+    inputs = space.loads(settings.space) if settings.space else {}
+    dimensions = sum(space.is_suggestion(leaf) for _, value in inputs.items() for _, leaf in space.leaves(value, ""))
+    if waste := studies.wasteful(study, settings.batch, dimensions or None):
+        log.logger.warning(waste)
     study.stopped = False
     study.callbacks = cloudpickle.loads(base64.b64decode(callbacks)) if callbacks else []
     studies.begin(study, settings.n_trials, plan.generations(settings.n_trials, settings.batch))

@@ -283,6 +283,27 @@ def _tell_one(study: optuna.Study, trial: FrozenTrial, report: TrialReport) -> N
         told.datetime_complete = datetime.fromtimestamp(report.end)
 
 
+def wasteful(study: optuna.Study, batch: int, dimensions: int | None) -> str:
+    """What is wrong with a sampler that learns from populations smaller than the batch; empty where nothing is.
+
+    Args:
+        study: the study.
+        batch: trials of a generation.
+        dimensions: number of suggestions; None where it is not known.
+    """
+    sampler = study.sampler
+    # Neither sampler tells its population in public.
+    size = getattr(sampler, "_popsize", None) or getattr(sampler, "_population_size", None)
+    if size is None and isinstance(sampler, optuna.samplers.CmaEsSampler) and dimensions:
+        size = 4 + math.floor(3 * math.log(dimensions))
+    if size is None or size >= batch:
+        return ""
+    return (
+        f"{type(sampler).__name__} learns from populations of {size} trials, and batches of {batch} waste what exceeds "
+        f"them: set its population to {batch} or more, or choose a smaller batch."
+    )
+
+
 def over(study: SearchStudy, *, timeout: float | None = None, now: float | None = None) -> str:
     """Why a search is to ask no further batch; empty where it is to go on."""
     if study.stopped:

@@ -35,7 +35,6 @@ background:#fff;max-width:1080px;margin:0 auto;overflow-wrap:anywhere}
 .flyteoptuna .complete{fill:#2f6fbf;background:#2f6fbf}.flyteoptuna .pruned{fill:#e0a100;background:#e0a100}
 .flyteoptuna .failed{fill:#c92a2a;background:#c92a2a}.flyteoptuna .running{fill:#3fa36b;background:#3fa36b}
 .flyteoptuna .waiting{fill:#aab2bf;background:#aab2bf}.flyteoptuna .left{fill:none}
-.flyteoptuna .parcoords .axis text{fill:#1f2430!important;text-shadow:0 0 2px #fff,0 0 2px #fff,0 0 4px #fff!important}
 .flyteoptuna .box{overflow-x:auto}
 .flyteoptuna table{border-collapse:collapse;font-size:13px}
 .flyteoptuna th,.flyteoptuna td{text-align:left;vertical-align:top;padding:5px 20px 5px 0;border:0;
@@ -344,16 +343,19 @@ def plotly(figure: Any, index: int) -> str:
     """A figure of plotly's in a box of its own; the first, of index 0, carries plotly's script."""
     from plotly import io
 
-    parallel = figure.data[0].type == "parcoords"
     figure.update_layout(
         title=None,
         template="plotly_white",
         font={"family": "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif", "size": 12},
-        margin={"l": 60, "r": 24, "t": 60 if parallel else 24, "b": 50},
+        margin={"l": 60, "r": 24, "t": 40, "b": 50},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )
     # The template's outline of bars would hide those of a timeline of many trials.
     figure.update_traces(marker_line_width=0, selector={"type": "bar"})
+    # The labels of parallel coordinates stand on lines; before optuna 5, they belong to the trace.
+    figure.update_annotations(bgcolor="rgba(255,255,255,0.8)", font={"color": "#1f2430", "size": 11}, borderpad=0)
+    coordinates = getattr(figure.data[0], "dimensions", None) or figure.layout.xaxis.tickvals or ()
+    width = max(240 * len(list(figure.select_xaxes())), 100 * len(coordinates))
     drawn = io.to_html(
         figure,
         config={"displayModeBar": False, "responsive": True},
@@ -362,7 +364,6 @@ def plotly(figure: Any, index: int) -> str:
         default_height="420px",
         div_id=f"flyteoptuna-plot-{index}",
     )
-    width = 640 if parallel else 240 * len(list(figure.select_xaxes()))
     return f'<div class="box"><div style="min-width:{width}px">{drawn}</div></div>'
 
 

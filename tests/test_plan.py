@@ -1,5 +1,6 @@
 """The plan of a search: its generations and spans."""
 
+import functools
 import math
 
 from hypothesis import example, given
@@ -58,3 +59,19 @@ def test_the_largest_search_is_six_levels_deep():
     assert leaves == list(range(100_000))
     assert spans <= math.ceil(100_000 / (plan.ARITY - 1))
     assert depth == 6
+
+
+@functools.cache
+def shape(length):
+    """Number of spans of a tree of so many generations, and its depth; both depend on the length alone."""
+    below = [shape(len(c)) for c in plan.children(plan.Span(0, length)) if len(c) > 1]
+    return 1 + sum(spans for spans, _ in below), 1 + max((depth for _, depth in below), default=0)
+
+
+@given(n_trials=counts, concurrency=counts)
+def test_pods_and_depth_keep_their_bounds(n_trials, concurrency):
+    """Pods that are no trials: generations, spans and the last one; depth: a level for each power of the arity."""
+    count = plan.generations(n_trials, concurrency)
+    spans, depth = shape(count)
+    assert count + spans + 1 <= count + math.ceil(count / (plan.ARITY - 1)) + 3
+    assert plan.ARITY ** (depth - 1) < max(count, 2)

@@ -170,3 +170,15 @@ def test_a_list_that_shifts_moves_no_value_to_another_trial(tmp_path, flows, fau
     study, _ = run(flows, tmp_path, "plain", faults=lambda p: fault if ".trial-" in p.task and p.index == 0 else None)
     assert [t.state.name for t in study.trials] == ["FAIL", "COMPLETE"] * 2
     assert all(t.value == t.params["x"] for t in study.trials if t.state == TrialState.COMPLETE)
+
+
+@pytest.mark.parametrize("name", ["within_a_task", "within_a_dynamic"])
+def test_a_search_may_be_called_in_a_task_and_in_a_dynamic(tmp_path, flows, undisturbed, name):
+    """In a task it runs in that pod, in a dynamic as nodes of its graph; the values are the same."""
+    engine = Engine(tmp_path, CODE)
+    outputs = engine.run(getattr(flows("flow_of_faults"), name))
+    best = outputs["o0"].scalar.primitive.float_value
+    if name == "within_a_task":
+        assert best == min(values[0] for _, values, _ in undisturbed[0])
+    assert 0 <= best <= 1
+    assert len(engine.of(".trial-")) == (0 if name == "within_a_task" else 4)

@@ -100,3 +100,26 @@ def no_time(timeout: float = 0.0) -> optuna.Study:
     given = optuna.create_study()
     given.add_trial(optuna.trial.create_trial(value=1.0))
     return Optimizer(line, 1, 3, study=given, timeout=timeout)(x=suggest.float(0, 1))
+
+
+@fl.task
+def searched_within(n_trials: int) -> float:
+    study = Optimizer(line, 2, n_trials, study=seeded())(x=suggest.float(0, 1))
+    return study.best_value
+
+
+@fl.workflow
+def within_a_task(n_trials: int = 4) -> float:
+    return searched_within(n_trials=n_trials)
+
+
+@fl.dynamic
+def searches(n_trials: int) -> float:
+    large = seeded()
+    large.add_trials(optuna.trial.create_trial(value=9.0, user_attrs={"note": "x" * 1000}) for _ in range(1000))
+    return Optimizer(line, 2, n_trials, study=large)(x=suggest.float(0, 1)).best_value
+
+
+@fl.workflow
+def within_a_dynamic(n_trials: int = 4) -> float:
+    return searches(n_trials=n_trials)

@@ -1,0 +1,9 @@
+"""Print the loader arguments of the trial task of ``with_flyteoptuna``."""
+
+import json
+
+from with_flyteoptuna import objective
+
+from flyteoptuna.trials import trial_task
+
+print(json.dumps({"args": trial_task(objective, ("x",), ()).rebuild_args}))
