@@ -263,6 +263,9 @@ def plan(workflow: str, inputs: tuple[str, ...], **given: int | None) -> None:
     options replace them, for every search. What ends a search early (a timeout, a callback) makes them fewer. Searches
     that a dynamic or an eager task makes while it runs are not seen.
 
+    Driver pods are those of the search, its spans, its generations and the finish. Depth is the number of dynamic nodes
+    inside each other, and widest is the most nodes in one of them.
+
     \b
       flyteoptuna plan train.py:main --n-trials 500
       flyteoptuna plan pkg.train:main --input n_trials=500 --batch-size 32
@@ -435,9 +438,9 @@ def _short(value: Any) -> str:
 def _time(span: timedelta) -> str:
     seconds = span.total_seconds()
     if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, hours = round(seconds / 60), int(seconds // 3600)
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s" if hours == 0 else f"{hours} h {minutes - 60 * hours} min"
+        return f"{seconds:.2f} s" if seconds >= 0.005 else "<0.01 s"
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @main.command(
@@ -574,7 +577,7 @@ def _table(*headers: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, show_edge=False)
     for header in headers:
         number = header.startswith(">")
         table.add_column(_text(header.lstrip(">")), justify="right" if number else "left", overflow="fold")

@@ -260,9 +260,8 @@ def _tell_one(study: optuna.Study, trial: FrozenTrial, report: TrialReport) -> N
     live = study._storage
     for name, value in json.loads(report.user_attrs).items():
         live.set_trial_user_attr(trial._trial_id, name, value)
-    for name, value in json.loads(report.constraints).items():
-        # The attribute that optuna 5 reads; earlier versions leave it alone.
-        live.set_trial_system_attr(trial._trial_id, f"constraints:{name}", value)
+    for name, value in json.loads(report.system_attrs).items():
+        live.set_trial_system_attr(trial._trial_id, name, value)
     for step, value in zip(report.steps, report.intermediate, strict=True):
         live.set_trial_intermediate_value(trial._trial_id, step, value)
     if report.error:

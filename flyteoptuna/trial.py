@@ -40,7 +40,7 @@ class TrialReport:
         steps: steps of the intermediate values, in the order in which they were reported.
         intermediate: the intermediate values, one a step.
         user_attrs: the user attributes as a JSON object.
-        constraints: the constraints that the objective set, by key, as a JSON object.
+        system_attrs: what Optuna keeps with the trial, constraints and a pruner's rungs, as a JSON object.
     """
 
     trial: int
@@ -53,7 +53,7 @@ class TrialReport:
     steps: list[int] = field(default_factory=list)
     intermediate: list[float] = field(default_factory=list)
     user_attrs: str = "{}"
-    constraints: str = "{}"
+    system_attrs: str = "{}"
 
 
 def room(batch: int) -> int:
@@ -86,13 +86,13 @@ class ActiveTrial:
         self,
         number: int = -1,
         params: Mapping[str, Any] | None = None,
-        decide: Callable[[int, Mapping[int, float]], bool] | None = None,
+        decide: Callable[[ActiveTrial], bool] | None = None,
     ) -> None:
         self.number = number
         self.params: dict[str, Any] = dict(params or {})
         self.intermediate: dict[int, float] = {}
         self.user_attrs: dict[str, Any] = {}
-        self.constraints: dict[str, float] = {}
+        self.system_attrs: dict[str, Any] = {}
         self._decide = decide
 
     def report(self, value: float, step: int) -> None:
@@ -117,7 +117,7 @@ class ActiveTrial:
 
         The pruner sees the other trials as they were when this trial's batch was asked.
         """
-        return self._decide is not None and self._decide(self.number, self.intermediate)
+        return self._decide is not None and self._decide(self)
 
     def set_user_attr(self, key: str, value: Any) -> None:
         """Keep ``value``, anything that JSON can hold, as a user attribute of the trial.
@@ -134,6 +134,8 @@ class ActiveTrial:
     def set_constraint(self, key: str, value: float) -> None:
         """Keep the value of a constraint, which is broken above 0, as ``optuna.Trial.set_constraint`` of optuna 5 does.
 
+        A constraint that is set twice keeps its first value.
+
         Raises:
             TypeError: ``value`` is no number.
             ValueError: ``value`` is NaN.
@@ -144,7 +146,7 @@ class ActiveTrial:
             raise TypeError(f"A constraint must be a number, but `{key}` is {value!r}.") from None
         if math.isnan(number):
             raise ValueError(f"A constraint must not be NaN, but `{key}` is.")
-        self.constraints[str(key)] = number
+        self.system_attrs.setdefault(f"constraints:{key}", number)
 
 
 _current: ContextVar[ActiveTrial | None] = ContextVar("flyteoptuna_trial", default=None)
@@ -242,7 +244,7 @@ def _fill(report: TrialReport, active: ActiveTrial, limit: int) -> None:
         notes.append(f"of the intermediate values, one in {every} is kept")
     if notes:
         attrs["flyteoptuna:cut"] = "; ".join(notes)
-    report.user_attrs, report.constraints = json.dumps(attrs), json.dumps(active.constraints)
+    report.user_attrs, report.system_attrs = json.dumps(attrs), json.dumps(active.system_attrs)
     report.steps, report.intermediate = [step for step, _ in points], [value for _, value in points]
 
 

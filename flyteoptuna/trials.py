@@ -151,7 +151,7 @@ def _function(objective: PythonFunctionTask[Any], natives: Mapping[str, Any]) ->
     def prepared(inputs: dict[str, Any]) -> tuple[TrialReport, ActiveTrial, int, Reference, dict[str, Any]]:
         handle, study = inputs.pop(TRIAL), inputs.pop(STUDY)
         report = TrialReport(trial=int(handle["number"]), key=handle["key"])
-        active = ActiveTrial(report.trial, handle["params"], _Decision(study))
+        active = ActiveTrial(report.trial, handle["params"], Decision(study))
         return report, active, int(handle["room"]), study, inputs
 
     def values(inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,19 +187,24 @@ def _passes() -> tuple[type[BaseException], ...]:
     return () if _local() else (FlyteRecoverableException,)
 
 
-class _Decision:
+class Decision:
     """Asks the study's pruner. The study is read when it is first asked, and optuna imported no earlier."""
 
     def __init__(self, study: Reference) -> None:
         self._study = study
         self._trial: Any = None
 
-    def __call__(self, number: int, intermediate: Mapping[int, float]) -> bool:
+    def __call__(self, active: ActiveTrial) -> bool:
+        """Whether the pruner would end the trial now. What it keeps with the trial goes into ``system_attrs``."""
         import optuna
 
         if self._trial is None:
             study = self._study.read(optuna.Study)
-            self._trial = optuna.Trial(study, study.trials[number]._trial_id)
-        for step, value in intermediate.items():
+            self._trial = optuna.Trial(study, study.trials[active.number]._trial_id)
+        for step, value in active.intermediate.items():
             self._trial.report(value, step)
-        return bool(self._trial.should_prune())
+        pruned = bool(self._trial.should_prune())
+        kept = self._trial.study.trials[active.number].system_attrs
+        # Successive halving compares a trial with the rungs that others have left in theirs.
+        active.system_attrs.update({k: v for k, v in kept.items() if k.startswith("completed_rung")})
+        return pruned

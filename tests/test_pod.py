@@ -8,7 +8,8 @@ from flytekit.core.context_manager import FlyteContextManager
 
 from flyteoptuna import driver
 from flyteoptuna.references import refer
-from flyteoptuna.trials import _Decision
+from flyteoptuna.trial import ActiveTrial
+from flyteoptuna.trials import Decision
 
 PRUNERS = {
     "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=2),
@@ -29,6 +30,7 @@ def asked(name):
         x = trial.suggest_float("x", 0, 1)
         for step in range(8):
             trial.report(x + 0.01 * step * x, step)
+            trial.should_prune()
         study.tell(trial, x)
     return study, [study.ask() for _ in range(4)]
 
@@ -40,12 +42,14 @@ def test_a_pruner_decides_as_in_one_process(name):
     decisions = []
     for position, x in enumerate((0.0, 0.4, 0.8, 1.2)):
         trial = asked(name)[1][position]
-        decide, reported = _Decision(snapshot), {}
+        active = ActiveTrial(trial.number, decide=Decision(snapshot))
         for step in range(8):
-            reported[step] = x + 0.05 * step
-            trial.report(reported[step], step)
+            for each in (trial, active):
+                each.report(x + 0.05 * step, step)
             decisions.append(trial.should_prune())
-            assert decide(trial.number, reported) == decisions[-1]
+            assert active.should_prune() == decisions[-1]
+        kept = trial.study.trials[trial.number].system_attrs
+        assert active.system_attrs == {k: v for k, v in kept.items() if k != "flyteoptuna:trial"}
     assert set(decisions) == {True, False}
 
 

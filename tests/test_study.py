@@ -214,7 +214,7 @@ def test_attributes_constraints_and_intermediate_values_come_back():
     study = optuna.create_study(sampler=sampler)
     studies.begin(study)
     asked(study, 1)
-    attrs, constraints = json.dumps({"loss": [1, 2]}), json.dumps({"size": 2.0})
+    attrs, constraints = json.dumps({"loss": [1, 2]}), json.dumps({"constraints:size": 2.0})
     studies.tell(
         study,
         [
@@ -223,7 +223,7 @@ def test_attributes_constraints_and_intermediate_values_come_back():
                 state="COMPLETE",
                 values=[1.0],
                 user_attrs=attrs,
-                constraints=constraints,
+                system_attrs=constraints,
                 steps=[2],
                 intermediate=[0.5],
             )
