@@ -274,13 +274,13 @@ def plan(workflow: str, inputs: tuple[str, ...], **given: int | None) -> None:
     searches = list(_searches(getattr(found, "workflow", found), _options(found, inputs)))
     if not searches:
         raise click.ClickException(f"There is no search in {workflow}.")
-    table = _table("objective", "node", *NUMBERS)
+    rows: list[list[str]] = []
     problems: list[str] = []
     for objective, node, bound in searches:
         counts = _counts(bound, given)
         problems += _problems(node, counts)
-        table.add_row(_text(objective), node, *_planned(counts))
-    _print(table)
+        rows.append([objective, node, *_planned(counts)])
+    _print_rows(("objective", "node", *NUMBERS), rows)
     for problem in problems:
         click.echo(f"Error: {problem}", err=True)
     if problems:
@@ -582,6 +582,19 @@ def _table(*headers: str) -> Table:
         number = header.startswith(">")
         table.add_column(_text(header.lstrip(">")), justify="right" if number else "left", overflow="fold")
     return table
+
+
+def _print_rows(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; where the terminal is too narrow for it, one with its rows as columns."""
+    table = _table(*headers)
+    for row in rows:
+        table.add_row(*map(_text, row))
+    if not _fits(table):
+        names, *others = zip(*rows, strict=True)
+        table = _table(headers[0], *(f">{name}" for name in names))
+        for header, cells in zip(headers[1:], others, strict=True):
+            table.add_row(header.lstrip(">"), *map(_text, cells))
+    _print(table)
 
 
 def _text(value: str) -> Any:

@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -77,25 +78,15 @@ def _results(study: optuna.Study) -> _Results:
     trials = study.get_trials(deepcopy=False)
     complete = [t for t in trials if t.state == TrialState.COMPLETE]
     maximize = [d == StudyDirection.MAXIMIZE for d in study.directions]
-    default = ["value"] if len(maximize) == 1 else [f"objective {i}" for i in range(len(maximize))]
-    return _Results(
-        study,
-        trials,
-        list(study.metric_names or default),
-        maximize,
-        [t for t in complete if _feasible(t)],
-        [t for t in complete if not _feasible(t)],
-    )
+    fit, unfit = [t for t in complete if _feasible(t)], [t for t in complete if not _feasible(t)]
+    return _Results(study, trials, _names(study), maximize, fit, unfit)
 
 
 def _feasible(trial: FrozenTrial) -> bool:
     # Private to optuna, and of two formats: a tuple, and from 5.0 on an attribute for each constraint.
-    for key, value in trial.system_attrs.items():
-        if key == "constraints" or key.startswith("constraints:"):
-            found = [value] if isinstance(value, (int, float)) else value or []
-            if any(v > 0 for v in found):
-                return False
-    return True
+    attrs = trial.system_attrs.items()
+    found = [value for key, value in attrs if key == "constraints" or key.startswith("constraints:")]
+    return all(v <= 0 for value in found for v in (value if isinstance(value, (list, tuple)) else [value or 0]))
 
 
 def light(study: optuna.Study, *, generation: int, generations: int, n_trials: int, first: int = 0) -> str:
@@ -138,9 +129,13 @@ def full(study: optuna.Study) -> str:
     except ImportError:
         how = "<code>pip install 'flyteoptuna[plots]'</code>"
         return svg.wrap(page + svg.note(f"For the plots, install plotly where the search finishes: {how}."))
-    with _quiet():
-        study = _plotted(results)
-        return svg.wrap(page, _plots(study, study.metric_names or [], len(results.trials)))
+    try:
+        with _quiet():
+            plots = _plots(_plotted(results), len(results.trials))
+    except Exception as error:
+        # The page itself stands without them.
+        plots = svg.ascii_only(svg.note(f"The plots could not be made: {svg.text(error, 200)}"))
+    return svg.wrap(page, plots)
 
 
 def _page(results: _Results, progress: str) -> str:
@@ -167,12 +162,9 @@ def _best_tile(results: _Results, front: Sequence[FrozenTrial]) -> str:
         nothing = "no trial satisfies the constraints" if results.infeasible else "no trial has completed"
         return svg.tile("Best so far", "-", nothing)
     if len(results.names) > 1:
-        return svg.tile(
-            "Best so far", f"{len(front):,}", "Pareto-optimal trials" if len(front) > 1 else "Pareto optimum"
-        )
-    return svg.tile(
-        f"Best {svg.text(results.names[0], 40)}", svg.number(front[0].values[0]), f"trial {front[0].number}"
-    )
+        return svg.tile("Best so far", f"{len(front):,}", f"Pareto-optimal trial{'s' * (len(front) > 1)}")
+    value, found = svg.number(front[0].values[0]), f"trial {front[0].number}"
+    return svg.tile(f"Best {svg.text(results.names[0], 40)}", value, found)
 
 
 def _states(results: _Results) -> str:
@@ -246,11 +238,11 @@ def _failures(results: _Results) -> str:
     return svg.section("Failed trials, the latest first", svg.table(["reason", "trials", "numbers"], rows), note)
 
 
-def _plots(study: optuna.Study, names: Sequence[str], total: int) -> str:
+def _plots(study: optuna.Study, total: int) -> str:
     """Optuna's plots, as HTML; the first that can be made carries plotly's script."""
     parts: list[str] = []
     drawn = 0
-    for title, why_not, make in _kinds(study, names):
+    for title, why_not, make in _kinds(study):
         chart = ""
         try:
             figure = None if why_not else make()
@@ -265,7 +257,7 @@ def _plots(study: optuna.Study, names: Sequence[str], total: int) -> str:
     return (svg.note(sample) if n < total else "") + "".join(parts) + (svg.RESIZE if drawn else "")
 
 
-def _kinds(study: optuna.Study, names: Sequence[str]) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+def _kinds(study: optuna.Study) -> Iterator[tuple[str, str, Callable[[], Any]]]:
     """Title of each plot, why it cannot be made (or nothing), and what makes it."""
     from optuna import visualization as plots
 
@@ -276,66 +268,64 @@ def _kinds(study: optuna.Study, names: Sequence[str]) -> Iterator[tuple[str, str
     bare = none or ("" if params else "the trials have no parameters")
     few = bare or ("the trials have one parameter" if len(params) == 1 else "")
     few = few or ("one trial has completed, and it takes two" if len(complete) == 1 else "")
-    objectives = list(enumerate(names[:MOST_PLOTTED_OBJECTIVES]))
-    usual = [_usual(study, names, complete, i) for i, _ in objectives]
+    names = _names(study)
+    of = [f": {name}" if len(names) > 1 else "" for name in names[:MOST_PLOTTED_OBJECTIVES]]
+    usual = [_usual(study, complete, i) for i in range(len(of))]
     if len(names) in (2, 3):
         yield "Pareto front", none, partial(plots.plot_pareto_front, study)
     else:
-        for i, _ in objectives:
-            yield _title("History", names, i, usual[i][1]), none, partial(_history_plot, usual[i][0], names, i)
+        for i, (seen, without) in enumerate(usual):
+            yield f"History{of[i]}{without}", none, partial(_history_plot, seen, i)
     yield "Timeline", "" if trials else "there are no trials", partial(plots.plot_timeline, study)
     yield "Parameter importances", few, partial(_importances_plot, study)
     shown = _most_important(study, params)
     cut = f", the {len(shown)} most important of {len(params)} parameters" if len(shown) < len(params) else ""
-    for i, name in objectives:
-        sample = (
-            f", {MOST_PLOTTED_LINES} trials" if len(usual[i][0].get_trials(deepcopy=False)) > MOST_PLOTTED_LINES else ""
-        )
-        lines = partial(_parallel_plot, usual[i][0], names, shown, i)
-        yield _title("Parallel coordinates", names, i, sample + cut + usual[i][1]), bare, lines
-        slices = partial(plots.plot_slice, usual[i][0], shown, target=_target(study, i), target_name=name)
-        yield _title("Slices", names, i, cut + usual[i][1]), bare, slices
+    most = f", at most {MOST_PLOTTED_LINES} trials" if len(complete) > MOST_PLOTTED_LINES else ""
+    for i, (seen, without) in enumerate(usual):
+        yield f"Parallel coordinates{of[i]}{most}{cut}{without}", bare, partial(_parallel_plot, seen, shown, i)
+        slices = partial(plots.plot_slice, seen, shown, target=_target(study, i), target_name=names[i])
+        yield f"Slices{of[i]}{cut}{without}", bare, slices
 
 
-def _title(kind: str, names: Sequence[str], objective: int, rest: str) -> str:
-    return kind + (f": {names[objective]}" if len(names) > 1 else "") + rest
+def _names(study: optuna.Study) -> list[str]:
+    default = ["value"] if len(study.directions) == 1 else [f"objective {i}" for i in range(len(study.directions))]
+    return list(study.metric_names or default)
 
 
 def _target(study: optuna.Study, objective: int) -> Callable[[FrozenTrial], float] | None:
     return (lambda trial: float(trial.values[objective])) if len(study.directions) > 1 else None
 
 
-def _usual(
-    study: optuna.Study, names: Sequence[str], complete: Sequence[FrozenTrial], objective: int
-) -> tuple[optuna.Study, str]:
+def _usual(study: optuna.Study, complete: Sequence[FrozenTrial], objective: int) -> tuple[optuna.Study, str]:
     """The study without the outliers of an objective, which would flatten the rest; and how many they were."""
     worse = -1 if study.directions[objective] == StudyDirection.MAXIMIZE else 1
     axis = svg.axis([t.values[objective] for t in complete], worse=worse)
     usual = [t for t in complete if axis.shows(t.values[objective])]
     out = len(complete) - len(usual)
-    return _study(study.directions, names, usual), f", without {out} outlier{'s' * (out > 1)}" if out else ""
+    return _study(study, _names(study), usual), f", without {out} outlier{'s' * (out > 1)}" if out else ""
 
 
-def _history_plot(study: optuna.Study, names: Sequence[str], objective: int) -> Any:
+def _history_plot(study: optuna.Study, objective: int) -> Any:
     from optuna import visualization as plots
 
     # Optuna takes numbers for positions here, which they are not where trials were left out.
     trials = study.get_trials(deepcopy=False)
-    dense = _study(study.directions, names, trials, numbered=False)
-    figure = plots.plot_optimization_history(dense, target=_target(study, objective), target_name=names[objective])
+    dense = _study(study, _names(study), trials, numbered=False)
+    target, name = _target(study, objective), _names(study)[objective]
+    figure = plots.plot_optimization_history(dense, target=target, target_name=name)
     for trace in figure.data:
         trace.x = [trials[position].number for position in trace.x]
     return figure.update_traces(line_shape="hv", selector={"mode": "lines"})
 
 
-def _parallel_plot(study: optuna.Study, names: Sequence[str], params: list[str], objective: int) -> Any:
+def _parallel_plot(study: optuna.Study, params: list[str], objective: int) -> Any:
     from optuna import visualization as plots
 
     # Evenly spread over the values, so that the best are among them.
     ordered = sorted(study.get_trials(deepcopy=False), key=lambda t: t.values[objective])
-    thin = _study(study.directions, names, svg.thin(ordered, MOST_PLOTTED_LINES))
-    target = _target(study, objective)
-    return plots.plot_parallel_coordinate(thin, params, target=target, target_name=names[objective])
+    thin = _study(study, _names(study), svg.thin(ordered, MOST_PLOTTED_LINES))
+    target, name = _target(study, objective), _names(study)[objective]
+    return plots.plot_parallel_coordinate(thin, params, target=target, target_name=name)
 
 
 def _importances_plot(study: optuna.Study) -> Any:
@@ -377,19 +367,19 @@ def _plotted(results: _Results) -> optuna.Study:
     chosen = [t for t in results.trials if t.number in kept]
     short = svg.Shortened()
     names = [svg.text(name, 40) for name in results.names]
-    return _study(results.study.directions, names, [_shortened(t, short) for t in chosen])
+    return _study(results.study, names, [_shortened(t, short) for t in chosen])
 
 
 def _study(
-    directions: Sequence[StudyDirection], names: Sequence[str], trials: Sequence[FrozenTrial], *, numbered: bool = True
+    like: optuna.Study, names: Sequence[str], trials: Sequence[FrozenTrial], *, numbered: bool = True
 ) -> optuna.Study:
-    study = optuna.create_study(directions=directions)
+    study = optuna.create_study(directions=like.directions)
     study.set_metric_names(list(names))
     study.add_trials(trials)
     if numbered:
         # Adding has numbered them anew; an in-memory storage hands out its own records.
-        for copy, trial in zip(study.get_trials(deepcopy=False), trials, strict=True):
-            copy.number = trial.number
+        for record, trial in zip(study.get_trials(deepcopy=False), trials, strict=True):
+            record.number = trial.number
     return study
 
 
@@ -400,17 +390,9 @@ def _shortened(trial: FrozenTrial, short: svg.Shortened) -> FrozenTrial:
     def distribution(name: str, of: BaseDistribution) -> BaseDistribution:
         return CategoricalDistribution([text(name, c) for c in of.choices]) if hasattr(of, "choices") else of
 
-    return FrozenTrial(
-        number=trial.number,
-        trial_id=0,
-        state=trial.state,
-        value=None,
-        values=trial.values,
-        datetime_start=trial.datetime_start,
-        datetime_complete=trial.datetime_complete,
-        params={short["", k]: text(k, v) for k, v in trial.params.items()},
-        distributions={short["", k]: distribution(k, v) for k, v in trial.distributions.items()},
-        user_attrs={},
-        system_attrs={k: v for k, v in trial.system_attrs.items() if k.startswith("constraints")},
-        intermediate_values={},
-    )
+    made = copy(trial)
+    made.params = {short["", k]: text(k, v) for k, v in trial.params.items()}
+    made.distributions = {short["", k]: distribution(k, v) for k, v in trial.distributions.items()}
+    made.system_attrs = {k: v for k, v in trial.system_attrs.items() if k.startswith("constraints")}
+    made.user_attrs, made.intermediate_values = {}, {}
+    return made

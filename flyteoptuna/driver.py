@@ -142,9 +142,9 @@ def generation(
         build: makes the call of the objective for a trial, by suggesting.
     """
     state = tell(study, sent, settings, last=False)
-    points = math.inf
-    if settings.space and settings.avoid_duplicates:
-        points = studies.points(space.loads(settings.space))
+    inputs = space.loads(settings.space) if settings.space else {}
+    distinct = settings.avoid_duplicates or isinstance(state.sampler, optuna.samplers.BruteForceSampler)
+    points = studies.points(inputs) if inputs and distinct else math.inf
     asked: list[studies.Asked] = []
     if not studies.over(state, timeout=settings.timeout):
         for _ in range(plan.batch(index, settings.n_trials, settings.batch)):

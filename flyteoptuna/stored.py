@@ -208,7 +208,8 @@ def _literals(data: Any, kind: str) -> Mapping[str, Literal]:
 
 
 def _studies(literals: Mapping[str, Literal]) -> dict[str, Literal]:
-    found = {name: _study_literal(literal) for name, literal in literals.items()}
+    # Protobuf's maps have no order.
+    found = {name: _study_literal(literals[name]) for name in sorted(literals)}
     return {name: literal for name, literal in found.items() if literal is not None}
 
 

@@ -267,12 +267,17 @@ def _figure(x: Axis, y: Axis, points: Sequence[Points], most: int, label: str, a
 def pareto(losses: np.ndarray[Any, Any]) -> list[bool]:
     """Which rows no other row dominates: is at most equal everywhere, and less somewhere."""
     unique, where = np.unique(losses, axis=0, return_inverse=True)
+    columns = np.ascontiguousarray(unique.T)
     on_front = np.zeros(len(unique), dtype=bool)
     rest = np.arange(len(unique))
+    if losses.shape[1] == 2:
+        # In lexical order, what is on the front is less in the second column than all before it.
+        on_front[:1], on_front[1:] = True, unique[1:, 1] < np.minimum.accumulate(unique[:-1, 1])
+        rest = rest[:0]
     while len(rest):
-        # In lexical order none dominates the first of the rest, and it dominates those that are nowhere less.
+        # None dominates the first of the rest, and it dominates those that are nowhere less.
         on_front[rest[0]] = True
-        rest = rest[(unique[rest] < unique[rest[0]]).any(axis=1)]
+        rest = rest[np.logical_or.reduce([column[rest] < column[rest[0]] for column in columns])]
     return list(on_front[where.reshape(-1)])
 
 
@@ -308,10 +313,15 @@ def text(value: object, limit: int) -> str:
 
 
 class Shortened(dict[tuple[str, str], str]):
-    """A short, escaped text for each (kind, text), different for different texts of a kind."""
+    """A short, escaped text for each (kind, text), different for different texts of a kind.
+
+    Texts of the kind "" are dotted paths, whose end tells most.
+    """
 
     def __missing__(self, key: tuple[str, str]) -> str:
-        short, taken = text(key[1], 24), {text for (kind, _), text in self.items() if kind == key[0]}
+        kind, whole = key
+        end = whole if kind or len(whole) <= 20 else "\N{HORIZONTAL ELLIPSIS}" + whole[-19:]
+        short, taken = text(end, 24), {used for (other, _), used in self.items() if other == kind}
         self[key] = short if short not in taken else f"{short}~{len(taken)}"
         return self[key]
 

@@ -96,6 +96,21 @@ def test_a_search_that_completes_nothing_quotes_the_cause():
     assert isinstance(caught.value, SearchFailedError) or SearchFailedError.__name__ in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        optuna.samplers.GridSampler({"x": [0.0, 0.5, 1.0], "power": [1, 2, 3, 4]}, seed=1),
+        optuna.samplers.BruteForceSampler(seed=1),
+    ],
+)
+def test_an_exhausted_sampler_ends_the_search(sampler):
+    """No point is run twice, though the batch does not divide their number and more trials were allowed."""
+    study = optuna.create_study(sampler=sampler)
+    optimizer = Optimizer(square, concurrency=5, n_trials=50, study=study)
+    found = optimizer(x=suggest.float(0, 1, step=0.5), power=suggest.integer(1, 4))
+    assert len({tuple(t.params.values()) for t in found.trials}) == len(found.trials) == 12
+
+
 def test_five_hundred_generations_run_locally():
     """Neither Python's recursion limit nor the length of a path is in the way."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
