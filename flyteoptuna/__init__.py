@@ -8,18 +8,31 @@ if TYPE_CHECKING:
     from flyteoptuna import suggest
     from flyteoptuna.optimizer import Optimizer, optimize
     from flyteoptuna.space import SpaceError
+    from flyteoptuna.stored import StudyNotFoundError, load_study
     from flyteoptuna.study import SearchFailedError
     from flyteoptuna.study_file import StudyFormatError
     from flyteoptuna.trial import current_trial
 
-__all__ = ["Optimizer", "SearchFailedError", "SpaceError", "StudyFormatError", "current_trial", "optimize", "suggest"]
+__all__ = [
+    "Optimizer",
+    "SearchFailedError",
+    "SpaceError",
+    "StudyFormatError",
+    "StudyNotFoundError",
+    "current_trial",
+    "load_study",
+    "optimize",
+    "suggest",
+]
 
 _HOMES = {
     "Optimizer": "optimizer",
     "SearchFailedError": "study",
     "SpaceError": "space",
     "StudyFormatError": "study_file",
+    "StudyNotFoundError": "stored",
     "current_trial": "trial",
+    "load_study": "stored",
     "optimize": "optimizer",
     "suggest": "suggest",
 }

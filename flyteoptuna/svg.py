@@ -35,7 +35,7 @@ background:#fff;max-width:1080px;margin:0 auto;overflow-wrap:anywhere}
 .flyteoptuna .complete{fill:#2f6fbf;background:#2f6fbf}.flyteoptuna .pruned{fill:#e0a100;background:#e0a100}
 .flyteoptuna .failed{fill:#c92a2a;background:#c92a2a}.flyteoptuna .running{fill:#3fa36b;background:#3fa36b}
 .flyteoptuna .waiting{fill:#aab2bf;background:#aab2bf}.flyteoptuna .left{fill:none}
-.flyteoptuna .box{overflow-x:auto}
+.flyteoptuna .box{overflow-x:auto;overflow-y:hidden}
 .flyteoptuna table{border-collapse:collapse;font-size:13px}
 .flyteoptuna th,.flyteoptuna td{text-align:left;vertical-align:top;padding:5px 20px 5px 0;border:0;
 border-bottom:1px solid #e8ebf0}
@@ -306,10 +306,11 @@ def ascii_only(page: str) -> str:
     return page.encode("ascii", "xmlcharrefreplace").decode()
 
 
-def text(value: object, limit: int) -> str:
+def text(value: object, limit: int, *, quote: bool = True) -> str:
     """A value in one line, cut and escaped."""
     shown = "".join(c if c.isprintable() else " " for c in plain(value)[: limit + 1])
-    return html.escape(shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}")
+    cut = shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    return html.escape(cut, quote)
 
 
 class Shortened(dict[tuple[str, str], str]):
@@ -321,7 +322,7 @@ class Shortened(dict[tuple[str, str], str]):
     def __missing__(self, key: tuple[str, str]) -> str:
         kind, whole = key
         end = whole if kind or len(whole) <= 20 else "\N{HORIZONTAL ELLIPSIS}" + whole[-19:]
-        short, taken = text(end, 24), {used for (other, _), used in self.items() if other == kind}
+        short, taken = text(end, 24, quote=False), {used for (other, _), used in self.items() if other == kind}
         self[key] = short if short not in taken else f"{short}~{len(taken)}"
         return self[key]
 
@@ -365,7 +366,8 @@ def plotly(figure: Any, index: int) -> str:
     # The labels of parallel coordinates stand on lines; before optuna 5, they belong to the trace.
     figure.update_annotations(bgcolor="rgba(255,255,255,0.8)", font={"color": "#1f2430", "size": 11}, borderpad=0)
     coordinates = getattr(figure.data[0], "dimensions", None) or figure.layout.xaxis.tickvals or ()
-    width = max(240 * len(list(figure.select_xaxes())), 100 * len(coordinates))
+    bars = {str(trace.get("marker", {}).get("colorbar", "")) for trace in figure.to_dict()["data"]} - {""}
+    width = max(240 * len(list(figure.select_xaxes())) + 90 * len(bars), 100 * len(coordinates))
     drawn = io.to_html(
         figure,
         config={"displayModeBar": False, "responsive": True},
