@@ -1,4 +1,4 @@
-"""Tune gradient-boosted trees on scikit-learn's breast cancer data: with a dictionary of suggestions, and by a callback.
+"""Tune gradient-boosted trees on scikit-learn's breast cancer data: by a dictionary of suggestions, and by a callback.
 
 pyflyte run examples/trees.py tune
 pyflyte run examples/trees.py tune_by_callback

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import inspect
 import io
-import json
-import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from flyteoptuna import compiled
 from flyteoptuna import plan as plans
+from flyteoptuna.export import writer
 
 if TYPE_CHECKING:
     import optuna
@@ -32,7 +27,6 @@ STUDY_HELP = """STUDY is a path, a URL (s3://bucket/..., file://..., any that fs
 cluster that Flyte's configuration names: flyte://PROJECT/DOMAIN/EXECUTION, with /OUTPUT after it where the workflow
 outputs several studies, or #NODE for the study of one node. Of an execution that still runs, or has failed, it is the
 study as it stands. Nothing is unpickled."""
-COUNTS = ("n_trials", "concurrency", "batch_size")
 NUMBERS = (
     ">trials",
     ">at once",
@@ -44,17 +38,10 @@ NUMBERS = (
     ">depth",
     ">widest",
 )
-DATABASES = ("sqlite", "mysql", "postgresql")
 WIDE = 100_000
 """Columns of what is no terminal."""
 MOST_NUMBERS = 8
 """Most numbers of trials that one line of failures names."""
-
-
-class UsageError(click.ClickException):
-    """What was asked for cannot be; ends with 2, as click's own errors of usage do."""
-
-    exit_code = 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -71,179 +58,6 @@ def main() -> None:
       flyteoptuna export s3://bucket/study --to sqlite:///study.db
       flyteoptuna export s3://bucket/study --to trials.csv
     """
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a search runs if it is not over early.
-
-    Attributes:
-        generations: rounds of asking, running and telling a batch.
-        spans: pods of spans; the topmost span has none, for it is in the search's own.
-        depth: dynamic nodes inside each other: the search, the spans, a generation.
-        widest: most nodes in one of them.
-    """
-
-    generations: int
-    spans: int
-    depth: int
-    widest: int
-
-    @property
-    def drivers(self) -> int:
-        """Pods that run no trial: the search, its spans, its generations and the finish."""
-        return self.generations + self.spans + 2
-
-
-def shape(n_trials: int, batch: int) -> Shape:
-    """The shape of a search.
-
-    Args:
-        n_trials: trials in all, at least 1.
-        batch: trials of a generation, at least 1.
-    """
-    generations = plans.generations(n_trials, batch)
-    spans, depth, widest = _tree(generations)
-    return Shape(generations, spans - 1, depth, widest)
-
-
-@functools.cache
-def _tree(length: int) -> tuple[int, int, int]:
-    """Spans, depth and the most children of a span of so many generations."""
-    lengths = [len(child) for child in plans.children(plans.Span(0, length))]
-    inner = [_tree(each) for each in lengths if each > 1]
-    depth = 1 + max((tree[1] for tree in inner), default=1)
-    return 1 + sum(tree[0] for tree in inner), depth, max(len(lengths), *(tree[2] for tree in inner), 0)
-
-
-@dataclass(frozen=True)
-class _Unknown:
-    """A number that is not known before the workflow runs, and why."""
-
-    reason: str
-
-
-def _options(workflow: Any, given: Sequence[str]) -> dict[str, Any]:
-    """The inputs of a workflow or a launch plan: the defaults, and what is given over them."""
-    inputs = dict(workflow.saved_inputs) if hasattr(workflow, "saved_inputs") else {}
-    known = workflow.python_interface.inputs_with_defaults
-    defaults = {name: value for name, (_, value) in known.items() if value is not None}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"`--input` must be NAME=VALUE, but got {text!r}.")
-        if name not in known:
-            raise UsageError(f"{workflow.name} has no input `{name}`; it has: {', '.join(known) or 'none'}.")
-        try:
-            inputs[name] = json.loads(value)
-        except ValueError:
-            inputs[name] = value
-    return {**defaults, **inputs}
-
-
-def _value(binding: Any, inputs: Mapping[str, Any], names: Mapping[str, str]) -> Any:
-    """The value that a node's input is bound to, as far as it is known before the workflow runs."""
-    promise, scalar = binding.promise, binding.scalar
-    while scalar is not None and scalar.union is not None:
-        scalar = scalar.union.value.scalar
-    if promise is None:
-        return scalar.primitive.value if scalar is not None and scalar.primitive is not None else None
-    if promise.node_id:
-        node = f"node {promise.node_id} ({names[promise.node_id]})" if promise.node_id in names else promise.node_id
-        return _Unknown(f"is an output of {node}, which is known when that has run")
-    if promise.attr_path:
-        return _Unknown(f"is a part of the input `{promise.var}`")
-    return inputs.get(promise.var, _Unknown(f"is the input `{promise.var}`, which has no default"))
-
-
-def _searches(workflow: Any, inputs: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """The searches of a compiled workflow, and of those in it: objective, node and what their inputs are bound to."""
-    from flytekit.core.launch_plan import LaunchPlan
-    from flytekit.core.workflow import WorkflowBase
-
-    nodes = list(_nodes(workflow.nodes))
-    names = {node.id: str(getattr(node.flyte_entity, "name", "")) for node in nodes}
-    for node in nodes:
-        entity, at = node.flyte_entity, f"{where}{node.id}"
-        bound = {b.var: _value(b.binding, inputs, names) for b in node.bindings}
-        args: Sequence[str] = getattr(entity, "rebuild_args", ())
-        if args[:2] == ("flyteoptuna.graph:rebuild", "search"):
-            yield entity.name.rpartition(".search-")[0], at, bound
-        elif isinstance(entity, LaunchPlan):
-            yield from _searches(entity.workflow, {**entity.saved_inputs, **bound}, f"{at}/")
-        elif isinstance(entity, WorkflowBase) and hasattr(entity, "nodes"):
-            yield from _searches(entity, bound, f"{at}/")
-
-
-def _nodes(nodes: Sequence[Any]) -> Iterator[Any]:
-    from flytekit.core.condition import BranchNode
-
-    for node in nodes:
-        if isinstance(node.flyte_entity, BranchNode):
-            block = node.flyte_entity._ifelse_block
-            branches = [b.then_node for b in (block.case, *(block.other or ()))]
-            yield from _nodes([b for b in (*branches, block.else_node) if b is not None])
-        else:
-            yield node
-
-
-def _workflow(target: str) -> Any:
-    """The workflow or the launch plan that ``MODULE:NAME`` names, imported and compiled."""
-    from flytekit.core.launch_plan import LaunchPlan
-    from flytekit.core.workflow import WorkflowBase
-
-    place, colon, name = target.rpartition(":")
-    if not colon or not place or not name:
-        raise UsageError(
-            f"Expected MODULE:WORKFLOW, as in pkg.train:main or path/to/train.py:main, but got {target!r}."
-        )
-    module = _module(place)
-    found = getattr(module, name, None)
-    if not isinstance(found, (WorkflowBase, LaunchPlan)):
-        known = [n for n, v in vars(module).items() if isinstance(v, (WorkflowBase, LaunchPlan))]
-        raise UsageError(f"{place} has no workflow `{name}`; it has: {', '.join(known) or 'none'}.")
-    workflow = found.workflow if isinstance(found, LaunchPlan) else found
-    try:
-        workflow.compile()
-    except Exception as error:
-        raise click.ClickException(f"{target} does not compile: {_line(error)}") from error
-    return found
-
-
-def _module(place: str) -> Any:
-    root, name = Path.cwd(), place
-    if place.endswith(".py"):
-        path = Path(place).resolve()
-        if not path.is_file():
-            raise UsageError(f"There is no file {place}.")
-        parts, root = [path.stem], path.parent
-        while (root / "__init__.py").is_file():
-            parts, root = [root.name, *parts], root.parent
-        name = ".".join(parts)
-    sys.path.insert(0, str(root))
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        # Importing runs the user's own code.
-        raise click.ClickException(f"{place} cannot be imported: {_line(error)}") from error
-
-
-def _first(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-
-
-def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {_first(error)}".removesuffix(": ")
-
-
-def _counts(bound: Mapping[str, Any], given: Mapping[str, int | None]) -> dict[str, Any]:
-    counts = {name: bound[name] for name in COUNTS}
-    # What follows the concurrency by default goes on following it.
-    follows = counts["batch_size"] == counts["concurrency"]
-    counts |= {name: value for name, value in given.items() if value is not None}
-    if follows and given["batch_size"] is None:
-        counts["batch_size"] = counts["concurrency"]
-    return counts
 
 
 @main.command(short_help="What a search would run: generations, pods, nesting.")
@@ -270,15 +84,15 @@ def plan(workflow: str, inputs: tuple[str, ...], **given: int | None) -> None:
       flyteoptuna plan train.py:main --n-trials 500
       flyteoptuna plan pkg.train:main --input n_trials=500 --batch-size 32
     """
-    found = _workflow(workflow)
-    searches = list(_searches(getattr(found, "workflow", found), _options(found, inputs)))
+    found = compiled.workflow(workflow)
+    searches = list(compiled.searches(getattr(found, "workflow", found), compiled.options(found, inputs)))
     if not searches:
         raise click.ClickException(f"There is no search in {workflow}.")
     rows: list[list[str]] = []
     problems: list[str] = []
     for objective, node, bound in searches:
-        counts = _counts(bound, given)
-        problems += _problems(node, counts)
+        counts = compiled.counts(bound, given)
+        problems += compiled.problems(node, counts)
         rows.append([objective, node, *_planned(counts)])
     _print_rows(("objective", "node", *NUMBERS), rows)
     for problem in problems:
@@ -287,23 +101,12 @@ def plan(workflow: str, inputs: tuple[str, ...], **given: int | None) -> None:
         click.get_current_context().exit(1)
 
 
-def _problems(node: str, counts: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in counts.items():
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, _Unknown):
-            if name == "batch_size" and value == counts["concurrency"]:
-                continue
-            yield f"`{name}` of {node} {value.reason}: give {option}."
-        elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            yield f"`{name}` of {node} must be a positive int, but is {value!r}."
-
-
 def _planned(counts: Mapping[str, Any]) -> list[str]:
-    trials, at_once, batch = (counts[name] for name in COUNTS)
-    known = ["?" if isinstance(value, _Unknown) else str(value) for value in (trials, at_once, batch)]
+    trials, at_once, batch = (counts[name] for name in compiled.COUNTS)
+    known = ["?" if isinstance(value, compiled.Unknown) else str(value) for value in (trials, at_once, batch)]
     if not all(isinstance(value, int) and value >= 1 for value in (trials, batch)):
         return [*known, *"?" * 6]
-    of = shape(trials, batch)
+    of = plans.shape(trials, batch)
     return [*known, *map(str, (of.generations, of.spans, of.drivers, trials, of.depth, of.widest))]
 
 
@@ -329,11 +132,11 @@ def _load(source: str) -> optuna.Study:
             warnings.simplefilter("ignore")
             return stored.load_study(source)
     except study_file.StudyFormatError as error:
-        raise click.ClickException(f"{source}: {_first(error)}") from error
+        raise click.ClickException(f"{source}: {compiled.first(error)}") from error
     except stored.StudyNotFoundError as error:
-        raise click.ClickException(_first(error)) from error
+        raise click.ClickException(compiled.first(error)) from error
     except ValueError as error:
-        raise UsageError(_first(error)) from error
+        raise compiled.UsageError(compiled.first(error)) from error
 
 
 def _heading(study: optuna.Study, trials: Sequence[FrozenTrial]) -> str:
@@ -466,7 +269,7 @@ def _time(span: timedelta) -> str:
 @click.option("--overwrite", is_flag=True, help="Replace the file, or the study of that name in the database.")
 def export(study: str, target: str, name: str | None, overwrite: bool) -> None:
     """Write a study where other tools read it."""
-    write = _writer(target)
+    write = writer(target)
     found = _load(study)
     import optuna
 
@@ -479,97 +282,8 @@ def export(study: str, target: str, name: str | None, overwrite: bool) -> None:
         raise
     except Exception as error:
         # Databases, drivers and file systems have exceptions of their own.
-        raise click.ClickException(f"The study cannot be written there: {_line(error)}") from error
+        raise click.ClickException(f"The study cannot be written there: {compiled.line(error)}") from error
     click.echo(f"{_plural(len(found.get_trials(deepcopy=False)), 'trial')} of {found.study_name} written to {shown}")
-
-
-def _writer(target: str) -> Callable[[optuna.Study, str, str, bool], str]:
-    scheme, separator, _ = target.partition("://")
-    if separator:
-        if scheme.partition("+")[0] in DATABASES:
-            return _to_database
-        raise UsageError(f"`--to` must be a file here or a database ({', '.join(DATABASES)}), but got {scheme}://.")
-    writers = {".log": _to_journal, ".journal": _to_journal, ".csv": _to_table, ".parquet": _to_table}
-    suffix = Path(target).suffix.lower()
-    if suffix not in writers:
-        raise UsageError(f"`--to` must be a database URL or end in {', '.join(writers)}, but got {target!r}.")
-    return writers[suffix]
-
-
-def _to_database(study: optuna.Study, url: str, name: str, overwrite: bool) -> str:
-    import sqlalchemy
-    from optuna.storages import RDBStorage
-
-    storage = RDBStorage(url)
-    with suppress(KeyError):
-        existing = storage.get_study_id_from_name(name)
-        if not overwrite:
-            raise click.ClickException(f"The database has a study {name!r}: give another --name, or --overwrite it.")
-        storage.delete_study(existing)
-    try:
-        _copy(study, storage, name)
-    except BaseException:
-        # Half a study would be taken for a whole one.
-        with suppress(Exception):
-            storage.delete_study(storage.get_study_id_from_name(name))
-        raise
-    return str(sqlalchemy.make_url(url))
-
-
-def _to_journal(study: optuna.Study, target: str, name: str, overwrite: bool) -> str:
-    from optuna.storages.journal import JournalFileBackend, JournalStorage
-
-    with _replacing(target, overwrite) as path:
-        _copy(study, JournalStorage(JournalFileBackend(path)), name)
-    return target
-
-
-def _copy(study: optuna.Study, storage: optuna.storages.BaseStorage, name: str) -> None:
-    from rich.console import Console
-    from rich.progress import track
-
-    study_id = storage.create_new_study(study.directions, name)
-    for key, value in study.user_attrs.items():
-        storage.set_study_user_attr(study_id, key, value)
-    for key, value in study._storage.get_study_system_attrs(study._study_id).items():
-        storage.set_study_system_attr(study_id, key, value)
-    quiet = not sys.stderr.isatty()
-    trials = study.get_trials(deepcopy=False)
-    for trial in track(trials, "Writing", console=Console(stderr=True), transient=True, disable=quiet):
-        storage.create_new_trial(study_id, template_trial=trial)
-
-
-def _to_table(study: optuna.Study, target: str, name: str, overwrite: bool) -> str:
-    if importlib.util.find_spec("pandas") is None:
-        raise click.ClickException("A table needs pandas: pip install pandas")
-    value = "value" if len(study.directions) == 1 else "values"
-    times = ("datetime_start", "datetime_complete", "duration")
-    frame = study.trials_dataframe(
-        ("number", "state", value, *times, "params", "user_attrs", "intermediate_values", "system_attrs")
-    )
-    parquet = target.lower().endswith(".parquet")
-    for column in frame.columns:
-        # In a file of typed columns, those of several types are text, as are what only Python has.
-        kinds = {type(v) for v in frame[column] if v is not None and v == v}
-        if kinds & {dict, list, tuple} or (parquet and len(kinds) > 1):
-            frame[column] = [json.dumps(v) if v is not None and v == v else None for v in frame[column]]
-    with _replacing(target, overwrite) as path:
-        frame.to_parquet(path, index=False) if parquet else frame.to_csv(path, index=False)
-    return target
-
-
-@contextmanager
-def _replacing(target: str, overwrite: bool) -> Iterator[str]:
-    """A path to write to, whose file becomes the target when all has gone well."""
-    if Path(target).exists() and not overwrite:
-        raise click.ClickException(f"{target} exists: give another one, or --overwrite it.")
-    path = f"{target}.{os.getpid()}.part"
-    try:
-        yield path
-        os.replace(path, target)
-    finally:
-        with suppress(FileNotFoundError):
-            os.remove(path)
 
 
 def _table(*headers: str) -> Table:

@@ -21,7 +21,6 @@ from flyteoptuna import study as studies
 from flyteoptuna.capture import ObjectiveCall
 from flyteoptuna.references import Reference, refer
 
-
 INLINE_LIMIT = 2 * 1024 * 1024
 """Most bytes that Flyte reads of the graph of a dynamic task, by default."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass
 
@@ -102,3 +103,46 @@ def at_least(name: str, value: float, least: int) -> None:
 def settings(text: str) -> Settings:
     """The settings that :meth:`Settings.dumps` wrote."""
     return Settings(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a search runs if it is not over early.
+
+    Attributes:
+        generations: rounds of asking, running and telling a batch.
+        spans: pods of spans; the topmost span has none, for it is in the search's own.
+        depth: dynamic nodes inside each other: the search, the spans, a generation.
+        widest: most nodes in one of them.
+    """
+
+    generations: int
+    spans: int
+    depth: int
+    widest: int
+
+    @property
+    def drivers(self) -> int:
+        """Pods that run no trial: the search, its spans, its generations and the finish."""
+        return self.generations + self.spans + 2
+
+
+def shape(n_trials: int, batch: int) -> Shape:
+    """The shape of a search.
+
+    Args:
+        n_trials: trials in all, at least 1.
+        batch: trials of a generation, at least 1.
+    """
+    rounds = generations(n_trials, batch)
+    spans, depth, widest = _tree(rounds)
+    return Shape(rounds, spans - 1, depth, widest)
+
+
+@functools.cache
+def _tree(length: int) -> tuple[int, int, int]:
+    """Spans, depth and the most children of a span of so many generations."""
+    lengths = [len(child) for child in children(Span(0, length))]
+    inner = [_tree(each) for each in lengths if each > 1]
+    depth = 1 + max((tree[1] for tree in inner), default=1)
+    return 1 + sum(tree[0] for tree in inner), depth, max(len(lengths), *(tree[2] for tree in inner), 0)

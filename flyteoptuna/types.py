@@ -25,7 +25,7 @@ _ATTRIBUTES = {
     "best_params": model_types.LiteralType(simple=model_types.SimpleType.STRUCT),
     "best_trial": _INTEGER,
     "best_trials": model_types.LiteralType(collection_type=_INTEGER),
-    **{name: _INTEGER for name in _COUNTS},
+    **dict.fromkeys(_COUNTS, _INTEGER),
 }
 
 

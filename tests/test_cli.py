@@ -31,7 +31,7 @@ from flytekit.remote import FlyteRemote
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from flyteoptuna import Optimizer, cli, plan, stored, study_file, suggest
+from flyteoptuna import Optimizer, cli, export, plan, stored, study_file, suggest
 from flyteoptuna.study import ERROR_ATTRIBUTE
 from flyteoptuna.study_file import StudyFormatError, dumps
 
@@ -168,7 +168,7 @@ def test_the_pods_that_are_planned_are_those_that_run(monkeypatch, n_trials):
 
     monkeypatch.setattr(PythonFunctionTask, "dynamic_execute", counted)
     Optimizer(line, 2, n_trials)(x=suggest.float(0, 1))
-    of = cli.shape(n_trials, 2)
+    of = plan.shape(n_trials, 2)
     assert (seen["search"], seen["generation"], seen["span"]) == (1, of.generations, of.spans)
     finish = 1
     assert sum(seen.values()) + finish == of.drivers
@@ -182,7 +182,7 @@ def line(x: float) -> float:
 
 def test_shapes_of_long_searches():
     """100,000 generations nest seven deep, and cost a seventh more pods."""
-    of = cli.shape(400_000, 4)
+    of = plan.shape(400_000, 4)
     assert of.generations == 100_000
     assert of.spans == math.ceil((100_000 - 1) / (plan.ARITY - 1)) - 1
     assert (of.depth, of.widest) == (math.ceil(math.log(100_000, plan.ARITY)) + 1, plan.ARITY)
@@ -775,7 +775,7 @@ def test_an_export_that_fails_leaves_nothing(saved, tmp_path, monkeypatch):
 
 def test_tables_need_pandas(saved, tmp_path, monkeypatch):
     """Which the message says, instead of a traceback."""
-    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
     assert run("export", saved(mixed()), "--to", tmp_path / "t.csv", code=1) == (
         "Error: A table needs pandas: pip install pandas\n"
     )

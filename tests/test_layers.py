@@ -16,7 +16,8 @@ LAYERS = [
     {"study", "types", "trials"},
     {"driver"},
     {"graph"},
-    {"optimizer", "stored"},
+    {"optimizer", "stored", "compiled"},
+    {"export"},
     {"cli"},
 ]
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -182,3 +182,21 @@ def test_a_search_may_be_called_in_a_task_and_in_a_dynamic(tmp_path, flows, undi
         assert best == min(values[0] for _, values, _ in undisturbed[0])
     assert 0 <= best <= 1
     assert len(engine.of(".trial-")) == (0 if name == "within_a_task" else 4)
+
+
+def test_the_nodes_of_a_search_show_how_far_it_is(tmp_path, flows):
+    """Each generation that told something has a light deck, the last node the report; Flyte is told that there are decks."""
+    _, engine = run(flows, tmp_path, "plain", {"n_trials": 6})
+    generations = sorted(engine.of(".generation-"), key=lambda pod: pod.started)
+    decks = [pod.metadata / "deck.html" for pod in (*generations[1:], *engine.of(".finish-"))]
+    texts = [deck.read_text() for deck in decks]
+    assert len(texts) == 3
+    for position, text in enumerate(texts[:-1], start=1):
+        assert f"Generation {position} of 3" in text
+        assert "plotly" not in text
+        assert len(text) < 100_000
+    assert "Plotly.newPlot" in texts[-1]
+    assert "generation 2/3: 4/6 trials, 0 failed, best" in generations[2].stderr
+    for name, template in engine.templates.items():
+        shown = ".generation-" in name or ".finish-" in name
+        assert template.metadata.generates_deck.value == shown

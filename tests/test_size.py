@@ -26,7 +26,7 @@ def test_a_thousand_trials_fit_into_one_graph(tmp_path, flows):
 
 def test_a_batch_that_cannot_fit_says_so(tmp_path, flows):
     """The rule, the size and the remedy stand in the driver's error."""
-    with pytest.raises(ExecutionFailed, match="at most 1048576 bytes, but those of 4000 trials take .* `batch_size`"):
+    with pytest.raises(ExecutionFailed, match=r"at most 1048576 bytes, but those of 4000 trials take .* `batch_size`"):
         Engine(tmp_path, CODE).run(flows("flow_of_size").too_wide)
 
 

@@ -95,7 +95,7 @@ class _Elements:
 
     def nothing(self) -> dict[str, pb.Literal]:
         """Return what stands for an element that failed."""
-        return {name: NONE for name in self.template.interface.outputs.variables}
+        return dict.fromkeys(self.template.interface.outputs.variables, NONE)
 
     def gathered(self, size: int) -> list[Literals]:
         """Return each element's outputs, in order."""
