@@ -185,7 +185,7 @@ def test_a_search_may_be_called_in_a_task_and_in_a_dynamic(tmp_path, flows, undi
 
 
 def test_the_nodes_of_a_search_show_how_far_it_is(tmp_path, flows):
-    """Each generation that told something has a light deck, the last node the report; Flyte is told that there are decks."""
+    """A generation that told something has a light deck, the last node the report, and Flyte knows of both."""
     _, engine = run(flows, tmp_path, "plain", {"n_trials": 6})
     generations = sorted(engine.of(".generation-"), key=lambda pod: pod.started)
     decks = [pod.metadata / "deck.html" for pod in (*generations[1:], *engine.of(".finish-"))]
