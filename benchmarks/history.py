@@ -61,9 +61,9 @@ def asked(finished: int, batch: int) -> tuple[Reference, Reference, list[TrialRe
     return made.study, refer(told, list[TrialReport | None]), told
 
 
-def size(study: Reference) -> int:
-    """Bytes of a study's file."""
-    return Path(str(reports.path_of(study))).stat().st_size
+def file(study: Reference) -> Path:
+    """A study's file."""
+    return Path(str(reports.path_of(study)))
 
 
 def read(study: Reference) -> Any:

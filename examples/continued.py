@@ -17,8 +17,8 @@ def himmelblau(x: float, y: float) -> float:
 
 @fl.task
 def with_another_sampler(study: optuna.Study) -> optuna.Study:
-    """The trials stay, and the search goes on with CMA-ES from the best of them."""
-    study.sampler = optuna.samplers.CmaEsSampler(x0=study.best_params, sigma0=0.5, seed=1, popsize=6)
+    """The trials stay, and the search goes on with CMA-ES, which starts where the best of them are."""
+    study.sampler = optuna.samplers.CmaEsSampler(source_trials=study.trials, seed=1, popsize=6)
     return study
 
 

@@ -34,6 +34,6 @@ def front(concurrency: int = 4, n_trials: int = 24) -> list[str]:
     study = optuna.create_study(
         directions=["maximize", "minimize"], sampler=optuna.samplers.NSGAIISampler(population_size=8, seed=0)
     )
-    optimizer = Optimizer(accuracy_and_leaves, concurrency, n_trials, study=study)
+    optimizer = Optimizer(accuracy_and_leaves, concurrency, n_trials, study=study, avoid_duplicates=True)
     found = optimizer(max_depth=suggest.integer(2, 12), min_samples_leaf=suggest.integer(1, 50, log=True))
     return described(study=found)

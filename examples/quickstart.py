@@ -1,4 +1,8 @@
-"""Minimise a function of three variables, four trials at a time."""
+"""Minimise a function of three variables, four trials at a time.
+
+pyflyte run examples/quickstart.py train
+pyflyte run examples/quickstart.py train --concurrency 8 --n_trials 80
+"""
 
 import flytekit as fl
 

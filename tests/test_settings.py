@@ -1,14 +1,20 @@
 """The objective's settings hold for its trials: its protobuf and that of its trials are the same but for the work."""
 
+import dataclasses
 from datetime import timedelta
 
 import flytekit as fl
 import pytest
 from engine.engine import SETTINGS
+from flytekit.configuration import FastSerializationSettings
+from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.core.pod_template import PodTemplate
 from flytekit.tools.translator import get_serializable
 from kubernetes.client import V1Container, V1PodSpec
 
+from flyteoptuna import driver, graph, plan, space, suggest
+from flyteoptuna.references import refer
+from flyteoptuna.trial import TrialReport
 from flyteoptuna.trials import STUDY, TRIAL, map_task, trial_task
 
 SHARED = {
@@ -72,3 +78,34 @@ def test_a_trial_runs_with_the_settings_of_its_objective(objective):
     if objective is contained:
         assert metadata.discovery_version == "7-report1"
         assert list(metadata.cache_ignore_input_vars) == ["y", TRIAL, STUDY]
+
+
+@fl.task
+def line(x: float) -> float:
+    return x
+
+
+def test_fast_registration_reaches_every_task_of_a_search():
+    """Code that `pyflyte run --remote` copies is there in the drivers, and in the pods that a driver emits."""
+    copied = FastSerializationSettings(enabled=True, destination_dir="/root", distribution_location="s3://bucket/code")
+    fast = dataclasses.replace(SETTINGS, fast_serialization_settings=copied)
+    search = graph.search(line, ("x",), (), False, ("minimize",))
+    made = [get_serializable({}, fast, task).to_flyte_idl().template for task in (search.search, search.finish)]
+    ctx = FlyteContextManager.current_context()
+    state = ctx.new_execution_state().with_params(mode=ExecutionState.Mode.TASK_EXECUTION)
+    with FlyteContextManager.with_context(ctx.with_serialization_settings(fast).with_execution_state(state)):
+        settings = plan.Settings(20, 2, 2, space=space.dumps({"x": suggest.float(0, 1)}))
+        study = driver.begin(None, settings, ("minimize",), "")
+        given = {"study": study, "reports": refer([], list[TrialReport]), "done": False, "settings": settings.dumps()}
+        for job in (search.span.execute(start=0, stop=10, **given), search.generation.execute(index=0, **given)):
+            made += [task.to_flyte_idl() for task in job.tasks]
+    roles = {template.id.name.split(".")[-1].split("-")[0] for template in made}
+    assert roles == {
+        *("search", "span", "generation", "finish", "trial"),
+    }
+    for template in made:
+        assert list(template.container.args[:3]) == [
+            "pyflyte-fast-execute",
+            "--additional-distribution",
+            "s3://bucket/code",
+        ]

@@ -1,0 +1,101 @@
+"""Growth with the number of trials: seconds of the drivers, bytes written and pods of a whole search."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import optuna
+
+from benchmarks import history, objectives
+from benchmarks.common import Options, Table, exponent, seconds
+from flyteoptuna import driver, plan
+from flyteoptuna import study as studies
+from flyteoptuna.references import refer
+from flyteoptuna.trial import TrialReport
+
+BATCH = 50
+SIZES = (100, 300, 1_000, 3_000, 10_000)
+
+
+def _pods(n_trials: int) -> dict[str, int]:
+    """Pods that are not trials. The topmost span runs in the search's own."""
+
+    def inner(span: plan.Span) -> int:
+        return sum(1 + inner(child) for child in plan.children(span) if len(child) > 1)
+
+    generations = plan.generations(n_trials, BATCH)
+    return {"generations": generations, "spans": inner(plan.Span(0, generations)), "others": 2}
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """One search of real generations, whose trials are simulated; its sums at each size.
+
+    The sampler is random, so that what grows is the library's own work.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("flyteoptuna").setLevel(logging.ERROR)
+    sizes = [n for n in SIZES if n <= 1_000] if options.quick else list(SIZES)
+    settings, rows = objectives.settings(max(sizes), BATCH), []
+    build = objectives.search()._from_space(settings.space, {})
+    study = studies.create(BATCH, seed=1)
+    study.sampler = optuna.samplers.RandomSampler(seed=1)
+    studies.begin(study)
+    with history.bucket() as folder:
+        state, sent = refer(study, optuna.Study), refer([], list[TrialReport])
+        # The first generation of a process pays for what is imported late.
+        history.file(driver.generation(0, state, sent, settings, build).study).unlink()
+        spent, told = 0.0, 0
+        for index in range(plan.generations(settings.n_trials, BATCH) + 1):
+            if told in sizes:
+                start = time.perf_counter()
+                last = driver.tell(state, sent, settings, last=True)
+                ended = refer(last, optuna.Study)
+                end = spent + time.perf_counter() - start
+                files = [f.stat().st_size for f in folder.rglob("*") if f.is_file()]
+                rows.append({"n_trials": told, "seconds": round(end, 3), "bytes": sum(files), **_pods(told)})
+                # Only a search that ends here has this file.
+                history.file(ended).unlink()
+            if told == settings.n_trials:
+                break
+            start = time.perf_counter()
+            batch = driver.generation(index, state, sent, settings, build)
+            spent += time.perf_counter() - start
+            state, told = batch.study, told + len(batch.jobs)
+            sent = refer(
+                objectives.reports([(job.handle["number"], job.handle["key"]) for job in batch.jobs]),
+                list[TrialReport | None],
+            )
+    return {"batch": BATCH, "rows": rows}
+
+
+def tables(result: dict[str, Any]) -> list[Table]:
+    """The sums, and their exponents over the larger sizes."""
+    columns = ["trials", "seconds of drivers", "MB written", "generations", "spans", "driver pods a trial"]
+    table = Table(f"A whole search in batches of {result['batch']}, without Optuna's sampler", columns)
+    for row in result["rows"]:
+        pods = row["generations"] + row["spans"] + row["others"]
+        counts = [f"{row['generations']:,}", f"{row['spans']:,}", f"{pods / row['n_trials']:.3f}"]
+        table.rows.append([f"{row['n_trials']:,}", seconds(row["seconds"]), f"{row['bytes'] / 1e6:.2f}", *counts])
+    found = exponents(result)
+    table.rows.append(["exponent", f"{found['seconds']:.2f}", f"{found['bytes']:.2f}", f"{found['pods']:.2f}", "", ""])
+    table.notes.append(
+        "Exponents are fitted in log-log over the last three sizes; that under generations is of all driver pods."
+    )
+    return [table]
+
+
+def exponents(result: dict[str, Any]) -> dict[str, float]:
+    """Fitted growth of seconds, bytes and driver pods; the first sizes are mostly constant costs."""
+    rows = result["rows"][-3:]
+    xs = [row["n_trials"] for row in rows]
+    found = {key: exponent(xs, [row[key] for row in rows]) for key in ("seconds", "bytes")}
+    return {**found, "pods": exponent(xs, [row["generations"] + row["spans"] + row["others"] for row in rows])}
+
+
+def misses(result: dict[str, Any]) -> list[str]:
+    """Growth that is more than quadratic, or pods that grow faster than trials."""
+    found = exponents(result)
+    limits = {"seconds": 2.05, "bytes": 2.05, "pods": 1.05}
+    return [f"{key} grow as n^{found[key]:.2f}" for key, limit in limits.items() if found[key] > limit]
