@@ -133,20 +133,21 @@ def _case(finished: int, batch: int, repeats: int) -> dict[str, Any]:
     graph = statistics.median(run["pod"] for run in runs)
     # Neighbours in time share the machine's mood.
     whole = statistics.median(run["ours"]["total"] / run["plain"]["total"] for run in runs)
-    found = {"finished": finished, "batch": batch, "plain": plain, "ours": ours, "file_bytes": size}
-    return {**found, "excess": round(excess, 5), "excess_with_graph": round(graph, 5), "whole_to_plain": round(whole, 3)}
+    sums = {"excess": round(excess, 5), "excess_with_graph": round(graph, 5), "whole_to_plain": round(whole, 3)}
+    return {"finished": finished, "batch": batch, "plain": plain, "ours": ours, "file_bytes": size, **sums}
 
 
 def measure(options: Options) -> dict[str, Any]:
     """Seconds, by finished trials and batch."""
     logging.getLogger("flyteoptuna").setLevel(logging.ERROR)
     sizes = (100, 1_000) if options.quick else (100, 1_000, 10_000)
-    return {"cases": [_case(n, batch, 2 if n >= 10_000 else 3 if options.quick else 7) for n in sizes for batch in (10, 50)]}
+    repeats = {n: 2 if n >= 10_000 else 3 if options.quick else 7 for n in sizes}
+    return {"cases": [_case(n, batch, repeats[n]) for n in sizes for batch in (10, 50)]}
 
 
 def tables(result: dict[str, Any]) -> list[Table]:
     """What a driver takes beyond Optuna's own calls, and where its time goes."""
-    columns = ["finished trials", "batch", "Optuna alone", "beyond it", "share", "with the graph", "driver / Optuna alone"]
+    columns = ["finished trials", "batch", "Optuna alone", "beyond it", "share", "with the graph", "driver / Optuna"]
     table = Table("A generation's driver, beyond Optuna's own tell and ask", columns)
     steps = Table("Where a driver's time goes", ["finished trials", "batch", *STEPS, "tell by Optuna", "ask by Optuna"])
     for case in result["cases"]:

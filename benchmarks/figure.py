@@ -32,7 +32,7 @@ def _panel(left: float, slots: int, cases: Sequence[dict[str, Any]]) -> Iterator
     keys = list(cases[0]["utilisation"])
     places = {key: left + 14 + i * _STEP + (16 if i == len(keys) - 1 else 0) for i, key in enumerate(keys)}
     for key, x in places.items():
-        label = "async" if key == "asynchronous" else f"{key}×"
+        label = "async" if key == "asynchronous" else f"{key}&#215;"
         yield _text(x, _BOTTOM + 18, label, fill=_INK)
     middle = (places[keys[0]] + places[keys[-2]]) / 2
     yield _text(middle, _BOTTOM + 36, "batch_size / concurrency")

@@ -47,7 +47,8 @@ def measure(options: Options) -> dict[str, Any]:
     runs: dict[str, list[float]] = {}
     for _ in range(2 if options.quick else 3):
         for label, concurrency in _RIVALS.items():
-            runs.setdefault(label, []).append(child("local_plugin.py", n, concurrency, python=plugin, **quiet)["seconds"])
+            ran = child("local_plugin.py", n, concurrency, python=plugin, **quiet)
+            runs.setdefault(label, []).append(ran["seconds"])
         for batch in _BATCHES:
             for workers in ("1",) if batch == 1 else ("1", "2"):
                 label = f"flyteoptuna, batch {batch}, {'in process' if workers == '1' else '2 worker processes'}"

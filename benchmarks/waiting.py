@@ -20,7 +20,7 @@ ROUNDS = 64
 DURATIONS: dict[str, Callable[[random.Random], float]] = {
     "constant": lambda rng: 1.0,
     "uniform, 0.5 to 1.5": lambda rng: rng.uniform(0.5, 1.5),
-    "log-normal, σ = 1": lambda rng: rng.lognormvariate(-0.5, 1),
+    "log-normal, \u03c3 = 1": lambda rng: rng.lognormvariate(-0.5, 1),
 }
 """Durations of a trial, in units of their mean."""
 

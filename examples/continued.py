@@ -17,15 +17,15 @@ def himmelblau(x: float, y: float) -> float:
 
 @fl.task
 def with_another_sampler(study: optuna.Study) -> optuna.Study:
-    """The trials stay, and the search goes on with CMA-ES, which starts where the best of them are."""
-    study.sampler = optuna.samplers.CmaEsSampler(source_trials=study.trials, seed=1, popsize=6)
+    """The trials stay, and the search goes on with TPE, which learns from all of them at once."""
+    study.sampler = optuna.samplers.TPESampler(seed=1, multivariate=False, constant_liar=True)
     return study
 
 
 @fl.workflow
 def narrow_down(concurrency: int = 6, n_trials: int = 30) -> tuple[float, float, int]:
     """The best value of the first search, that of both, and the number of trials of both."""
-    start = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
+    start = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=2))
     space = {"x": suggest.float(-5, 5), "y": suggest.float(-5, 5)}
     wide = Optimizer(himmelblau, concurrency, n_trials, study=start)(**space)
     near = Optimizer(himmelblau, concurrency, n_trials, study=with_another_sampler(study=wide))(**space)

@@ -5,7 +5,17 @@ from datetime import timedelta
 import flytekit as fl
 import optuna
 
-from flyteoptuna import Optimizer, SearchFailedError, SpaceError, StudyFormatError, current_trial, optimize, suggest
+from flyteoptuna import (
+    Optimizer,
+    SearchFailedError,
+    SpaceError,
+    StudyFormatError,
+    StudyNotFoundError,
+    current_trial,
+    load_study,
+    optimize,
+    suggest,
+)
 from flyteoptuna.space import Category, Float, Integer
 
 
@@ -40,4 +50,14 @@ kind: Category = suggest.category(["a", 1, 2.5, None, True])
 optimizer: Optimizer = Optimizer(objective, concurrency=2, n_trials=4, study=optuna.create_study(), callbacks=[stop])
 decorated: Optimizer = bare
 configured: Optimizer = called
-errors: list[type[Exception]] = [SearchFailedError, SpaceError, StudyFormatError]
+errors: list[type[Exception]] = [SearchFailedError, SpaceError, StudyFormatError, StudyNotFoundError]
+loaded: optuna.Study = load_study("study.zip")
+
+# What a type checker refuses; an `ignore` that is not needed is an error.
+suggest.float("0", 1)  # type: ignore[arg-type]
+suggest.integer(1, 8, step=0.5)  # type: ignore[arg-type]
+suggest.category([["a"], ["b"]])  # type: ignore[list-item]
+optimize(n_trails=4)  # type: ignore[call-overload]
+Optimizer(objective, callbacks=stop)  # type: ignore[arg-type]
+Optimizer(objective, 2, 4, None, 8)  # type: ignore[call-arg]
+current_trial().report("0.5", step=0)  # type: ignore[arg-type]
