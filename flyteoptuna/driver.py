@@ -128,6 +128,25 @@ def _show(state: optuna.Study, *, last: bool) -> None:
         log.logger.warning("The search goes on, but its deck could not be drawn.", exc_info=True)
 
 
+def check_fixed(values: Sequence[Any], settings: str, children: int) -> None:
+    """Refuse fixed inputs that would not fit into the graph of a span.
+
+    Args:
+        values: the fixed inputs, of which those that Flyte keeps inline count.
+        settings: the settings of the search.
+        children: most children of a span, each of which is given all of them.
+
+    Raises:
+        ValueError: the graph would be larger than Flyte reads.
+    """
+    size = len(settings) + sum(len(_serialised(value)) for value in values)
+    if 2 * children * size > INLINE_LIMIT:
+        raise ValueError(
+            f"The fixed inputs of a search must take at most {INLINE_LIMIT // (2 * children)} bytes inline, but they "
+            f"take {size}. Pass large ones as a FlyteFile or a data frame, which go by reference."
+        )
+
+
 def generation(
     index: int, study: Reference, sent: Reference, settings: plan.Settings, build: Callable[[Any], ObjectiveCall]
 ) -> Batch:

@@ -16,7 +16,7 @@ from flytekit.core.tracker import extract_task_module
 
 from flyteoptuna import plan, space, trials
 from flyteoptuna.capture import ObjectiveCall, objective_call
-from flyteoptuna.references import Reference, by_reference, offloaded
+from flyteoptuna.references import Reference, by_reference, offloaded, refer
 from flyteoptuna.resolver import resolver
 from flyteoptuna.trial import InputsNotMade, TrialReport
 
@@ -25,6 +25,9 @@ _Default = PythonFunctionTask.ExecutionBehavior.DEFAULT
 
 DECKS = ("generation", "finish")
 """The tasks whose nodes show how far the search is."""
+
+RETRIES = 3
+"""How often a driver is retried for what counts as its own failure, as running out of memory does."""
 
 Reports = by_reference(list[TrialReport | None])
 COUNTS = {
@@ -110,10 +113,11 @@ class Search:
                 task_function=function,
                 execution_mode=mode,
                 task_resolver=resolver,
-                metadata=TaskMetadata(generates_deck=role in DECKS),
+                metadata=TaskMetadata(generates_deck=role in DECKS, retries=RETRIES),
                 enable_deck=role in DECKS,
                 deck_fields=(),
-                container_image=known[0].container_image if known else None,
+                container_image=trials.image_of(known[0]) if known else None,
+                environment=dict(known[0].environment) if known else None,
             )
         args = self._args(role)
         name = extract_task_module(self.origin)[0]
@@ -161,6 +165,7 @@ class Search:
 
         counts = {name: given.pop(name) for name in COUNTS}
         settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
+        driver.check_fixed([*given.values()], settings.dumps(), plan.ARITY)
         start = driver.begin(study, settings, self.directions, callbacks)
         stop = plan.generations(settings.n_trials, settings.batch)
         return self._span(0, stop, study=start, reports=[], done=False, settings=settings.dumps(), **given)
@@ -207,7 +212,10 @@ class Search:
             def draw(name: str, suggestion: space.Suggestion) -> Any:
                 return studies.draw(trial, name, suggestion)
 
-            drawn = {name: space.materialise(value, name, draw) for name, value in inputs.items()}
+            types = self.origin.python_interface.inputs
+            drawn = {
+                name: space.fitted(space.materialise(value, name, draw), types[name]) for name, value in inputs.items()
+            }
             return ObjectiveCall(self.origin, {**drawn, **fixed})
 
         return build
@@ -243,10 +251,14 @@ def callback_build(callback: Callable[..., Any], fixed: Mapping[str, Reference])
         objective = trials.check_objective(made.objective)
         given = {name: origins.get(id(value), value) for name, value in made.inputs.items()}
         inputs = {**trials.defaults(objective), **given}
-        missing = [name for name in objective.python_interface.inputs if name not in inputs]
+        natives = objective.python_interface.inputs
+        missing = [name for name in natives if name not in inputs]
         if missing:
             raise TypeError(f"Inputs of {objective.name} are missing: {', '.join(missing)}.")
-        return ObjectiveCall(objective, inputs)
+        # Converted here, so that an input of the wrong type is this trial's failure and no other's.
+        return ObjectiveCall(
+            objective, {name: refer(space.fitted(inputs[name], natives[name]), natives[name]) for name in natives}
+        )
 
     def build(trial: Any) -> ObjectiveCall:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
+from flytekit.core.base_task import TaskMetadata
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import LiteralMap
@@ -43,6 +45,26 @@ class TaskNotLoadedError(RuntimeError):
     """A worker process cannot load a task from its module."""
 
 
+_loading = False
+_unloadable: set[str] = set()
+
+
+def refuse_while_loading() -> None:
+    """Keep a script that runs a search when it is imported from starting it again in each worker process.
+
+    Raises:
+        TaskNotLoadedError: this is a worker process, which loads the module of a task.
+    """
+    if _loading:
+        raise TaskNotLoadedError(
+            "the module runs a search when it is imported; put that under `__name__ == '__main__'`"
+        )
+
+
+def _ready(module: str, stamp: int) -> None:
+    """Make worker processes new ones wherever the module of a task has changed."""
+
+
 class TrialMap(ArrayNodeMapTask):
     """The map over a batch. On a cluster it is flytekit's; a local run gets worker processes."""
 
@@ -53,6 +75,16 @@ class TrialMap(ArrayNodeMapTask):
             return self._batch(kwargs)
         return super().execute(**kwargs)
 
+    @property
+    def metadata(self) -> TaskMetadata:
+        """The objective's, but without the cache in a local run, which would keep whole batches, failures and all."""
+        found = super().metadata
+        state = FlyteContextManager.current_context().execution_state
+        if not found.cache or state is None or not state.is_local_execution():
+            return found
+        off: dict[str, Any] = {"cache": False, "cache_version": "", "cache_serialize": False}
+        return dataclasses.replace(found, **off, cache_ignore_input_vars=())
+
     def _batch(self, inputs: dict[str, Any]) -> list[Any]:
         mapped = [name for name in inputs if name not in self.bound_inputs]
         items = [
@@ -60,11 +92,13 @@ class TrialMap(ArrayNodeMapTask):
             for values in zip(*(inputs[name] for name in mapped), strict=True)
         ]
         count = min(workers(self.concurrency or 1), len(items))
-        if count > 1:
+        module = self.python_function_task.rebuild_args[1]
+        if count > 1 and module not in _unloadable:
             try:
                 return self._in_processes(items, count)
             except TaskNotLoadedError as error:
                 # What was made in a notebook or in a function no other process can load.
+                _unloadable.add(module)
                 logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
         return [self.python_function_task.execute(**item) for item in items]
 
@@ -78,7 +112,10 @@ class TrialMap(ArrayNodeMapTask):
             literals = {name: refer(value, types[name]).literal for name, value in item.items()}
             calls.append(LiteralMap(literals).to_flyte_idl().SerializeToString())
         args = (list(task.rebuild_args), [*_roots(task.rebuild_args[1]), *sys.path])
-        executor = get_reusable_executor(max_workers=count, timeout=IDLE)
+        module = task.rebuild_args[1]
+        file = getattr(sys.modules.get(module), "__file__", None)
+        stamp = os.stat(file).st_mtime_ns if file and os.path.exists(file) else 0
+        executor = get_reusable_executor(max_workers=count, timeout=IDLE, initializer=_ready, initargs=(module, stamp))
         futures = [executor.submit(run, *args, call) for call in calls]
         return [_result(future, args, call) for future, call in zip(futures, calls, strict=True)]
 
@@ -113,11 +150,15 @@ def run(args: list[str], path: list[str], call: bytes) -> Any:
     """Run one trial in a worker process: load its task as a container does, and execute it."""
     from flyteidl.core import literals_pb2
 
+    global _loading
     sys.path[:] = path
+    _loading = True
     try:
         task = resolver.load_task(args)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         raise TaskNotLoadedError(f"{type(error).__name__}: {error}") from None
+    finally:
+        _loading = False
     ctx = FlyteContextManager.current_context()
     state = ctx.new_execution_state().with_params(mode=ExecutionState.Mode.LOCAL_TASK_EXECUTION)
     with FlyteContextManager.with_context(ctx.with_execution_state(state)) as local:

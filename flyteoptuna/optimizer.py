@@ -14,8 +14,9 @@ from flytekit.core.launch_plan import LaunchPlan
 from flytekit.core.promise import Promise
 from flytekit.core.workflow import WorkflowBase
 
-from flyteoptuna import graph, promises, space, trials
+from flyteoptuna import graph, local, promises, space, trials
 from flyteoptuna.plan import at_least
+from flyteoptuna.scoped import Scoped
 
 
 def _count(name: str, value: Any, least: int = 1) -> None:
@@ -77,7 +78,7 @@ def _origin(objective: Any) -> Any:
     return trials.check_objective(objective)
 
 
-class Optimizer:
+class Optimizer(Scoped):
     """A search over the inputs of an objective. Call it like the objective, with suggestions for some inputs.
 
     In a workflow the call returns a promise of the ``optuna.Study``, which ``study`` then is as well. In ordinary
@@ -108,6 +109,18 @@ class Optimizer:
         ValueError: a number is out of range, or the study's directions do not fit the objective.
     """
 
+    SETTINGS = (
+        "concurrency",
+        "n_trials",
+        "study",
+        "batch_size",
+        "timeout",
+        "callbacks",
+        "max_failures",
+        "avoid_duplicates",
+    )
+    objective: Any
+
     def __init__(
         self,
         objective: Any,
@@ -121,15 +134,17 @@ class Optimizer:
         max_failures: Any = None,
         avoid_duplicates: bool = False,
     ) -> None:
-        self.objective = _origin(objective)
-        self.concurrency = concurrency
-        self.n_trials = n_trials
-        self.batch_size = batch_size
-        self.timeout = timeout
-        self.callbacks = callbacks
-        self.max_failures = max_failures
-        self.avoid_duplicates = avoid_duplicates
-        self.study = study
+        object.__setattr__(self, "objective", _origin(objective))
+        self._made_with(
+            concurrency=concurrency,
+            n_trials=n_trials,
+            given=study,
+            batch_size=batch_size,
+            timeout=timeout,
+            callbacks=callbacks,
+            max_failures=max_failures,
+            avoid_duplicates=avoid_duplicates,
+        )
         self._check()
 
     @property
@@ -139,12 +154,15 @@ class Optimizer:
         Each call is a search of its own, which goes on with the study that was set, not with the latest result. To go
         on with that, set it: ``optimizer.study = optimizer.study``.
         """
-        return self._given if self._result is None else self._result
+        result = self._get("result")
+        return self._get("given") if result is None else result
 
-    @study.setter
-    def study(self, study: Any) -> None:
-        # Apart from the result, because Flytekit runs a workflow's body more than once.
-        self._given, self._result = study, None
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "study":
+            self._set("given", value)
+            self._set("result", None)
+        else:
+            super().__setattr__(name, value)
 
     def __call__(self, *args: Any, **inputs: Any) -> Any:
         """Run the search over ``inputs``; in a workflow, a promise of the study, elsewhere the study itself.
@@ -153,16 +171,18 @@ class Optimizer:
             TypeError: an input is unknown, missing or given twice.
             SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
         """
+        local.refuse_while_loading()
         self._check()
         bound = self._bind(args, inputs)
         varied = {name: value for name, value in bound.items() if space.has_suggestion(value)}
         fixed = {name: value for name, value in bound.items() if name not in varied}
         self._check_space(varied, fixed)
+        given = self._get("given")
         search = graph.search(
             origin=self.objective,
             mapped=tuple(varied),
             fixed=tuple(fixed),
-            continued=self._given is not None,
+            continued=given is not None,
             directions=("minimize",) * (self._arity() or 0),
         )
         batch = self.concurrency if self.batch_size is None else self.batch_size
@@ -176,10 +196,11 @@ class Optimizer:
             space=space.dumps(varied) if varied else "",
             callbacks=self._pickled(),
             **{f"in_{name}": value for name, value in fixed.items()},
-            **({} if self._given is None else {"study": self._given}),
+            **({} if given is None else {"study": given}),
         )
-        self._result = search.finish(study=progress.study, reports=progress.reports, max_failures=self.max_failures)
-        return self._result
+        study = search.finish(study=progress.study, reports=progress.reports, max_failures=self.max_failures)
+        self._set("result", promises.native(study))
+        return self.study
 
     def _arity(self) -> int | None:
         known = [self.objective] if graph.is_task(self.objective) else graph.objectives(self.objective)
@@ -204,8 +225,8 @@ class Optimizer:
         for callback in self.callbacks:
             if not callable(callback):
                 raise TypeError(f"`callbacks` must be callables, but got {callback!r} ({type(callback).__name__}).")
-        if self._given is not None:
-            self._check_study(self._given)
+        if self._get("given") is not None:
+            self._check_study(self._get("given"))
 
     def _check_study(self, study: Any) -> None:
         import optuna
@@ -281,7 +302,7 @@ def optimize(objective: Any = None, **settings: Any) -> Any:
     """Make an :class:`Optimizer` of a task or a callback, with and without parentheses.
 
     Takes the arguments of :class:`Optimizer`, of which ``concurrency`` and ``n_trials`` are 1 by default. All of them
-    may be set as attributes in the workflow body, to values or promises.
+    may be set as attributes, to values or promises; what the body of a workflow sets holds in that body.
     """
 
     def make(decorated: Any) -> Optimizer:

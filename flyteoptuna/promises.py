@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.core.promise import Promise
+from flytekit.core.type_engine import TypeEngine
 from flytekit.models.types import LiteralType, SimpleType
 
 STUDY = "optuna.Study"
@@ -17,6 +19,16 @@ def anywhere(value: Any) -> bool:
     if isinstance(value, Mapping):
         return any(anywhere(inner) for inner in value.values())
     return isinstance(value, Promise) or (isinstance(value, (list, tuple)) and any(anywhere(v) for v in value))
+
+
+def native(study: Any) -> Any:
+    """The study itself where a task's body has run a search; a promise of it in a workflow."""
+    state = FlyteContextManager.current_context().execution_state
+    if isinstance(study, Promise) and state is not None and state.mode == ExecutionState.Mode.LOCAL_TASK_EXECUTION:
+        import optuna
+
+        return TypeEngine.to_python_value(FlyteContextManager.current_context(), study.val, optuna.Study)
+    return study
 
 
 def literal_type(promise: Promise) -> LiteralType | None:

@@ -194,6 +194,20 @@ def fits(value: Choice, annotation: Any) -> bool:
     return annotation is Any
 
 
+def fitted(value: Any, annotation: Any) -> Any:
+    """``value`` with its ints as floats where the annotation has floats alone, for Flyte takes no int for a float."""
+    annotation = _bare(annotation)
+    if get_origin(annotation) in (Union, types.UnionType):
+        kinds = get_args(annotation)
+        made = (fitted(value, kind) for kind in kinds if int not in kinds)
+        return next((each for each in made if each is not value), value)
+    if annotation is float and type(value) is int:
+        return float(value)
+    if isinstance(value, dict) and get_origin(annotation) is dict:
+        return {key: fitted(inner, _inner(annotation)) for key, inner in value.items()}
+    return value
+
+
 _KINDS: dict[str, type] = {"float": Float, "integer": Integer, "category": Category}
 
 

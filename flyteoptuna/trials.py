@@ -38,6 +38,16 @@ def arity(objective: PythonFunctionTask[Any]) -> int:
     return len(objective.python_interface.outputs)
 
 
+def image_of(objective: PythonFunctionTask[Any]) -> Any:
+    """The image that an objective runs in, which its pod template may name."""
+    template = objective.pod_template
+    if objective.container_image is None and template is not None and template.pod_spec is not None:
+        for container in template.pod_spec.containers or ():
+            if container.name == template.primary_container_name:
+                return container.image
+    return objective.container_image
+
+
 def defaults(origin: Any) -> dict[str, Any]:
     """The inputs of an objective or a callback that need not be given, and what they are then."""
     parameters = inspect.signature(getattr(origin, "task_function", origin)).parameters

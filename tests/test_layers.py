@@ -14,8 +14,8 @@ import flyteoptuna
 PACKAGE = Path(flyteoptuna.__file__).parent
 TYPED = Path(__file__).with_name("typing_api.py")
 LAYERS = [
-    {"space", "plan", "trial", "svg", "study_json", "log", "resolver", "promises", "references", "compiled"},
-    {"study_file", "deck", "suggest", "capture", "local", "reports", "export"},
+    {"space", "plan", "trial", "svg", "study_json", "log", "resolver", "promises", "references", "scoped"},
+    {"study_file", "deck", "suggest", "capture", "local", "reports"},
     {"study", "types", "trials"},
     {"driver"},
     {"graph"},
@@ -39,10 +39,11 @@ NEEDS = {
     "log": {"rich"},
     "optimizer": {"cloudpickle", "flytekit", "optuna"},
     "plugin": {"wrapt"},
-    "promises": {"flytekit"},
+    "promises": {"flytekit", "optuna"},
     "references": {"flytekit"},
     "reports": {"flytekit", "msgpack"},
     "resolver": {"flytekit"},
+    "scoped": {"flytekit"},
     "stored": {"flyteidl", "flytekit", "msgpack", "optuna"},
     "study": {"optuna"},
     "study_file": {"cloudpickle", "optuna"},
@@ -56,7 +57,7 @@ BROUGHT = {"numpy", "sqlalchemy", "flyteidl"}
 WITHOUT_FLYTEKIT = {"space", "plan", "trial", "suggest", "log", "svg", "study_json", "study_file", "study", "deck"}
 IN_A_TRIALS_POD = {
     *("space", "plan", "trial", "log", "resolver", "promises", "references", "suggest", "capture", "local"),
-    *("reports", "trials", "graph", "optimizer"),
+    *("reports", "trials", "graph", "optimizer", "scoped"),
 }
 HEAVY = {"optuna", "numpy", "pandas", "plotly", "rich", "joblib", "sqlalchemy"}
 
@@ -93,6 +94,7 @@ def packages(found):
 def test_every_module_has_its_layer():
     """A new module is placed before it is used."""
     assert {path.stem for path in PACKAGE.glob("*.py")} == {*LEVELS, *ENTRIES}
+    assert sum(map(len, LAYERS)) == len(LEVELS)
 
 
 @pytest.mark.parametrize("name", sorted(LEVELS))

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import subprocess
 import sys
 
 import optuna
@@ -9,6 +10,7 @@ import pytest
 
 from flyteoptuna import Optimizer, local, suggest
 from flyteoptuna.study import ERROR_ATTRIBUTE
+from flyteoptuna.trials import trial_task
 
 
 def searched(objective, monkeypatch, workers, **fixed):
@@ -80,3 +82,63 @@ def test_by_default_the_machine_is_used(monkeypatch):
     """As many workers as there are cores."""
     monkeypatch.delenv(local.WORKERS, raising=False)
     assert local.workers(1000) == os.cpu_count()
+
+
+SCRIPT = """
+import flytekit as fl
+from flyteoptuna import Optimizer, suggest
+
+@fl.task
+def objective(x: float) -> float:
+    return VALUE
+
+study = Optimizer(objective, 2, 4)(x=suggest.float(0, 1))
+print("best", study.best_value)
+"""
+
+
+def test_a_script_without_a_guard_ends(tmp_path):
+    """Its workers refuse to run the search again, and the trials run in the script's own process."""
+    (tmp_path / "script.py").write_text(SCRIPT.replace("VALUE", "3.0"))
+    environment = {**os.environ, local.WORKERS: "2"}
+    made = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert "best 3.0" in made.stdout
+    assert made.stderr.count("put that under `__name__ == '__main__'`") == 1
+
+
+def test_workers_run_the_code_that_was_last_loaded(tmp_path, monkeypatch):
+    """A module that was edited and reloaded, as in a notebook."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "edited.py"
+    for position, value in enumerate(("1.0", "222.0")):
+        file.write_text(SCRIPT.partition("study =")[0].replace("VALUE", value))
+        os.utime(file, (position, position))
+        importlib.invalidate_caches()
+        monkeypatch.delitem(sys.modules, "edited", raising=False)
+        study = searched(importlib.import_module("edited").objective, monkeypatch, "2")
+        assert study.best_value == float(value)
+
+
+def test_a_local_run_caches_nothing(flows, monkeypatch):
+    """Flytekit's local cache would keep whole batches, failures and all."""
+    flow = flows("flow_of_faults")
+    monkeypatch.setenv(local.WORKERS, "1")
+    for _ in range(2):
+        study = searched_points(flow.cached)
+        assert {t.params["point"]: t.state.name for t in study.trials} == {2: "FAIL", 3: "COMPLETE"}
+    monkeypatch.setattr(flow.cached, "_task_function", lambda point, unit: 7.0)
+    trial_task.cache_clear()
+    assert {t.state.name for t in searched_points(flow.cached).trials} == {"COMPLETE"}
+
+
+def searched_points(objective):
+    grid = optuna.create_study(sampler=optuna.samplers.GridSampler({"point": [2, 3]}, seed=0))
+    return Optimizer(objective, 2, 2, study=grid)(point=suggest.integer(2, 3), unit=1.0)

@@ -200,3 +200,12 @@ def test_the_nodes_of_a_search_show_how_far_it_is(tmp_path, flows):
     for name, template in engine.templates.items():
         shown = ".generation-" in name or ".finish-" in name
         assert template.metadata.generates_deck.value == shown
+
+
+def test_large_fixed_inputs_are_refused_before_anything_runs(tmp_path, flows):
+    """The size and the remedy stand in the error; smaller ones are handed on, and an int suits a float."""
+    flow = flows("flow_of_faults")
+    with pytest.raises(ExecutionFailed, match=r"at most 131072 bytes inline, but they take .* go by reference"):
+        Engine(tmp_path / "large", CODE).run(flow.heavy, {"count": 12_000})
+    outputs = Engine(tmp_path / "small", CODE).run(flow.heavy, {"count": 5_000})
+    assert outputs["o0"].scalar.primitive.float_value == 0.0

@@ -96,6 +96,46 @@ def test_a_search_that_completes_nothing_quotes_the_cause():
     assert isinstance(caught.value, SearchFailedError) or SearchFailedError.__name__ in str(caught.value)
 
 
+@optimize(concurrency=2)
+def tuned(trial: optuna.Trial):
+    return awaited(trial.suggest_int("x", 0, 9))
+
+
+@fl.workflow
+def settled(n_trials: int = 5) -> tuple[int, int]:
+    tuned.n_trials = n_trials
+    first = tuned()
+    tuned.study, tuned.n_trials = first, 2
+    return first.n_trials, tuned().n_trials
+
+
+@fl.workflow
+def unsettled() -> int:
+    return tuned().n_trials
+
+
+def test_what_a_workflows_body_sets_holds_in_that_body():
+    """Another workflow of the same optimizer has what it was made with; and an int suits a float."""
+    assert tuple(settled()) == (5, 7)
+    assert unsettled() == 1
+    tuned.n_trials = 3
+    assert unsettled() == 3
+    assert len(tuned().trials) == 3
+    tuned.study, tuned.n_trials = None, 1
+    with pytest.raises(AttributeError, match="Optimizer has no setting `n_trial`; it has: concurrency, n_trials"):
+        tuned.n_trial = 4
+
+
+@fl.task
+def within() -> float:
+    return Optimizer(square, 2, 4)(x=suggest.float(0, 0.5)).best_value
+
+
+def test_a_task_may_run_a_search():
+    """It gets the study itself."""
+    assert 0 <= within() <= 0.5
+
+
 @pytest.mark.parametrize(
     "sampler",
     [

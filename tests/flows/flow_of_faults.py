@@ -123,3 +123,18 @@ def searches(n_trials: int) -> float:
 @fl.workflow
 def within_a_dynamic(n_trials: int = 4) -> float:
     return searches(n_trials=n_trials)
+
+
+@fl.task
+def words(count: int) -> list[str]:
+    return ["0123456789"] * count
+
+
+@fl.task
+def counted(x: float, words: list[str]) -> float:
+    return x
+
+
+@fl.workflow
+def heavy(count: int) -> float:
+    return Optimizer(counted, 2, 20)(x=suggest.integer(0, 9), words=words(count=count)).best_value
