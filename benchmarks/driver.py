@@ -91,7 +91,7 @@ def _generation(index: int, study: Reference, sent: Reference, batch: int) -> di
 
 
 def _pod(index: int, study: Reference, sent: Reference, batch: int) -> float:
-    """Seconds of the driver pod's whole task, with the graph that it hands to Flyte."""
+    """Seconds of the driver pod's whole task, with the graph that it hands to Flyte and its deck."""
     values = {"index": index, "done": False, "settings": objectives.settings(10**6, batch).dumps()}
     literals = {name: refer(value, type(value)).literal for name, value in values.items()}
     inputs = LiteralMap({**literals, "study": study.literal, "reports": sent.literal})
@@ -147,7 +147,15 @@ def measure(options: Options) -> dict[str, Any]:
 
 def tables(result: dict[str, Any]) -> list[Table]:
     """What a driver takes beyond Optuna's own calls, and where its time goes."""
-    columns = ["finished trials", "batch", "Optuna alone", "beyond it", "share", "with the graph", "driver / Optuna"]
+    columns = [
+        "finished trials",
+        "batch",
+        "Optuna alone",
+        "beyond it",
+        "share",
+        "with graph and deck",
+        "driver / Optuna",
+    ]
     table = Table("A generation's driver, beyond Optuna's own tell and ask", columns)
     steps = Table("Where a driver's time goes", ["finished trials", "batch", *STEPS, "tell by Optuna", "ask by Optuna"])
     for case in result["cases"]:
