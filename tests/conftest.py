@@ -3,8 +3,12 @@
 import optuna
 import pytest
 from containers import CODE
+from hypothesis import HealthCheck, settings
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def searched(objective, monkeypatch, workers, **fixed):
 def test_trials_run_in_processes_of_their_own_and_change_nothing(flows, monkeypatch):
     """The study equals that of a run in one process, and no trial ran in the caller's."""
     busy = flows("flow_of_local").busy
-    apart = searched(busy, monkeypatch, "2", seconds=0.2)
+    apart = searched(busy, monkeypatch, "2", seconds=0.5)
     together = searched(busy, monkeypatch, "1", seconds=0.0)
     assert [(t.params, t.values, t.state) for t in apart.trials] == [
         (t.params, t.values, t.state) for t in together.trials
