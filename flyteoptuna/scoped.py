@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from flytekit.core.context_manager import ExecutionState, FlyteContextManager
+from flytekit.core.context_manager import FlyteContextManager
 
-_BODIES = (ExecutionState.Mode.LOCAL_WORKFLOW_EXECUTION, ExecutionState.Mode.LOCAL_DYNAMIC_TASK_EXECUTION)
+# By name, for flytekit 1.15 has no mode of its own for the body of a dynamic.
+_BODIES = ("LOCAL_WORKFLOW_EXECUTION", "LOCAL_DYNAMIC_TASK_EXECUTION")
 
 
 def scope() -> Any:
@@ -14,7 +15,7 @@ def scope() -> Any:
     ctx = FlyteContextManager.current_context()
     if ctx.compilation_state is not None:
         return ctx
-    return ctx if ctx.execution_state is not None and ctx.execution_state.mode in _BODIES else None
+    return ctx if ctx.execution_state is not None and getattr(ctx.execution_state.mode, "name", "") in _BODIES else None
 
 
 class Scoped:

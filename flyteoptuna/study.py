@@ -72,7 +72,9 @@ def create(batch: int, seed: int, directions: Sequence[str] = ("minimize",)) -> 
 def draw(trial: Draws, name: str, suggestion: space.Suggestion) -> Any:
     """The value that a trial suggests for one suggestion."""
     if isinstance(suggestion, space.Float):
-        return trial.suggest_float(name, suggestion.low, suggestion.high, step=suggestion.step, log=suggestion.log)
+        # Some samplers of optuna 4.4 draw numpy's floats, which Flyte does not take.
+        drawn = trial.suggest_float(name, suggestion.low, suggestion.high, step=suggestion.step, log=suggestion.log)
+        return float(drawn)
     if isinstance(suggestion, space.Integer):
         return trial.suggest_int(name, suggestion.low, suggestion.high, step=suggestion.step, log=suggestion.log)
     return trial.suggest_categorical(name, suggestion.choices)
