@@ -708,7 +708,7 @@ def test_everything_is_in_a_table(saved, tmp_path, directions, ending):
     study = mixed(directions)
     target = tmp_path / f"trials.{ending}"
     run("export", saved(study), "--to", target)
-    frame = pd.read_csv(target) if ending == "csv" else pd.read_parquet(target)
+    frame = pd.read_csv(target, float_precision="round_trip") if ending == "csv" else pd.read_parquet(target)
     assert list(frame["number"]) == list(range(14))
     assert list(frame["state"]) == [t.state.name for t in study.trials]
     for i, column in enumerate(["value"] if len(directions) == 1 else ["values_0", "values_1"]):
