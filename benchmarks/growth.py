@@ -51,13 +51,13 @@ def measure(options: Options) -> dict[str, Any]:
         state, sent = refer(study, optuna.Study), refer([], list[TrialReport])
         # The first ones of a process pay for what is imported late.
         warm = driver.generation(0, state, sent, settings, build)
-        driver.tell(warm.study, _sent(warm), settings, last=True)
+        driver.tell(warm.study, _sent(warm), settings.max_failures, last=True)
         history.file(warm.study).unlink()
         spent, told = 0.0, 0
         for index in range(plan.generations(settings.n_trials, BATCH) + 1):
             if told in sizes:
                 start = time.process_time()
-                last = driver.tell(state, sent, settings, last=True)
+                last = driver.tell(state, sent, settings.max_failures, last=True)
                 ended = refer(last, optuna.Study)
                 end = spent + time.process_time() - start
                 files = [f.stat().st_size for f in folder.rglob("*") if f.is_file()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import io
-import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -174,8 +173,10 @@ def _print_best(study: optuna.Study, trials: Sequence[FrozenTrial], most: int) -
     from optuna.study import StudyDirection
     from optuna.trial import TrialState
 
+    from flyteoptuna import results
+
     complete = [t for t in trials if t.state == TrialState.COMPLETE]
-    feasible = [t for t in complete if _feasible(t)]
+    feasible = [t for t in complete if results.feasible(t)]
     if not feasible:
         _print("", f"No trial {'satisfies the constraints' if complete else 'is complete'}.")
         return
@@ -207,28 +208,16 @@ def _best(study: optuna.Study, trials: Sequence[FrozenTrial], names: Sequence[st
     return table
 
 
-def _feasible(trial: FrozenTrial) -> bool:
-    # Private to optuna, and of two formats: a tuple, and from 5.0 on an attribute for each constraint.
-    found = [v for k, v in trial.system_attrs.items() if k == "constraints" or k.startswith("constraints:")]
-    return not any(v > 0 for each in found for v in ([each] if isinstance(each, (int, float)) else each or ()))
-
-
 def _print_failures(trials: Sequence[FrozenTrial]) -> None:
     from optuna.trial import TrialState
 
-    from flyteoptuna.study import ERROR_ATTRIBUTE
+    from flyteoptuna import results
 
-    groups: dict[str, tuple[str, list[int]]] = {}
-    failed = [t for t in trials if t.state == TrialState.FAIL]
-    for trial in failed:
-        reason = str(trial.user_attrs.get(ERROR_ATTRIBUTE) or "no reason is known").strip().partition("\n")[0]
-        # Reasons that differ only in the numbers of their own trial and generation are one.
-        key = re.sub(rf"\b{trial.number}\b|\bgeneration \d+", "#", reason)
-        groups.setdefault(key, (reason, []))[1].append(trial.number)
+    groups = results.reasons(t for t in trials if t.state == TrialState.FAIL)
     if not groups:
         return
     table = _table(">failed", "trials", "reason (of the first)")
-    for reason, numbers in sorted(groups.values(), key=lambda group: -len(group[1])):
+    for reason, numbers in sorted(groups, key=lambda group: -len(group[1])):
         named = ", ".join(map(str, numbers[:MOST_NUMBERS])) + (", ..." if len(numbers) > MOST_NUMBERS else "")
         table.add_row(str(len(numbers)), named, _text(reason))
     _print("", table)

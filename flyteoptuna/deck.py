@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +19,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna import svg
+from flyteoptuna.results import feasible, reasons
 
-ERROR_ATTRIBUTE = "flyteoptuna:error"
-"""The user attribute of a failed trial that holds the reason."""
 MOST_DOTS = 1500
 """Dots drawn on the light page, all its charts together."""
 MOST_CHARTS = 6
@@ -78,15 +76,8 @@ def _results(study: optuna.Study) -> _Results:
     trials = study.get_trials(deepcopy=False)
     complete = [t for t in trials if t.state == TrialState.COMPLETE]
     maximize = [d == StudyDirection.MAXIMIZE for d in study.directions]
-    fit, unfit = [t for t in complete if _feasible(t)], [t for t in complete if not _feasible(t)]
+    fit, unfit = [t for t in complete if feasible(t)], [t for t in complete if not feasible(t)]
     return _Results(study, trials, _names(study), maximize, fit, unfit)
-
-
-def _feasible(trial: FrozenTrial) -> bool:
-    # Private to optuna, and of two formats: a tuple, and from 5.0 on an attribute for each constraint.
-    attrs = trial.system_attrs.items()
-    found = [value for key, value in attrs if key == "constraints" or key.startswith("constraints:")]
-    return all(v <= 0 for value in found for v in (value if isinstance(value, (list, tuple)) else [value or 0]))
 
 
 def light(study: optuna.Study, *, generation: int, generations: int, n_trials: int, first: int = 0) -> str:
@@ -220,17 +211,11 @@ def _front(results: _Results, front: Sequence[FrozenTrial]) -> str:
 
 
 def _failures(results: _Results) -> str:
-    groups: dict[str, tuple[str, list[int]]] = {}
-    failed = [t for t in results.trials if t.state == TrialState.FAIL]
-    for trial in reversed(failed):
-        reason = str(trial.user_attrs.get(ERROR_ATTRIBUTE) or "no reason is known").strip()[:1000].partition("\n")[0]
-        # Reasons that differ only in the number of their own trial and generation are one.
-        key = re.sub(rf"\b{trial.number}\b|\bgeneration \d+", "#", reason)
-        groups.setdefault(key, (reason, []))[1].append(trial.number)
+    groups = reasons((t for t in reversed(results.trials) if t.state == TrialState.FAIL), most=1000)
     if not groups:
         return ""
     rows = []
-    for reason, numbers in list(groups.values())[:MOST_REASONS]:
+    for reason, numbers in groups[:MOST_REASONS]:
         latest = ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
         rows.append([("reason", svg.text(reason, 160)), ("n", f"{len(numbers):,}"), ("few", latest)])
     more = len(groups) - len(rows)

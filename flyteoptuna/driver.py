@@ -83,8 +83,7 @@ def begin(given: Reference | None, settings: plan.Settings, directions: Sequence
             f"and the objective returns {len(directions)}."
         )
     inputs = space.loads(settings.space) if settings.space else {}
-    dimensions = sum(space.is_suggestion(leaf) for _, value in inputs.items() for _, leaf in space.leaves(value, ""))
-    if waste := studies.wasteful(study, settings.batch, dimensions or None):
+    if waste := studies.wasteful(study, settings.batch, len([*space.suggestions(inputs)]) or None):
         log.logger.warning(waste)
     study.stopped = False
     study.callbacks = cloudpickle.loads(base64.b64decode(callbacks)) if callbacks else []
@@ -92,7 +91,7 @@ def begin(given: Reference | None, settings: plan.Settings, directions: Sequence
     return refer(study, optuna.Study)
 
 
-def tell(study: Reference, sent: Reference, settings: plan.Settings, *, last: bool) -> studies.SearchStudy:
+def tell(study: Reference, sent: Reference, max_failures: int | None, *, last: bool) -> studies.SearchStudy:
     """The study with the reports of its running trials told.
 
     Raises:
@@ -103,26 +102,24 @@ def tell(study: Reference, sent: Reference, settings: plan.Settings, *, last: bo
     received += reports.left(study, studies.unheard(state, received))
     told = studies.tell(state, received, state.callbacks)
     if told or last:
-        log.report(studies.progress(state), last=last)
-        _show(state, last=last)
+        now = studies.progress(state)
+        log.report(now, last=last)
+        _show(state, now, last=last)
     try:
-        studies.check(state, last=last, max_failures=settings.max_failures)
+        studies.check(state, last=last, max_failures=max_failures)
     except studies.SearchFailedError as error:
         path = reports.path_of(refer(state, optuna.Study))
         raise studies.SearchFailedError(f"{error}\nThe study as it stands: {path}") from None
     return state
 
 
-def _show(state: optuna.Study, *, last: bool) -> None:
+def _show(state: optuna.Study, now: studies.Progress, *, last: bool) -> None:
     ctx = FlyteContextManager.current_context()
     if ctx.execution_state is None or ctx.execution_state.is_local_execution():
         return
-    now = studies.progress(state)
+    at = {"generation": now.generation, "generations": now.generations, "n_trials": now.n_trials, "first": now.first}
     try:
-        page = deck.light(
-            state, generation=now.generation, generations=now.generations, n_trials=now.n_trials, first=now.first
-        )
-        Deck("Search", deck.full(state) if last else page)
+        Deck("Search", deck.full(state) if last else deck.light(state, **at))
     except Exception:
         # A page that cannot be drawn is no reason to lose a search.
         log.logger.warning("The search goes on, but its deck could not be drawn.", exc_info=True)
@@ -159,7 +156,7 @@ def generation(
         settings: the settings of the search.
         build: makes the call of the objective for a trial, by suggesting.
     """
-    state = tell(study, sent, settings, last=False)
+    state = tell(study, sent, settings.max_failures, last=False)
     inputs = space.loads(settings.space) if settings.space else {}
     distinct = settings.avoid_duplicates or isinstance(state.sampler, optuna.samplers.BruteForceSampler)
     points = studies.points(inputs) if inputs and distinct else math.inf

@@ -62,9 +62,11 @@ def input_types(origin: Any) -> dict[str, Any]:
     return {name: hints[name] for name in inspect.signature(origin).parameters if name != "trial" and name in hints}
 
 
-def objectives(callback: Callable[..., Any]) -> list[PythonFunctionTask[Any]]:
-    """The tasks that a callback names, by which its drivers know their image before it is run."""
-    names = inspect.getclosurevars(inspect.unwrap(callback))
+def objectives(origin: Any) -> list[PythonFunctionTask[Any]]:
+    """The objective, or the tasks that a callback names, by which drivers know their image before it is run."""
+    if is_task(origin):
+        return [origin]
+    names = inspect.getclosurevars(inspect.unwrap(origin))
     found = [*names.globals.values(), *names.nonlocals.values()]
     found += [getattr(value, name, None) for value in found if inspect.ismodule(value) for name in names.unbound]
     return [value for value in found if is_task(value)]
@@ -104,7 +106,7 @@ class Search:
         function.__name__ = function.__qualname__ = role
         function.__module__ = __name__
         function.__doc__ = body.__doc__
-        known = [self.origin] if is_task(self.origin) else objectives(self.origin)
+        known = objectives(self.origin)
         # Compiling, flytekit gives a task the resolver of the workflow, whatever it is told.
         ctx = FlyteContextManager.current_context()
         with FlyteContextManager.with_context(ctx.with_compilation_state(None)):
@@ -165,10 +167,11 @@ class Search:
 
         counts = {name: given.pop(name) for name in COUNTS}
         settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
-        driver.check_fixed([*given.values()], settings.dumps(), plan.ARITY)
+        text = settings.dumps()
+        driver.check_fixed([*given.values()], text, plan.ARITY)
         start = driver.begin(study, settings, self.directions, callbacks)
         stop = plan.generations(settings.n_trials, settings.batch)
-        return self._span(0, stop, study=start, reports=[], done=False, settings=settings.dumps(), **given)
+        return self._span(0, stop, study=start, reports=[], done=False, settings=text, **given)
 
     def _span(self, start: int, stop: int, study: Any, reports: Any, done: bool, **shared: Any) -> Any:
         """Run generations one after another."""
@@ -224,7 +227,7 @@ class Search:
         """Tell the last batch, and output the study."""
         from flyteoptuna import driver
 
-        return driver.tell(study, reports, plan.Settings(1, 1, 1, max_failures=max_failures), last=True)
+        return driver.tell(study, reports, max_failures, last=True)
 
 
 @functools.cache
@@ -250,11 +253,8 @@ def callback_build(callback: Callable[..., Any], fixed: Mapping[str, Reference])
         made = objective_call(callback, trial, plain)
         objective = trials.check_objective(made.objective)
         given = {name: origins.get(id(value), value) for name, value in made.inputs.items()}
-        inputs = {**trials.defaults(objective), **given}
         natives = objective.python_interface.inputs
-        missing = [name for name in natives if name not in inputs]
-        if missing:
-            raise TypeError(f"Inputs of {objective.name} are missing: {', '.join(missing)}.")
+        inputs = trials.completed(objective, objective.name, natives, given)
         # Converted here, so that an input of the wrong type is this trial's failure and no other's.
         return ObjectiveCall(
             objective, {name: refer(space.fitted(inputs[name], natives[name]), natives[name]) for name in natives}

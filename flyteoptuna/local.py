@@ -65,22 +65,24 @@ def _ready(module: str, stamp: int) -> None:
     """Make worker processes new ones wherever the module of a task has changed."""
 
 
+def is_local() -> bool:
+    """Whether this is a local run, and not a pod."""
+    state = FlyteContextManager.current_context().execution_state
+    return state is not None and state.is_local_execution()
+
+
 class TrialMap(ArrayNodeMapTask):
     """The map over a batch. On a cluster it is flytekit's; a local run gets worker processes."""
 
     def execute(self, **kwargs: Any) -> Any:
         """One trial in a pod, all of them in a local run."""
-        state = FlyteContextManager.current_context().execution_state
-        if state is not None and state.is_local_execution():
-            return self._batch(kwargs)
-        return super().execute(**kwargs)
+        return self._batch(kwargs) if is_local() else super().execute(**kwargs)
 
     @property
     def metadata(self) -> TaskMetadata:
         """The objective's, but without the cache in a local run, which would keep whole batches, failures and all."""
         found = super().metadata
-        state = FlyteContextManager.current_context().execution_state
-        if not found.cache or state is None or not state.is_local_execution():
+        if not found.cache or not is_local():
             return found
         off: dict[str, Any] = {"cache": False, "cache_version": "", "cache_serialize": False}
         return dataclasses.replace(found, **off, cache_ignore_input_vars=())
@@ -111,8 +113,8 @@ class TrialMap(ArrayNodeMapTask):
         for item in items:
             literals = {name: refer(value, types[name]).literal for name, value in item.items()}
             calls.append(LiteralMap(literals).to_flyte_idl().SerializeToString())
-        args = (list(task.rebuild_args), [*_roots(task.rebuild_args[1]), *sys.path])
         module = task.rebuild_args[1]
+        args = (list(task.rebuild_args), [*_roots(module), *sys.path])
         file = getattr(sys.modules.get(module), "__file__", None)
         stamp = os.stat(file).st_mtime_ns if file and os.path.exists(file) else 0
         executor = get_reusable_executor(max_workers=count, timeout=IDLE, initializer=_ready, initargs=(module, stamp))

@@ -203,7 +203,7 @@ class Optimizer(Scoped):
         return self.study
 
     def _arity(self) -> int | None:
-        known = [self.objective] if graph.is_task(self.objective) else graph.objectives(self.objective)
+        known = graph.objectives(self.objective)
         return trials.arity(known[0]) if known else None
 
     def _pickled(self) -> str:
@@ -254,11 +254,7 @@ class Optimizer(Scoped):
                 raise TypeError(f"Input `{key}` of {name} was given twice.")
             if key not in known:
                 raise TypeError(f"{name} has no input `{key}`; it has: {', '.join(known)}.")
-        given = {**trials.defaults(self.objective), **positional, **inputs}
-        missing = [key for key in known if key not in given]
-        if missing:
-            raise TypeError(f"Inputs of {name} are missing: {', '.join(missing)}.")
-        return {key: given[key] for key in known}
+        return trials.completed(self.objective, name, known, {**positional, **inputs})
 
     def _check_space(self, varied: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
         types = graph.input_types(self.objective)

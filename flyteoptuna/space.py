@@ -105,6 +105,12 @@ def leaves(value: object, path: str) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
+def suggestions(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Suggestion]]:
+    """Every suggestion of a space with its dotted path; what else stands in its dictionaries is left out."""
+    for name, value in inputs.items():
+        yield from ((path, leaf) for path, leaf in leaves(value, name) if is_suggestion(leaf))
+
+
 def has_suggestion(value: object) -> bool:
     """Whether a value is a suggestion or a mapping that holds one."""
     return any(is_suggestion(leaf) for _, leaf in leaves(value, ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import time
@@ -16,14 +17,23 @@ from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna import space
 from flyteoptuna.study_file import SearchStudy, StudyFormatError, dumps, loads, new_study
-from flyteoptuna.trial import InputsNotMade, TrialReport, match, raised
+from flyteoptuna.trial import ERROR_ATTRIBUTE, InputsNotMade, TrialReport, match, raised
 
-__all__ = ["SearchFailedError", "SearchStudy", "StudyFormatError", "ask", "begin", "create", "dumps", "loads", "tell"]
+__all__ = [
+    "ERROR_ATTRIBUTE",
+    "SearchFailedError",
+    "SearchStudy",
+    "StudyFormatError",
+    "ask",
+    "begin",
+    "create",
+    "dumps",
+    "loads",
+    "tell",
+]
 
 T = TypeVar("T")
 
-ERROR_ATTRIBUTE = "flyteoptuna:error"
-"""The user attribute of a failed or pruned trial that holds the reason."""
 TRIAL_ATTRIBUTE = "flyteoptuna:trial"
 """The system attribute of a trial of a search: the search it belongs to, its generation, its key, its early outcome."""
 SEARCH_ATTRIBUTE = "flyteoptuna:search"
@@ -251,7 +261,7 @@ def tell(
         )
         early = TrialReport(trial.number, state=mark.get("state", "FAIL"), error=mark.get("error", lost))
         _tell_one(study, trial, matched.get(trial.number, early))
-        frozen = study.trials[trial.number] if callbacks else None
+        frozen = copy.deepcopy(_record(study, trial.number)) if callbacks else None
         for callback in callbacks:
             callback(study, frozen)
     return len(trials)
@@ -318,12 +328,13 @@ def over(study: SearchStudy, *, timeout: float | None = None, now: float | None 
 def exhausted(study: optuna.Study, points: float = math.inf) -> bool:
     """Whether there is nothing left to ask: no point of a grid, none of a space that ``points`` tells the size of."""
     sampler = study.sampler
-    trials = study.get_trials(deepcopy=False)
     if isinstance(sampler, optuna.samplers.GridSampler):
-        # Private: the public `is_exhausted` is the same without its special case, but optuna 4.4 lacks nothing else.
-        tried = {t.system_attrs["grid_id"] for t in trials if "grid_id" in t.system_attrs}
-        return len(tried) >= len(sampler._all_grids)
-    return points < math.inf and len({p for t in trials if (p := _point(t)) is not None}) >= points
+        # Private, because the public `is_exhausted` takes the points that run for open ones.
+        attrs = [t.system_attrs for t in study.get_trials(deepcopy=False)]
+        return len({a["grid_id"] for a in attrs if "grid_id" in a}) >= len(sampler._all_grids)
+    if points == math.inf:
+        return False
+    return len({p for t in study.get_trials(deepcopy=False) if (p := _point(t)) is not None}) >= points
 
 
 def check(study: optuna.Study, *, last: bool, max_failures: int | None = None) -> None:
@@ -365,4 +376,4 @@ def _causes(failed: Sequence[FrozenTrial], most: int = 3) -> Iterator[str]:
 
 def points(inputs: Mapping[str, Any]) -> float:
     """Number of different points of a space; infinite where one suggestion is continuous."""
-    return math.prod(space.size(leaf) for k, v in inputs.items() for _, leaf in space.leaves(v, k))
+    return math.prod(space.size(suggestion) for _, suggestion in space.suggestions(inputs))

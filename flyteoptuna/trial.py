@@ -20,9 +20,11 @@ ERROR_LIMIT = 4_000
 """Most bytes of an error in a report, however small the batch."""
 POINT = 14
 """Most bytes of an intermediate value with its step."""
-_HERE = os.path.dirname(__file__)
 OVERHEAD = 400
 """Bytes of a report apart from its error, attributes and intermediate values."""
+ERROR_ATTRIBUTE = "flyteoptuna:error"
+"""The user attribute of a failed or pruned trial that holds the reason."""
+_HERE = os.path.dirname(__file__)
 
 
 @dataclass

@@ -8,10 +8,9 @@ import functools
 import hashlib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.interface import Interface, transform_interface_to_typed_interface
 from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
 from flytekit.core.task import ReferenceTask
@@ -19,7 +18,7 @@ from flytekit.core.tracker import extract_task_module
 from flytekit.exceptions.user import FlyteRecoverableException
 
 from flyteoptuna import reports
-from flyteoptuna.local import TrialMap
+from flyteoptuna.local import TrialMap, is_local
 from flyteoptuna.references import Reference, by_reference
 from flyteoptuna.resolver import resolver
 from flyteoptuna.trial import ActiveTrial, TrialReport, recording
@@ -52,6 +51,19 @@ def defaults(origin: Any) -> dict[str, Any]:
     """The inputs of an objective or a callback that need not be given, and what they are then."""
     parameters = inspect.signature(getattr(origin, "task_function", origin)).parameters
     return {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
+
+
+def completed(origin: Any, name: str, known: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """All known inputs of an objective or a callback: the given ones, and the defaults of the others.
+
+    Raises:
+        TypeError: one has neither; ``name`` says of what.
+    """
+    inputs = {**defaults(origin), **given}
+    missing = [key for key in known if key not in inputs]
+    if missing:
+        raise TypeError(f"Inputs of {name} are missing: {', '.join(missing)}.")
+    return {key: inputs[key] for key in known}
 
 
 def adopt(task: Any, name: str, args: Sequence[str]) -> Any:
@@ -168,7 +180,7 @@ def _function(objective: PythonFunctionTask[Any], natives: Mapping[str, Any]) ->
         return {k: v.read(natives[k]) if isinstance(v, Reference) else v for k, v in inputs.items()}
 
     def sent(report: TrialReport, study: Reference) -> TrialReport:
-        if report.state != "COMPLETE" and objective.metadata.cache and not _local():
+        if report.state != "COMPLETE" and objective.metadata.cache and not is_local():
             reports.leave(report, study)
         return report
 
@@ -187,14 +199,9 @@ def _function(objective: PythonFunctionTask[Any], natives: Mapping[str, Any]) ->
     return functools.wraps(function)(awaited if isinstance(objective, AsyncPythonFunctionTask) else sync)
 
 
-def _local() -> bool:
-    state = FlyteContextManager.current_context().execution_state
-    return state is not None and state.is_local_execution()
-
-
 def _passes() -> tuple[type[BaseException], ...]:
     # Flyte retries this one; a local run does not, so there it is a failure like any other.
-    return () if _local() else (FlyteRecoverableException,)
+    return () if is_local() else (FlyteRecoverableException,)
 
 
 class Decision:
@@ -203,6 +210,7 @@ class Decision:
     def __init__(self, study: Reference) -> None:
         self._study = study
         self._trial: Any = None
+        self._reported: set[int] = set()
 
     def __call__(self, active: ActiveTrial) -> bool:
         """Whether the pruner would end the trial now. What it keeps with the trial goes into ``system_attrs``."""
@@ -210,11 +218,12 @@ class Decision:
 
         if self._trial is None:
             study = self._study.read(optuna.Study)
-            self._trial = optuna.Trial(study, study.trials[active.number]._trial_id)
-        for step, value in active.intermediate.items():
-            self._trial.report(value, step)
+            self._trial = optuna.Trial(study, study.get_trials(deepcopy=False)[active.number]._trial_id)
+        for step in [step for step in active.intermediate if step not in self._reported]:
+            self._trial.report(active.intermediate[step], step)
+        self._reported.update(active.intermediate)
         pruned = bool(self._trial.should_prune())
-        kept = self._trial.study.trials[active.number].system_attrs
+        kept = self._trial.study.get_trials(deepcopy=False)[active.number].system_attrs
         # Successive halving compares a trial with the rungs that others have left in theirs.
         active.system_attrs.update({k: v for k, v in kept.items() if k.startswith("completed_rung")})
         return pruned

@@ -13,7 +13,7 @@ from flytekit.models import types as model_types
 from flytekit.models.literals import Binary, Literal, Scalar
 from optuna.trial import TrialState
 
-from flyteoptuna import study_file
+from flyteoptuna import promises, study_file
 
 INLINE_LIMIT = 512 * 1024
 """Most bytes of a study that a workflow binds at registration, where Flyte keeps it inline."""
@@ -56,7 +56,7 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
         """The struct type, whose attributes Flyte checks and resolves by themselves."""
         return model_types.LiteralType(
             simple=model_types.SimpleType.STRUCT,
-            structure=model_types.TypeStructure(tag="optuna.Study", dataclass_type=_ATTRIBUTES),
+            structure=model_types.TypeStructure(tag=promises.STUDY, dataclass_type=_ATTRIBUTES),
         )
 
     def to_literal(self, ctx: FlyteContext, python_val: Any, python_type: Any, expected: Any) -> Literal:

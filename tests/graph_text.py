@@ -18,10 +18,10 @@ def text_of(workflow: Any) -> str:
     entities: OrderedDict[Any, Any] = OrderedDict()
     spec = get_serializable(entities, SETTINGS, workflow).to_flyte_idl()
     tasks = [model.to_flyte_idl().template for model in entities.values() if isinstance(model, TaskSpec)]
-    return "\n".join([*_workflow(spec.template), *(line for task in tasks for line in _task(task))]) + "\n"
+    return "\n".join([*workflow_lines(spec.template), *(line for task in tasks for line in task_lines(task))]) + "\n"
 
 
-def _workflow(template: Any) -> Iterator[str]:
+def workflow_lines(template: Any) -> Iterator[str]:
     yield f"workflow {template.id.name}"
     yield from _interface(template.interface)
     for node in template.nodes:
@@ -33,7 +33,7 @@ def _workflow(template: Any) -> Iterator[str]:
     yield from (f"  output {b.var} = {_binding(b.binding)}" for b in template.outputs)
 
 
-def _task(template: Any) -> Iterator[str]:
+def task_lines(template: Any) -> Iterator[str]:
     yield ""
     yield f"task {template.id.name}"
     yield from _interface(template.interface)

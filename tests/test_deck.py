@@ -17,6 +17,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState, create_trial
 
 from flyteoptuna import deck, svg
+from flyteoptuna.trial import ERROR_ATTRIBUTE
 
 HOSTILE = (
     "</style></svg><script>alert(1)</script><img src='http://evil.example/x.png' onerror=\"a()\">&\x00\u202e\ud800"
@@ -72,7 +73,7 @@ def make(values=(), directions=("minimize",), names=None, params=None):
 
 def failed(reason):
     """A trial that failed for a reason."""
-    return create_trial(state=TrialState.FAIL, user_attrs={deck.ERROR_ATTRIBUTE: reason})
+    return create_trial(state=TrialState.FAIL, user_attrs={ERROR_ATTRIBUTE: reason})
 
 
 def hostile(directions=("minimize",), trials=20):
@@ -298,7 +299,7 @@ def studies(draw):
             values=[draw(VALUES) for _ in directions] if complete else None,
             params=params,
             distributions={name: DISTRIBUTIONS[name] for name in params},
-            user_attrs=draw(st.sampled_from([{}, {deck.ERROR_ATTRIBUTE: None}, {deck.ERROR_ATTRIBUTE: "no\nno"}])),
+            user_attrs=draw(st.sampled_from([{}, {ERROR_ATTRIBUTE: None}, {ERROR_ATTRIBUTE: "no\nno"}])),
             system_attrs=draw(st.sampled_from([{}, {}, {"constraints": (1.0,)}, {"constraints:a": -1.0}])),
         )
         trial.datetime_start = draw(st.sampled_from([None, trial.datetime_start]))

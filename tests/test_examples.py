@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from engine import Engine
 from flyteidl.core import dynamic_job_pb2, workflow_pb2
-from graph_text import _task, _workflow, text_of
+from graph_text import task_lines, text_of, workflow_lines
 
 SIZE = {"n_trials": 100, "concurrency": 4}
 ROOT = Path(__file__).parent.parent
@@ -46,14 +46,14 @@ def first_level(workflow, folder):
     yield f"what {name} emits with {', '.join(f'{key}={value}' for key, value in SIZE.items())}"
     yield "  (a node's inputs that are those of the node before are left out)"
     before = set()
-    _, *nodes = _workflow(workflow_pb2.WorkflowTemplate(nodes=job.nodes, outputs=job.outputs))
+    _, *nodes = workflow_lines(workflow_pb2.WorkflowTemplate(nodes=job.nodes, outputs=job.outputs))
     for is_input, group in itertools.groupby(nodes, lambda line: line.startswith("    ")):
         # A study between generations is a path, which is another one in each run.
         lines = [re.sub(r"study = \{.*\}$", "study = <study>", line) for line in group]
         yield from (line for line in lines if not is_input or line not in before)
         before = set(lines) if is_input else before
     for task in sorted(job.tasks, key=lambda task: task.id.name):
-        yield from _task(task)
+        yield from task_lines(task)
 
 
 @pytest.mark.parametrize(("example", "workflow"), EXAMPLES)

@@ -15,8 +15,8 @@ PACKAGE = Path(flyteoptuna.__file__).parent
 TYPED = Path(__file__).with_name("typing_api.py")
 LAYERS = [
     {"space", "plan", "trial", "svg", "study_json", "log", "resolver", "promises", "references", "scoped"},
-    {"study_file", "deck", "suggest", "capture", "local", "reports"},
-    {"study", "types", "trials"},
+    {"study_file", "results", "suggest", "capture", "local", "reports"},
+    {"study", "deck", "types", "trials"},
     {"driver"},
     {"graph"},
     {"optimizer", "stored", "compiled"},
@@ -43,6 +43,7 @@ NEEDS = {
     "references": {"flytekit"},
     "reports": {"flytekit", "msgpack"},
     "resolver": {"flytekit"},
+    "results": {"optuna"},
     "scoped": {"flytekit"},
     "stored": {"flyteidl", "flytekit", "msgpack", "optuna"},
     "study": {"optuna"},
@@ -54,7 +55,19 @@ NEEDS = {
 }
 # Installed with optuna or flytekit, which cannot do without them.
 BROUGHT = {"numpy", "sqlalchemy", "flyteidl"}
-WITHOUT_FLYTEKIT = {"space", "plan", "trial", "suggest", "log", "svg", "study_json", "study_file", "study", "deck"}
+WITHOUT_FLYTEKIT = {
+    "space",
+    "plan",
+    "trial",
+    "suggest",
+    "log",
+    "svg",
+    "study_json",
+    "study_file",
+    "study",
+    "deck",
+    "results",
+}
 IN_A_TRIALS_POD = {
     *("space", "plan", "trial", "log", "resolver", "promises", "references", "suggest", "capture", "local"),
     *("reports", "trials", "graph", "optimizer", "scoped"),

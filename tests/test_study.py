@@ -366,3 +366,10 @@ def test_a_population_smaller_than_the_batch_is_warned_of(make, dimensions, size
     assert studies.wasteful(study, size or 1, dimensions) == ""
     said = studies.wasteful(study, (size or 1_000) + 1, dimensions)
     assert (f"populations of {size} trials, and batches of {(size or 0) + 1} waste" in said) == (size is not None)
+
+
+def test_what_is_fixed_in_a_dictionary_counts_for_no_point():
+    """Only suggestions make a space larger."""
+    inputs = {"params": {"depth": suggest.integer(1, 4), "kind": "tree"}, "b": suggest.category(["p", "q"])}
+    assert studies.points(inputs) == 8
+    assert studies.points({**inputs, "x": suggest.float(0, 1)}) == float("inf")
