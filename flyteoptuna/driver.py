@@ -20,7 +20,11 @@ from flyteoptuna import deck, log, plan, reports, space, trial
 from flyteoptuna import study as studies
 from flyteoptuna.capture import ObjectiveCall
 from flyteoptuna.references import Reference, refer
+from flyteoptuna.trial import TrialReport
+from flyteoptuna.types import HeldStudy
 
+Sent = Reference | list[TrialReport | None]
+"""What a map returned; in a local run, the reports themselves."""
 INLINE_LIMIT = 2 * 1024 * 1024
 """Most bytes that Flyte reads of the graph of a dynamic task, by default."""
 
@@ -73,10 +77,7 @@ def begin(given: Reference | None, settings: plan.Settings, directions: Sequence
     Raises:
         ValueError: the given study has another number of directions.
     """
-    if given is None:
-        study = studies.create(settings.batch, seed(), directions or ("minimize",))
-    else:
-        study = given.read(optuna.Study)
+    study = studies.create(settings.batch, seed(), directions or ("minimize",)) if given is None else _state(given)
     if directions and len(study.directions) != len(directions):
         raise ValueError(
             f"`study` must have as many directions as the objective has values, but it has {len(study.directions)} "
@@ -88,16 +89,21 @@ def begin(given: Reference | None, settings: plan.Settings, directions: Sequence
     study.stopped = False
     study.callbacks = cloudpickle.loads(base64.b64decode(callbacks)) if callbacks else []
     studies.begin(study, settings.n_trials, plan.generations(settings.n_trials, settings.batch))
-    return refer(study, optuna.Study)
+    return HeldStudy(study)
 
 
-def tell(study: Reference, sent: Reference, max_failures: int | None, *, last: bool) -> studies.SearchStudy:
+def _state(study: Reference) -> Any:
+    # A local run hands the study on in memory; a pod has to load it.
+    return study.study if isinstance(study, HeldStudy) else study.read(optuna.Study)
+
+
+def tell(study: Reference, sent: Sent, max_failures: int | None, *, last: bool) -> studies.SearchStudy:
     """The study with the reports of its running trials told.
 
     Raises:
         SearchFailedError: the search has failed; names the file that holds the study with all that is known.
     """
-    state: studies.SearchStudy = study.read(optuna.Study)
+    state: studies.SearchStudy = _state(study)
     received = reports.received(sent)
     received += reports.left(study, studies.unheard(state, received))
     told = studies.tell(state, received, state.callbacks)
@@ -108,7 +114,7 @@ def tell(study: Reference, sent: Reference, max_failures: int | None, *, last: b
     try:
         studies.check(state, last=last, max_failures=max_failures)
     except studies.SearchFailedError as error:
-        path = reports.path_of(refer(state, optuna.Study))
+        path = reports.path_of(HeldStudy(state))
         raise studies.SearchFailedError(f"{error}\nThe study as it stands: {path}") from None
     return state
 
@@ -145,7 +151,7 @@ def check_fixed(values: Sequence[Any], settings: str, children: int) -> None:
 
 
 def generation(
-    index: int, study: Reference, sent: Reference, settings: plan.Settings, build: Callable[[Any], ObjectiveCall]
+    index: int, study: Reference, sent: Sent, settings: plan.Settings, build: Callable[[Any], ObjectiveCall]
 ) -> Batch:
     """Tell the reports of the generation before, and ask the trials of this one.
 
@@ -167,7 +173,7 @@ def generation(
                 break
             asked.append(studies.ask(state, index, build, fresh=settings.avoid_duplicates))
     objective, fixed, jobs = _jobs(state, [a for a in asked if a.inputs is not None])
-    return Batch(refer(state, optuna.Study), not asked, objective, fixed, jobs)
+    return Batch(HeldStudy(state), not asked, objective, fixed, jobs)
 
 
 def _jobs(state: optuna.Study, asked: Sequence[studies.Asked]) -> tuple[Any, dict[str, Reference], list[Job]]:

@@ -14,11 +14,10 @@ from typing import Any
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.base_task import TaskMetadata
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
-from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import LiteralMap
 
 from flyteoptuna.log import logger
-from flyteoptuna.references import refer
+from flyteoptuna.references import refer, reference
 from flyteoptuna.resolver import resolver
 
 WORKERS = "FLYTEOPTUNA_LOCAL_WORKERS"
@@ -102,7 +101,7 @@ class TrialMap(ArrayNodeMapTask):
                 # What was made in a notebook or in a function no other process can load.
                 _unloadable.add(module)
                 logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
-        return [self.python_function_task.execute(**item) for item in items]
+        return [_executed(self.python_function_task, item) for item in items]
 
     def _in_processes(self, items: Sequence[dict[str, Any]], count: int) -> list[Any]:
         from joblib.externals.loky import get_reusable_executor
@@ -161,8 +160,15 @@ def run(args: list[str], path: list[str], call: bytes) -> Any:
         raise TaskNotLoadedError(f"{type(error).__name__}: {error}") from None
     finally:
         _loading = False
+    literals = LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(call)).literals
+    return _executed(task, {name: reference(literal) for name, literal in literals.items()})
+
+
+def _executed(task: Any, inputs: dict[str, Any]) -> Any:
+    """What a trial returns, which has a working directory and a checkpoint of its own, as each has in its pod."""
     ctx = FlyteContextManager.current_context()
-    state = ctx.new_execution_state().with_params(mode=ExecutionState.Mode.LOCAL_TASK_EXECUTION)
-    with FlyteContextManager.with_context(ctx.with_execution_state(state)) as local:
-        literals = LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(call))
-        return task.execute(**TypeEngine.literal_map_to_kwargs(local, literals, task.python_interface.inputs))
+    params = ctx.user_space_params.with_task_sandbox().build()
+    mode = ExecutionState.Mode.LOCAL_TASK_EXECUTION
+    state = ctx.new_execution_state().with_params(mode=mode, user_space_params=params)
+    with FlyteContextManager.with_context(ctx.with_execution_state(state)):
+        return task.execute(**inputs)

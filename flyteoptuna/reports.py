@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-import msgpack
-from flytekit.core.context_manager import FlyteContextManager
+from flytekit.core.context_manager import FlyteContext, FlyteContextManager
+from flytekit.core.type_engine import TypeEngine, TypeTransformer
+from flytekit.models import types as model_types
 from flytekit.models.literals import Literal
 
-from flyteoptuna.references import Reference
+from flyteoptuna.references import Reference, packed, unpacked
 from flyteoptuna.trial import TrialReport
 
 
@@ -18,32 +20,27 @@ class TrialNotCompleteError(RuntimeError):
     """Ends the pod of a cached trial that did not complete, so that Flyte does not cache what it would output."""
 
 
-def received(sent: Reference) -> list[TrialReport]:
+def received(sent: Reference | list[TrialReport | None]) -> list[TrialReport]:
     """The reports in the list that a map returned; what cannot be read as one is left out.
 
     Read by hand, because flytekit takes about a millisecond for each, and one that it cannot read would end the search.
     """
+    if not isinstance(sent, Reference):
+        return [report for report in sent if report is not None]
     collection = sent.literal.collection
-    return [r for r in map(_decoded, collection.literals if collection is not None else ()) if r is not None]
+    return [r for r in map(_report, collection.literals if collection is not None else ()) if r is not None]
 
 
-def _decoded(literal: Literal) -> TrialReport | None:
-    scalar = literal.scalar
-    if scalar is not None and scalar.union is not None:
-        return _decoded(scalar.union.value)
-    if scalar is None or scalar.binary is None:
-        return None
+def _report(literal: Literal) -> TrialReport | None:
     try:
-        return TrialReport(**msgpack.loads(scalar.binary.value, strict_map_key=False))
-    except (ValueError, TypeError, msgpack.UnpackException):
+        return TrialReport(**unpacked(literal) or {})
+    except TypeError:
         return None
 
 
 def path_of(study: Reference) -> str | None:
     """Path of the file that holds a study; None where a workflow has bound it inline."""
-    fields = msgpack.loads(study.literal.scalar.binary.value, strict_map_key=False)
-    path: str | None = fields.get("_path")
-    return path
+    return (unpacked(study.literal) or {}).get("_path")
 
 
 def _path(study: Reference, number: int) -> str:
@@ -74,3 +71,29 @@ def left(study: Reference, numbers: Iterable[int]) -> Iterator[TrialReport]:
                 yield TrialReport(**json.load(file))
         except FileNotFoundError:
             continue
+
+
+class ReportTransformer(TypeTransformer[TrialReport]):
+    """A report as a struct without a schema. Flytekit's own for dataclasses costs a trial's pod 0.1 s of imports."""
+
+    def __init__(self) -> None:
+        super().__init__("flyteoptuna.TrialReport", TrialReport)
+
+    def get_literal_type(self, t: type[TrialReport]) -> model_types.LiteralType:
+        """A struct that is told apart by its tag."""
+        structure = model_types.TypeStructure(tag="flyteoptuna.TrialReport")
+        return model_types.LiteralType(simple=model_types.SimpleType.STRUCT, structure=structure)
+
+    def to_literal(self, ctx: FlyteContext, python_val: TrialReport, python_type: Any, expected: Any) -> Literal:
+        """The report as msgpack."""
+        return packed(vars(python_val))
+
+    def to_python_value(self, ctx: FlyteContext, lv: Literal, expected_python_type: Any) -> TrialReport:
+        """The report."""
+        report = _report(lv)
+        if report is None:
+            raise TypeError(f"Not the literal of a TrialReport: {lv}")
+        return report
+
+
+TypeEngine.register(ReportTransformer())

@@ -214,32 +214,19 @@ def _studies(literals: Mapping[str, Literal]) -> dict[str, Literal]:
 
 
 def _study_literal(literal: Literal) -> Literal | None:
-    """The literal, or the one in an optional, if it is that of a study."""
-    scalar = literal.scalar
-    if scalar is not None and scalar.union is not None:
-        return _study_literal(scalar.union.value)
-    return literal if {"_path", "_data"} & set(_fields(literal)) and "n_trials" in _fields(literal) else None
+    """The literal, if it is that of a study."""
+    from flyteoptuna.references import unpacked
 
-
-def _fields(literal: Literal) -> dict[str, Any]:
-    import msgpack
-
-    scalar = literal.scalar
-    if scalar is None or scalar.binary is None or scalar.binary.tag != "msgpack":
-        return {}
-    try:
-        fields = msgpack.loads(scalar.binary.value, strict_map_key=False)
-    except (ValueError, msgpack.UnpackException):
-        return {}
-    return fields if isinstance(fields, dict) else {}
+    fields = unpacked(literal) or {}
+    return literal if "n_trials" in fields and fields.keys() & {"_path", "_data"} else None
 
 
 def _loaded(found: _Found, load: Callable[[bytes], Any]) -> optuna.Study:
     from flyteoptuna import reports
     from flyteoptuna import study as studies
-    from flyteoptuna.references import reference
+    from flyteoptuna.references import reference, unpacked
 
-    fields = _fields(found.study)
+    fields = unpacked(found.study) or {}
     study: optuna.Study = load(fields["_data"] if "_data" in fields else _bytes(fields["_path"]))
     if found.reports is not None and studies.SEARCH_ATTRIBUTE in study._storage.get_study_system_attrs(study._study_id):
         heard = reports.received(reference(found.reports))

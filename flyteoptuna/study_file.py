@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import reprlib
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import cloudpickle
@@ -138,7 +140,8 @@ def loads(data: bytes) -> SearchStudy:
     Warns:
         UserWarning: the study was saved under another version of optuna.
     """
-    results, members = _open(data, pickles=True)
+    with _uncollected():
+        results, members = _open(data, pickles=True)
     for name in (_SAMPLER, _PRUNER):
         if name not in members:
             raise StudyFormatError(f"Not a study file to go on with: it has no {name}.")
@@ -147,12 +150,25 @@ def loads(data: bytes) -> SearchStudy:
         pruner: BasePruner = _unpickle(members, _PRUNER, BasePruner, results)
     else:
         sampler, pruner = _replaced(members, results)
-    study = _study(results, sampler, pruner)
+    with _uncollected():
+        study = _study(results, sampler, pruner)
     if _CALLBACKS in members:
         study.callbacks = _unpickle(members, _CALLBACKS, list, results)
         if not all(map(callable, study.callbacks)):
             raise StudyFormatError(f"{_CALLBACKS} holds what cannot be called.")
     return study
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    # What is made here has no cycles, and looking for them takes as long as making it.
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def read(data: bytes) -> optuna.Study:

@@ -99,6 +99,7 @@ class Tables:
         self.spaces: list[tuple[tuple[str, int], ...]] = []
         self._by_id: dict[int, int] = {}
         self._by_value: dict[Any, int] = {}
+        self._by_ids: dict[tuple[Any, ...], tuple[int, tuple[tuple[int, str], ...]]] = {}
         self._known: dict[tuple[tuple[str, int], ...], tuple[int, tuple[tuple[int, str], ...]]] = {}
 
     def distribution(self, name: str, distribution: BaseDistribution) -> int:
@@ -116,12 +117,17 @@ class Tables:
         return index
 
     def space(self, distributions: dict[str, BaseDistribution]) -> tuple[int, tuple[tuple[int, str], ...]]:
+        # Trials that were asked of one study share their distributions.
+        ids = (*distributions, *map(id, distributions.values()))
+        if ids in self._by_ids:
+            return self._by_ids[ids]
         key = tuple([(name, self.distribution(name, d)) for name, d in distributions.items()])
         if key not in self._known:
             numbered = enumerate(distributions.items())
             categories = tuple((i, name) for i, (name, d) in numbered if isinstance(d, CategoricalDistribution))
             self._known[key] = len(self.spaces), categories
             self.spaces.append(key)
+        self._by_ids[ids] = self._known[key]
         return self._known[key]
 
     def row(self, trial: FrozenTrial) -> dict[str, Any]:

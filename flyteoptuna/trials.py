@@ -19,7 +19,7 @@ from flytekit.exceptions.user import FlyteRecoverableException
 
 from flyteoptuna import reports
 from flyteoptuna.local import TrialMap, is_local
-from flyteoptuna.references import Reference, by_reference
+from flyteoptuna.references import Reference, by_reference, unpacked
 from flyteoptuna.resolver import resolver
 from flyteoptuna.trial import ActiveTrial, TrialReport, recording
 
@@ -96,7 +96,11 @@ def trial_task(objective: PythonFunctionTask[Any], mapped: tuple[str, ...], fixe
     task = copy.copy(objective)
     _, module, name, _ = extract_task_module(objective)
     natives = objective.python_interface.inputs
-    inputs = {TRIAL: dict, STUDY: by_reference(dict), **{n: by_reference(natives[n]) for n in (*mapped, *fixed)}}
+    inputs = {
+        TRIAL: by_reference(dict),
+        STUDY: by_reference(dict),
+        **{n: by_reference(natives[n]) for n in (*mapped, *fixed)},
+    }
     interface = Interface(inputs, {"o0": TrialReport})
     # A copy, because plugins' tasks are of classes of their own, and each constructs itself in a way of its own.
     task._python_interface = task._native_interface = interface
@@ -171,7 +175,7 @@ def _function(objective: PythonFunctionTask[Any], natives: Mapping[str, Any]) ->
     function, n_values = objective.task_function, arity(objective)
 
     def prepared(inputs: dict[str, Any]) -> tuple[TrialReport, ActiveTrial, int, Reference, dict[str, Any]]:
-        handle, study = inputs.pop(TRIAL), inputs.pop(STUDY)
+        handle, study = unpacked(inputs.pop(TRIAL).literal) or {}, inputs.pop(STUDY)
         report = TrialReport(trial=int(handle["number"]), key=handle["key"])
         active = ActiveTrial(report.trial, handle["params"], Decision(study))
         return report, active, int(handle["room"]), study, inputs

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import optuna
-from flytekit.core.context_manager import FlyteContext
+from flytekit.core.context_manager import FlyteContext, FlyteContextManager
 from flytekit.core.type_engine import TypeEngine, TypeTransformer
 from flytekit.models import types as model_types
-from flytekit.models.literals import Binary, Literal, Scalar
+from flytekit.models.literals import Literal
 from optuna.trial import TrialState
 
 from flyteoptuna import promises, study_file
+from flyteoptuna.references import Reference, packed, unpacked
 
 INLINE_LIMIT = 512 * 1024
 """Most bytes of a study that a workflow binds at registration, where Flyte keeps it inline."""
@@ -83,7 +84,7 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
             local = ctx.file_access.get_random_local_path()
             Path(local).write_bytes(data)
             fields["_path"] = ctx.file_access.put_raw_data(local)
-        return Literal(scalar=Scalar(binary=Binary(value=msgpack.dumps(fields), tag="msgpack")))
+        return packed(fields)
 
     def to_python_value(self, ctx: FlyteContext, lv: Literal, expected_python_type: Any) -> optuna.Study:
         """Load the study.
@@ -91,14 +92,28 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
         Raises:
             StudyFormatError: the literal or the file it names is no study.
         """
-        if lv.scalar is None or lv.scalar.binary is None:
+        fields = unpacked(lv)
+        if fields is None:
             raise study_file.StudyFormatError(f"Not the literal of an optuna.Study: {lv}")
-        fields = msgpack.loads(lv.scalar.binary.value, strict_map_key=False)
         if "_data" in fields:
             return study_file.loads(fields["_data"])
         local = ctx.file_access.get_random_local_path()
         ctx.file_access.get_data(fields["_path"], local)
         return study_file.loads(Path(local).read_bytes())
+
+
+class HeldStudy(Reference):
+    """A study that is still in this process. It is saved when its literal is first asked for, and as it is then."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.study = study
+
+    @functools.cached_property
+    def literal(self) -> Literal:
+        """The literal of the saved study. ``TypeEngine`` would pickle the study first, for a cache of its own."""
+        transformer = StudyTransformer()
+        expected = transformer.get_literal_type(optuna.Study)
+        return transformer.to_literal(FlyteContextManager.current_context(), self.study, optuna.Study, expected)
 
 
 def register() -> None:
