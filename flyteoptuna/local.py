@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ class TrialMap(ArrayNodeMapTask):
                 # What was made in a notebook or in a function no other process can load.
                 _unloadable.add(module)
                 logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
-        return [_executed(self.python_function_task, item) for item in items]
+        with _as_tasks():
+            return [self.python_function_task.execute(**item) for item in items]
 
     def _in_processes(self, items: Sequence[dict[str, Any]], count: int) -> list[Any]:
         from joblib.externals.loky import get_reusable_executor
@@ -161,14 +163,16 @@ def run(args: list[str], path: list[str], call: bytes) -> Any:
     finally:
         _loading = False
     literals = LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(call)).literals
-    return _executed(task, {name: reference(literal) for name, literal in literals.items()})
+    with _as_tasks():
+        return task.execute(**{name: reference(literal) for name, literal in literals.items()})
 
 
-def _executed(task: Any, inputs: dict[str, Any]) -> Any:
-    """What a trial returns, which has a working directory and a checkpoint of its own, as each has in its pod."""
+@contextmanager
+def _as_tasks() -> Iterator[None]:
+    # What a trial calls is to run at once, as in a task; around it is a dynamic, in which a call makes a promise.
     ctx = FlyteContextManager.current_context()
-    params = ctx.user_space_params.with_task_sandbox().build()
-    mode = ExecutionState.Mode.LOCAL_TASK_EXECUTION
-    state = ctx.new_execution_state().with_params(mode=mode, user_space_params=params)
+    state = (ctx.execution_state or ctx.new_execution_state()).with_params(
+        mode=ExecutionState.Mode.LOCAL_TASK_EXECUTION
+    )
     with FlyteContextManager.with_context(ctx.with_execution_state(state)):
-        return task.execute(**inputs)
+        yield

@@ -34,6 +34,7 @@ __all__ = [
 
 T = TypeVar("T")
 
+_FINISHED = tuple(state for state in TrialState if state.is_finished())
 TRIAL_ATTRIBUTE = "flyteoptuna:trial"
 """The system attribute of a trial of a search: the search it belongs to, its generation, its key, its early outcome."""
 SEARCH_ATTRIBUTE = "flyteoptuna:search"
@@ -151,11 +152,11 @@ def progress(study: optuna.Study) -> Progress:
     """How far the latest search of a study is; generations count from 1 here, and the ones that were told count."""
     search = _study_attr(study, SEARCH_ATTRIBUTE)
     trials = own(study)
-    finished = [t for t in trials if t.state.is_finished()]
-    failed = sum(t.state == TrialState.FAIL for t in finished)
-    generation = 1 + max((generation_of(t) or 0 for t in finished), default=-1)
-    first = min((t.number for t in trials), default=len(study.get_trials(deepcopy=False)))
-    return Progress(generation, search["generations"], len(finished), search["n_trials"], failed, first, _best(study))
+    marks = [t.system_attrs[TRIAL_ATTRIBUTE] for t in trials if t.state in _FINISHED]
+    failed = [t.state for t in trials].count(TrialState.FAIL)
+    generation = 1 + max([mark["generation"] for mark in marks], default=-1)
+    first = trials[0].number if trials else len(study.get_trials(deepcopy=False))
+    return Progress(generation, search["generations"], len(marks), search["n_trials"], failed, first, _best(study))
 
 
 def _best(study: optuna.Study) -> str:
@@ -175,9 +176,9 @@ def started(study: optuna.Study) -> float:
 
 def own(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
     """The trials that the latest search has asked, in their order; those of the given states, or all."""
-    count = _study_attr(study, SEARCH_ATTRIBUTE)["count"]
+    count, none = _study_attr(study, SEARCH_ATTRIBUTE)["count"], dict[str, Any]()
     trials = study.get_trials(deepcopy=False, states=states or None)
-    return [t for t in trials if t.system_attrs.get(TRIAL_ATTRIBUTE, {}).get("search") == count]
+    return [t for t in trials if t.system_attrs.get(TRIAL_ATTRIBUTE, none).get("search") == count]
 
 
 def generation_of(trial: FrozenTrial) -> int | None:
@@ -231,14 +232,14 @@ def note_key(study: optuna.Study, number: int, digest: str) -> None:
     _set_trial_attr(study, record, TRIAL_ATTRIBUTE, {**record.system_attrs[TRIAL_ATTRIBUTE], "key": digest})
 
 
-def _expected(study: optuna.Study) -> list[tuple[int, str]]:
-    marks = [(t.number, t.system_attrs[TRIAL_ATTRIBUTE]) for t in own(study, TrialState.RUNNING)]
+def _expected(running: Sequence[FrozenTrial]) -> list[tuple[int, str]]:
+    marks = [(t.number, t.system_attrs[TRIAL_ATTRIBUTE]) for t in running]
     return [(number, mark.get("key", "")) for number, mark in marks if "state" not in mark]
 
 
 def unheard(study: optuna.Study, reports: Iterable[TrialReport | None]) -> list[int]:
     """Numbers of the running trials that none of the reports belongs to."""
-    expected = _expected(study)
+    expected = _expected(own(study, TrialState.RUNNING))
     matched = match(reports, expected)
     return [number for number, _ in expected if number not in matched]
 
@@ -251,8 +252,8 @@ def tell(
     Returns:
         The number of trials told.
     """
-    matched = match(reports, _expected(study))
     trials = own(study, TrialState.RUNNING)
+    matched = match(reports, _expected(trials))
     for trial in trials:
         mark = trial.system_attrs[TRIAL_ATTRIBUTE]
         lost = (
@@ -349,8 +350,10 @@ def check(study: optuna.Study, *, last: bool, max_failures: int | None = None) -
         SearchFailedError: more trials failed than allowed; or the first ten or more did, and none did not; or it is
             the last call and no trial completed. Quotes the first causes.
     """
-    finished = [t for t in own(study) if t.state.is_finished()]
-    failed = [t for t in finished if t.state == TrialState.FAIL]
+    failed = own(study, TrialState.FAIL)
+    if not failed and not last:
+        return
+    finished = own(study, *_FINISHED)
     completed = any(t.state == TrialState.COMPLETE for t in (finished or study.get_trials(deepcopy=False)))
     if max_failures is not None and len(failed) > max_failures:
         what = f"`max_failures={max_failures}` was exceeded: {len(failed)} of {len(finished)} trials failed."

@@ -40,18 +40,18 @@ NEEDS = {
     "optimizer": {"cloudpickle", "flytekit", "optuna"},
     "plugin": {"wrapt"},
     "promises": {"flytekit", "optuna"},
-    "references": {"flytekit"},
-    "reports": {"flytekit", "msgpack"},
+    "references": {"flytekit", "msgpack"},
+    "reports": {"flytekit"},
     "resolver": {"flytekit"},
     "results": {"optuna"},
     "scoped": {"flytekit"},
-    "stored": {"flyteidl", "flytekit", "msgpack", "optuna"},
+    "stored": {"flyteidl", "flytekit", "optuna"},
     "study": {"optuna"},
     "study_file": {"cloudpickle", "optuna"},
     "study_json": {"optuna"},
     "svg": {"numpy", "plotly"},
     "trials": {"flytekit", "optuna"},
-    "types": {"flytekit", "msgpack", "optuna"},
+    "types": {"flytekit", "optuna"},
 }
 # Installed with optuna or flytekit, which cannot do without them.
 BROUGHT = {"numpy", "sqlalchemy", "flyteidl"}
