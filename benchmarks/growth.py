@@ -52,7 +52,7 @@ def measure(options: Options) -> dict[str, Any]:
         # The first ones of a process pay for what is imported late.
         warm = driver.generation(0, state, sent, settings, build)
         driver.tell(warm.study, _sent(warm), settings.max_failures, last=True)
-        history.file(warm.study).unlink()
+        history.file(history.handed_on(warm)).unlink()
         spent, told = 0.0, 0
         for index in range(plan.generations(settings.n_trials, BATCH) + 1):
             if told in sizes:
@@ -68,8 +68,9 @@ def measure(options: Options) -> dict[str, Any]:
                 break
             start = time.process_time()
             batch = driver.generation(index, state, sent, settings, build)
+            state = history.handed_on(batch)
             spent += time.process_time() - start
-            state, told = batch.study, told + len(batch.jobs)
+            told += len(batch.jobs)
             sent = _sent(batch)
     return {"batch": BATCH, "rows": rows}
 

@@ -17,7 +17,7 @@ from flytekit.core.data_persistence import FileAccessProvider
 from benchmarks import objectives
 from flyteoptuna import driver, plan, reports
 from flyteoptuna import study as studies
-from flyteoptuna.references import Reference, refer
+from flyteoptuna.references import Reference, refer, reference
 from flyteoptuna.trial import TrialReport
 
 
@@ -58,7 +58,12 @@ def asked(finished: int, batch: int) -> tuple[Reference, Reference, list[TrialRe
     start = refer(study(finished, batch), optuna.Study)
     made = driver.generation(finished // batch, start, refer([], list[TrialReport]), settings, build)
     told = objectives.reports([(job.handle["number"], job.handle["key"]) for job in made.jobs])
-    return made.study, refer(told, list[TrialReport | None]), told
+    return handed_on(made), refer(told, list[TrialReport | None]), told
+
+
+def handed_on(batch: driver.Batch) -> Reference:
+    """The study of a batch as another pod gets it, saved."""
+    return reference(batch.study.literal)
 
 
 def file(study: Reference) -> Path:

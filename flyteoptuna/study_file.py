@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import io
-import json
 import reprlib
 import warnings
 import zipfile
@@ -28,12 +27,12 @@ from flyteoptuna.study_json import (
     MAX_BYTES,
     Results,
     StudyFormatError,
-    Tables,
     decode,
     oversize,
     reason,
     versions,
 )
+from flyteoptuna.study_rows import END, START, Written, encoded, write
 
 __all__ = ["SearchStudy", "StudyFormatError", "dumps", "loads", "new_study", "read"]
 
@@ -52,6 +51,7 @@ class SearchStudy(optuna.Study):
     Attributes:
         stopped: whether ``stop`` has been called. It is saved with the study.
         callbacks: what a search calls with the study and each trial that has been told. They are saved with the study.
+        written: the rows that are already JSON, as the study was last saved or loaded.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class SearchStudy(optuna.Study):
         super().__init__(study_name, storage, sampler, pruner)
         self.stopped = False
         self.callbacks: list[Callback] = []
+        self.written: Written | None = None
 
     def stop(self) -> None:
         """Ask the search to end after the trials that have been asked."""
@@ -188,9 +189,8 @@ def read(data: bytes) -> optuna.Study:
 
 
 def _encode(study: optuna.Study) -> bytes:
-    tables = Tables()
-    # The list keeps each distribution alive: the tables know them by their identity.
     trials = study.get_trials(deepcopy=False)
+    tables, rows, written = write(trials, getattr(study, "written", None))
     record = {
         "format": FORMAT,
         **versions(),
@@ -201,16 +201,14 @@ def _encode(study: optuna.Study) -> bytes:
         "user_attrs": study._storage.get_study_user_attrs(study._study_id),
         "system_attrs": study._storage.get_study_system_attrs(study._study_id),
         "declared": {name: tables.distribution(name, d) for name, d in _declared(study, trials).items()},
-        "trials": [tables.row(trial) for trial in trials],
-        "distributions": tables.distributions,
-        "spaces": tables.spaces,
+        "distributions": tables.plain,
+        "spaces": tables.numbers,
     }
-    try:
-        text = json.dumps(record, check_circular=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError(_culprit(record) or str(error)) from error
+    text = b"".join([encoded("", record).removesuffix(b"}"), START, rows, END])
     if excess := oversize(text):
         raise ValueError(f"Study {study.study_name!r} is too large for a file: {excess}.")
+    if isinstance(study, SearchStudy):
+        study.written = written
     return text
 
 
@@ -219,18 +217,6 @@ def _declared(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str, B
     if isinstance(study._storage, optuna.storages.InMemoryStorage):
         return study._storage._studies[study._study_id].param_distribution
     return {name: distribution for trial in trials for name, distribution in trial.distributions.items()}
-
-
-def _culprit(record: dict[str, Any]) -> str:
-    rows = [(f"trials[{number}].", row) for number, row in enumerate(record["trials"])]
-    for where, owner in [("", record), *rows]:
-        for kind in ("user_attrs", "system_attrs"):
-            for key, value in owner.get(kind, {}).items():
-                try:
-                    json.dumps({key: value})
-                except (TypeError, ValueError, RecursionError) as error:
-                    return f"`{where}{kind}[{key!r}]` cannot be saved: JSON cannot hold it ({error})."
-    return ""
 
 
 def _open(data: bytes, *, pickles: bool) -> tuple[Results, dict[str, bytes]]:
@@ -307,7 +293,7 @@ def _study(results: Results, sampler: BaseSampler, pruner: BasePruner) -> Search
     info: Any = storage._studies[results.study_id]
     info.user_attrs, info.system_attrs = results.user_attrs, results.system_attrs
     study = SearchStudy(study_name=results.name, storage=storage, sampler=sampler, pruner=pruner)
-    study.stopped = results.stopped
+    study.stopped, study.written = results.stopped, results.written
     return study
 
 

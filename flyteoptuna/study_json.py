@@ -18,6 +18,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from flyteoptuna.study_rows import BETWEEN, CHOICE, END, NUMBER, ROW, START, Written, finished
+
 FORMAT = 1
 """The number of the format that this version writes; it reads every format up to it."""
 MAX_BYTES = 256 << 20
@@ -27,8 +29,6 @@ MAX_VALUES = 20_000_000
 
 _DIRECTIONS = {d.name: d for d in (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)}
 _STATES = {state.name: state for state in TrialState}
-_NUMBER = {int, float}
-_CHOICE = (type(None), bool, int, float, str)
 _MAX_ID = 2**63
 _FIELDS: dict[str, type] = {
     "format": int,
@@ -59,7 +59,10 @@ class StudyFormatError(ValueError):
 
 
 class Results(NamedTuple):
-    """What the JSON of a study holds. New trials must be compatible with the ``declared`` distributions."""
+    """What the JSON of a study holds. New trials must be compatible with the ``declared`` distributions.
+
+    ``written`` is None for a file of another layout than this version writes.
+    """
 
     versions: dict[str, str]
     name: str
@@ -70,6 +73,7 @@ class Results(NamedTuple):
     system_attrs: dict[str, Any]
     declared: dict[str, BaseDistribution]
     trials: list[FrozenTrial]
+    written: Written | None
 
 
 class _Space(NamedTuple):
@@ -89,105 +93,6 @@ def _own_version() -> str:
         return importlib.metadata.version("flyteoptuna")
     except importlib.metadata.PackageNotFoundError:
         return "unknown"
-
-
-class Tables:
-    """Distributions, and spaces made of them, each written once."""
-
-    def __init__(self) -> None:
-        self.distributions: list[dict[str, Any]] = []
-        self.spaces: list[tuple[tuple[str, int], ...]] = []
-        self._by_id: dict[int, int] = {}
-        self._by_value: dict[Any, int] = {}
-        self._by_ids: dict[tuple[Any, ...], tuple[int, tuple[tuple[int, str], ...]]] = {}
-        self._known: dict[tuple[tuple[str, int], ...], tuple[int, tuple[tuple[int, str], ...]]] = {}
-
-    def distribution(self, name: str, distribution: BaseDistribution) -> int:
-        index = self._by_id.get(id(distribution))
-        if index is None:
-            key: Any = (type(distribution), *vars(distribution).values())
-            if isinstance(distribution, CategoricalDistribution):
-                # Choices that are equal, as 1, True and 1.0 are, have different representations.
-                key = repr(distribution.choices)
-            index = self._by_value.get(key)
-            if index is None:
-                self.distributions.append(_plain(name, distribution))
-                index = self._by_value[key] = len(self.distributions) - 1
-            self._by_id[id(distribution)] = index
-        return index
-
-    def space(self, distributions: dict[str, BaseDistribution]) -> tuple[int, tuple[tuple[int, str], ...]]:
-        # Trials that were asked of one study share their distributions.
-        ids = (*distributions, *map(id, distributions.values()))
-        if ids in self._by_ids:
-            return self._by_ids[ids]
-        key = tuple([(name, self.distribution(name, d)) for name, d in distributions.items()])
-        if key not in self._known:
-            numbered = enumerate(distributions.items())
-            categories = tuple((i, name) for i, (name, d) in numbered if isinstance(d, CategoricalDistribution))
-            self._known[key] = len(self.spaces), categories
-            self.spaces.append(key)
-        self._by_ids[ids] = self._known[key]
-        return self._known[key]
-
-    def row(self, trial: FrozenTrial) -> dict[str, Any]:
-        row: dict[str, Any] = {"state": trial.state.name}
-        if trial.values is not None:
-            row["values"] = _floats(trial.values)
-        if trial.distributions:
-            params, (row["space"], categories) = trial.params, self.space(trial.distributions)
-            values = [params[name] for name in trial.distributions]
-            for position, name in categories:
-                values[position] = _index(trial.distributions[name], params[name])
-            row["params"] = _floats(values)
-        if trial.datetime_start is not None:
-            row["start"] = trial.datetime_start.isoformat()
-        if trial.datetime_complete is not None:
-            row["complete"] = trial.datetime_complete.isoformat()
-        if trial.intermediate_values:
-            steps, reported = trial.intermediate_values.keys(), trial.intermediate_values.values()
-            row["intermediate"] = [[int(step) for step in steps], _floats(list(reported))]
-        if trial.user_attrs:
-            row["user_attrs"] = trial.user_attrs
-        if trial.system_attrs:
-            row["system_attrs"] = trial.system_attrs
-        if trial._trial_id != trial.number:
-            row["id"] = trial._trial_id
-        return row
-
-
-def _plain(name: str, distribution: BaseDistribution) -> dict[str, Any]:
-    # The form that optuna itself gives a distribution in JSON.
-    attributes: dict[str, Any]
-    if isinstance(distribution, CategoricalDistribution):
-        kind, attributes = "CategoricalDistribution", {"choices": distribution.choices}
-        for choice in distribution.choices:
-            if not isinstance(choice, _CHOICE):
-                raise TypeError(
-                    f"Each choice of parameter `{name}` must be None, bool, int, float or str to be saved, but got "
-                    f"{reprlib.repr(choice)}, a {type(choice).__name__}."
-                )
-    else:
-        kind = "IntDistribution" if isinstance(distribution, IntDistribution) else "FloatDistribution"
-        low, high, log, step = (getattr(distribution, key) for key in ("low", "high", "log", "step"))
-        attributes = {"low": low, "high": high, "log": bool(log), "step": step}
-    return {"name": kind, "attributes": attributes}
-
-
-def _floats(values: list[Any]) -> list[Any]:
-    # Values that were added, not told, may be numpy's.
-    return values if set(map(type, values)) <= _NUMBER else [v if type(v) in _NUMBER else float(v) for v in values]
-
-
-def _index(distribution: BaseDistribution, value: Any) -> int:
-    assert isinstance(distribution, CategoricalDistribution)
-    for index, choice in enumerate(distribution.choices):
-        if choice is value:
-            return index
-    for index, choice in enumerate(distribution.choices):
-        if type(choice) is type(value) and repr(choice) == repr(value):
-            return index
-    return int(distribution.to_internal_repr(value))
 
 
 def oversize(text: bytes) -> str:
@@ -234,7 +139,24 @@ def decode(text: bytes) -> Results:
             k: table[_below(f"declared[{reprlib.repr(k)}]", i, len(table))] for k, i in record["declared"].items()
         },
         trials=trials,
+        written=_written(text, record, trials, table, [space.distributions for space in spaces]),
     )
+
+
+def _written(
+    text: bytes,
+    record: dict[str, Any],
+    trials: Sequence[FrozenTrial],
+    table: Sequence[BaseDistribution],
+    spaces: Sequence[dict[str, BaseDistribution]],
+) -> Written | None:
+    lines = text.partition(START)[2].removesuffix(END).split(BETWEEN)
+    if len(lines) != len(trials) or not all(line.startswith(ROW) for line in lines):
+        return None
+    count = finished(trials)
+    n_spaces = 1 + max((row.get("space", -1) for row in record["trials"][:count]), default=-1)
+    n_table = 1 + max((index for space in record["spaces"][:n_spaces] for _, index in space), default=-1)
+    return Written(trials[:count], BETWEEN.join(lines[:count]), table[:n_table], spaces[:n_spaces])
 
 
 def reason(error: BaseException) -> str:
@@ -287,7 +209,7 @@ def _distribution(where: str, found: Any) -> BaseDistribution:
             _refuse(f"{where}.attributes.{key}", f"of type {getattr(kind, '__name__', kind)}", attributes[key])
     if cls is CategoricalDistribution:
         choices = attributes["choices"]
-        if not choices or not all(isinstance(choice, _CHOICE) for choice in choices):
+        if not choices or not all(isinstance(choice, CHOICE) for choice in choices):
             _refuse(f"{where}.attributes.choices", "a list of null, booleans, numbers and strings", choices)
         return CategoricalDistribution(choices)
     try:
@@ -316,7 +238,7 @@ def _space(where: str, found: Any, table: Sequence[BaseDistribution]) -> _Space:
 
 
 def _numbers(where: str, found: Any, *, nan: bool = True) -> list[float]:
-    if type(found) is not list or not set(map(type, found)) <= _NUMBER:
+    if type(found) is not list or not set(map(type, found)) <= NUMBER:
         _refuse(where, "a list of numbers", found)
     try:
         has_nan = any(map(math.isnan, found))

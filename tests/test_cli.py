@@ -23,7 +23,6 @@ from flyteidl.admin import common_pb2, execution_pb2, node_execution_pb2
 from flyteidl.core import execution_pb2 as phases
 from flyteidl.core import literals_pb2 as pb
 from flytekit.configuration import Config
-from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.exceptions.user import FlyteEntityNotExistException
 from flytekit.models.execution import Execution, NodeExecutionGetDataResponse, WorkflowExecutionGetDataResponse
 from flytekit.models.node_execution import NodeExecution
@@ -31,7 +30,7 @@ from flytekit.remote import FlyteRemote
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from flyteoptuna import Optimizer, cli, export, plan, stored, study_file, suggest
+from flyteoptuna import cli, export, plan, stored, study_file
 from flyteoptuna.study import ERROR_ATTRIBUTE
 from flyteoptuna.study_file import StudyFormatError, dumps
 
@@ -149,35 +148,6 @@ def test_options_and_inputs_replace_the_workflows_numbers(options, expected):
     """The batch follows the concurrency, unless it is given."""
     [line] = rows(run("plan", f"{EXAMPLES / 'quickstart.py'}:train", *options))
     assert line[2:] == expected
-
-
-@pytest.mark.parametrize("n_trials", [1, 5, 16, 17, 40])
-def test_the_pods_that_are_planned_are_those_that_run(monkeypatch, n_trials):
-    """Counted in a local run, and nested as deep as they say."""
-    seen, depths, inside = Counter(), [], []
-    execute = PythonFunctionTask.dynamic_execute
-
-    def counted(self, *args, **kwargs):
-        inside.append(self)
-        depths.append(len(inside))
-        seen[self.name.rpartition(".")[2].partition("-")[0]] += 1
-        try:
-            return execute(self, *args, **kwargs)
-        finally:
-            inside.pop()
-
-    monkeypatch.setattr(PythonFunctionTask, "dynamic_execute", counted)
-    Optimizer(line, 2, n_trials)(x=suggest.float(0, 1))
-    of = plan.shape(n_trials, 2)
-    assert (seen["search"], seen["generation"], seen["span"]) == (1, of.generations, of.spans)
-    finish = 1
-    assert sum(seen.values()) + finish == of.drivers
-    assert max(depths) == of.depth
-
-
-@fl.task
-def line(x: float) -> float:
-    return x
 
 
 def test_shapes_of_long_searches():

@@ -1,7 +1,6 @@
 """Searches across processes: every task reloaded, only protobuf files between them."""
 
 import json
-import math
 import zipfile
 
 import msgpack
@@ -16,11 +15,21 @@ from flyteoptuna import plan
 from flyteoptuna.study import ERROR_ATTRIBUTE
 
 
-def check_shape(engine, generations):
-    """The pods, the nesting and the edges are those that the design allows for so many generations."""
-    assert len(driver_pods(engine)) <= generations + math.ceil(generations / (plan.ARITY - 1)) + 3
-    assert engine.depth <= math.ceil(math.log(max(generations, 2), plan.ARITY)) + 3
+def check_shape(engine, shape):
+    """The pods and their nesting are those that are planned, and each node is fed by the one before it alone."""
+    counts = [len(engine.of(f".{role}-")) for role in ("search", "span", "generation", "finish")]
+    assert counts == [1, shape.spans, shape.generations, 1]
+    assert len(driver_pods(engine)) == shape.drivers
+    assert engine.depth == shape.depth
     assert all(graph.is_chain for graph in engine.graphs if graph.path)
+
+
+@pytest.mark.parametrize(("n_trials", "concurrency"), [(1, 1), (5, 3), (17, 1)])
+def test_the_pods_that_are_planned_are_those_that_run(tmp_path, flows, n_trials, concurrency):
+    """One generation, fewer than a span holds, and more than two spans hold."""
+    engine = Engine(tmp_path, CODE)
+    engine.run(flows("flow_of_squares").search, {"concurrency": concurrency, "n_trials": n_trials})
+    check_shape(engine, plan.shape(n_trials, concurrency))
 
 
 def test_24_trials_with_a_failing_objective_and_a_killed_pod(tmp_path, flows):
@@ -48,7 +57,7 @@ def test_24_trials_with_a_failing_objective_and_a_killed_pod(tmp_path, flows):
     assert sum(t.state == TrialState.COMPLETE for t in study.trials) == 22
     assert outputs["o1"].scalar.primitive.float_value == study.best_value
     assert outputs["o2"].scalar.primitive.integer == len(study.trials) == len(engine.of(".trial-")) == 24
-    check_shape(engine, 6)
+    check_shape(engine, plan.shape(24, 4))
 
 
 @pytest.mark.parametrize(("name", "n_trials"), [("by_space", 3), ("by_callback", 4)])

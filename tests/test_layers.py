@@ -14,9 +14,10 @@ import flyteoptuna
 PACKAGE = Path(flyteoptuna.__file__).parent
 TYPED = Path(__file__).with_name("typing_api.py")
 LAYERS = [
-    {"space", "plan", "trial", "svg", "study_json", "log", "resolver", "promises", "references", "scoped"},
-    {"study_file", "results", "suggest", "capture", "local", "reports"},
-    {"study", "deck", "types", "trials"},
+    {"space", "plan", "trial", "svg", "study_rows", "log", "resolver", "promises", "references", "scoped"},
+    {"study_json", "results", "suggest", "capture", "local", "reports"},
+    {"study_file", "deck", "trials"},
+    {"study", "types"},
     {"driver"},
     {"graph"},
     {"optimizer", "stored", "compiled"},
@@ -49,6 +50,7 @@ NEEDS = {
     "study": {"optuna"},
     "study_file": {"cloudpickle", "optuna"},
     "study_json": {"optuna"},
+    "study_rows": {"optuna"},
     "svg": {"numpy", "plotly"},
     "trials": {"flytekit", "optuna"},
     "types": {"flytekit", "optuna"},
@@ -62,6 +64,7 @@ WITHOUT_FLYTEKIT = {
     "suggest",
     "log",
     "svg",
+    "study_rows",
     "study_json",
     "study_file",
     "study",
