@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
@@ -34,7 +33,13 @@ MOST_PLOTTED_LINES = 400
 MOST_PLOTTED_PARAMS = 8
 MOST_PLOTTED_OBJECTIVES = 4
 
-_STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
+_STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,6 @@ class _Results:
     feasible: list[FrozenTrial]
     infeasible: list[FrozenTrial]
 
-    def loss(self, trial: FrozenTrial, objective: int = 0) -> float:
-        return float(trial.values[objective]) * self.worse(objective)
-
     def worse(self, objective: int) -> int:
         """1 where a higher value is worse, else -1."""
         return -1 if self.maximize[objective] else 1
@@ -58,16 +60,19 @@ class _Results:
     def improvements(self, objective: int = 0) -> list[FrozenTrial]:
         """The trials that were the best when they came, the best of all last."""
         found: list[FrozenTrial] = []
+        worse, least = self.worse(objective), math.inf
         for trial in self.feasible:
-            if not found or self.loss(trial, objective) < self.loss(found[-1], objective):
+            loss = trial.values[objective] * worse
+            if not found or loss < least:
                 found.append(trial)
+                least = loss
         return found
 
     def front(self) -> list[FrozenTrial]:
         """The Pareto-optimal trials, by their first objective."""
         if not self.feasible:
             return []
-        losses = np.array([[self.loss(t, i) for i in range(len(self.maximize))] for t in self.feasible])
+        losses = np.array([t.values for t in self.feasible]) * [self.worse(i) for i in range(len(self.maximize))]
         chosen = [t for t, optimal in zip(self.feasible, svg.pareto(losses), strict=True) if optimal]
         return sorted(chosen, key=lambda t: (t.values[0], t.number))
 
@@ -76,7 +81,10 @@ def _results(study: optuna.Study) -> _Results:
     trials = study.get_trials(deepcopy=False)
     complete = [t for t in trials if t.state == TrialState.COMPLETE]
     maximize = [d == StudyDirection.MAXIMIZE for d in study.directions]
-    fit, unfit = [t for t in complete if feasible(t)], [t for t in complete if not feasible(t)]
+    fit: list[FrozenTrial] = []
+    unfit: list[FrozenTrial] = []
+    for trial in complete:
+        (fit if feasible(trial) else unfit).append(trial)
     return _Results(study, trials, _names(study), maximize, fit, unfit)
 
 
@@ -94,7 +102,7 @@ def light(study: optuna.Study, *, generation: int, generations: int, n_trials: i
         An HTML fragment in ASCII, to stand in the body of a page.
     """
     results = _results(study)
-    done = sum(t.number >= first and t.state.is_finished() for t in results.trials)
+    done = sum(t.state.is_finished() for t in results.trials[first:])
     parts = [("complete", min(done, n_trials)), ("left", max(n_trials - done, 0))]
     bar = svg.bar(parts, label=f"{done} of {n_trials} trials finished")
     head = f"Generation {generation} of {generations}"
@@ -159,8 +167,8 @@ def _best_tile(results: _Results, front: Sequence[FrozenTrial]) -> str:
 
 
 def _states(results: _Results) -> str:
-    counts = Counter(t.state.name for t in results.trials)
-    present = [(name, counts[state]) for state, name in _STATES.items() if counts[state]]
+    states = [t.state for t in results.trials]
+    present = [(name, states.count(state)) for state, name in _STATES.items() if state in states]
     if not present:
         return svg.section("Trials by state", svg.note("There are no trials yet."))
     key = "".join(f'<li><i class="{name}"></i>{n:,} {name}</li>' for name, n in present)

@@ -317,7 +317,9 @@ def _storage(
     storage._trial_id_to_study_id_and_number = {trial._trial_id: (study_id, trial.number) for trial in trials}
     info.trials = list(trials)
     info.param_distribution = declared
-    for trial in trials:
-        if trial.state == TrialState.COMPLETE:
-            storage._update_cache(trial._trial_id, study_id)
+    if complete := [trial for trial in trials if trial.state == TrialState.COMPLETE]:
+        # A storage keeps the best trial of one objective, the first of equal ones, and the first trial of several.
+        choose = min if directions[0] == StudyDirection.MINIMIZE else max
+        best = complete[0] if len(directions) > 1 else choose(complete, key=lambda trial: trial.values[0])
+        storage._update_cache(best._trial_id, study_id)
     return storage

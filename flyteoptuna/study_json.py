@@ -99,6 +99,8 @@ def oversize(text: bytes) -> str:
     """What makes JSON too large to be read; empty where nothing does."""
     if len(text) > MAX_BYTES:
         return f"{len(text)} bytes of JSON, where {MAX_BYTES} are allowed"
+    if len(text) <= MAX_VALUES:
+        return ""
     count = text.count(b",") + text.count(b"[") + text.count(b"{")
     return f"about {count} values of JSON, where {MAX_VALUES} are allowed" if count > MAX_VALUES else ""
 
@@ -118,13 +120,22 @@ def decode(text: bytes) -> Results:
         record = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise StudyFormatError(f"study.json is not JSON that can be read: {reason(error)}") from error
+    try:
+        return _results(text, record)
+    except _Misfit as error:
+        raise StudyFormatError(
+            f"study.json: `{error.where}` must be {error.expected}, but got {reprlib.repr(error.found)}."
+        ) from None
+
+
+def _results(text: bytes, record: Any) -> Results:
     _check_header(record)
     directions = [_direction(f"directions[{i}]", d) for i, d in enumerate(record["directions"])]
     if not directions:
         _refuse("directions", "a list of at least one direction", directions)
     table = [_distribution(f"distributions[{i}]", d) for i, d in enumerate(record["distributions"])]
     spaces = [_space(f"spaces[{i}]", space, table) for i, space in enumerate(record["spaces"])]
-    trials = [_trial(number, row, spaces, len(directions)) for number, row in enumerate(record["trials"])]
+    trials = _trials(record["trials"], spaces, len(directions))
     if len({trial._trial_id for trial in trials}) < len(trials):
         raise StudyFormatError("study.json: no two trials may have the same id.")
     return Results(
@@ -150,13 +161,15 @@ def _written(
     table: Sequence[BaseDistribution],
     spaces: Sequence[dict[str, BaseDistribution]],
 ) -> Written | None:
-    lines = text.partition(START)[2].removesuffix(END).split(BETWEEN)
-    if len(lines) != len(trials) or not all(line.startswith(ROW) for line in lines):
+    found = text.count(START + ROW), text.count(BETWEEN + ROW), text.count(b"\n")
+    if found != (1, len(trials) - 1, len(trials) + 1) or not text.endswith(END):
         return None
-    count = finished(trials)
-    n_spaces = 1 + max((row.get("space", -1) for row in record["trials"][:count]), default=-1)
+    start, end, count = text.index(START) + len(START), len(text) - len(END), finished(trials)
+    for _ in trials[count:]:
+        end = text.rfind(BETWEEN, start, end)
+    n_spaces = 1 + max([row.get("space", -1) for row in record["trials"][:count]], default=-1)
     n_table = 1 + max((index for space in record["spaces"][:n_spaces] for _, index in space), default=-1)
-    return Written(trials[:count], BETWEEN.join(lines[:count]), table[:n_table], spaces[:n_spaces])
+    return Written(trials[:count], text[start:end] if count else b"", table[:n_table], spaces[:n_spaces])
 
 
 def reason(error: BaseException) -> str:
@@ -164,8 +177,16 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
+class _Misfit(Exception):
+    """A field that is not as it must be; its place is told from where it was checked."""
+
+    def __init__(self, where: str, expected: str, found: Any) -> None:
+        super().__init__(where, expected, found)
+        self.where, self.expected, self.found = where, expected, found
+
+
 def _refuse(where: str, expected: str, found: Any) -> NoReturn:
-    raise StudyFormatError(f"study.json: `{where}` must be {expected}, but got {reprlib.repr(found)}.")
+    raise _Misfit(where, expected, found)
 
 
 def _below(where: str, value: Any, end: int) -> int:
@@ -249,71 +270,81 @@ def _numbers(where: str, found: Any, *, nan: bool = True) -> list[float]:
     return found
 
 
+def _trials(rows: Sequence[Any], spaces: Sequence[_Space], arity: int) -> list[FrozenTrial]:
+    made: list[FrozenTrial] = []
+    try:
+        for number, row in enumerate(rows):
+            made.append(_trial(number, row, spaces, arity))
+    except _Misfit as error:
+        raise _Misfit(f"trials[{len(made)}]{error.where}", error.expected, error.found) from None
+    return made
+
+
 def _trial(number: int, row: Any, spaces: Sequence[_Space], arity: int) -> FrozenTrial:
-    where = f"trials[{number}]"
+    # Places begin at the row, for there are many of these.
     if type(row) is not dict or not row.keys() <= _ROW:
-        _refuse(where, f"an object of {', '.join(sorted(_ROW))}", row)
+        _refuse("", f"an object of {', '.join(sorted(_ROW))}", row)
     state = _STATES.get(row["state"]) if type(row.get("state")) is str else None
     if state is None:
-        _refuse(f"{where}.state", f"one of {', '.join(_STATES)}", row.get("state"))
-    params, distributions = _params(where, row, spaces)
+        _refuse(".state", f"one of {', '.join(_STATES)}", row.get("state"))
+    params, distributions = _params(row, spaces)
     return FrozenTrial(
         number=number,
-        trial_id=_below(f"{where}.id", row["id"], _MAX_ID) if "id" in row else number,
+        trial_id=_below(".id", row["id"], _MAX_ID) if "id" in row else number,
         state=state,
         value=None,
-        values=_values(where, row, state, arity),
-        datetime_start=_time(where, "start", row),
-        datetime_complete=_time(where, "complete", row),
+        values=_values(row, state, arity),
+        datetime_start=_time("start", row),
+        datetime_complete=_time("complete", row),
         params=params,
         distributions=distributions,
-        intermediate_values=_intermediate(where, row),
-        user_attrs=_attrs(where, "user_attrs", row),
-        system_attrs=_attrs(where, "system_attrs", row),
+        intermediate_values=_intermediate(row),
+        user_attrs=_attrs("user_attrs", row),
+        system_attrs=_attrs("system_attrs", row),
     )
 
 
-def _values(where: str, row: dict[str, Any], state: TrialState, arity: int) -> list[float] | None:
+def _values(row: dict[str, Any], state: TrialState, arity: int) -> list[float] | None:
     if "values" not in row:
         if state == TrialState.COMPLETE:
-            _refuse(f"{where}.values", "there, for the trial is COMPLETE", None)
+            _refuse(".values", "there, for the trial is COMPLETE", None)
         return None
-    values = _numbers(f"{where}.values", row["values"], nan=state != TrialState.COMPLETE)
+    values = _numbers(".values", row["values"], nan=state != TrialState.COMPLETE)
     if len(values) != arity or state == TrialState.FAIL:
-        _refuse(f"{where}.values", f"{arity} numbers, or absent from a trial that failed", values)
+        _refuse(".values", f"{arity} numbers, or absent from a trial that failed", values)
     return values
 
 
-def _params(where: str, row: dict[str, Any], spaces: Sequence[_Space]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _params(row: dict[str, Any], spaces: Sequence[_Space]) -> tuple[dict[str, Any], dict[str, Any]]:
     if "space" not in row and "params" not in row:
         return {}, {}
-    space = spaces[_below(f"{where}.space", row.get("space"), len(spaces))]
-    params: list[Any] = _numbers(f"{where}.params", row.get("params"), nan=False)
+    space = spaces[_below(".space", row.get("space"), len(spaces))]
+    params: list[Any] = _numbers(".params", row.get("params"), nan=False)
     if len(params) != len(space.names):
-        _refuse(f"{where}.params", f"{len(space.names)} numbers, as its space has names", params)
+        _refuse(".params", f"{len(space.names)} numbers, as its space has names", params)
     for position, choices in space.categories:
-        params[position] = choices[_below(f"{where}.params[{position}]", params[position], len(choices))]
+        params[position] = choices[_below(f".params[{position}]", params[position], len(choices))]
     return dict(zip(space.names, params, strict=True)), space.distributions.copy()
 
 
-def _time(where: str, key: str, row: dict[str, Any]) -> datetime | None:
+def _time(key: str, row: dict[str, Any]) -> datetime | None:
     if key not in row:
         return None
     try:
         return datetime.fromisoformat(row[key])
     except (TypeError, ValueError):
-        _refuse(f"{where}.{key}", "a time in ISO 8601", row[key])
+        _refuse(f".{key}", "a time in ISO 8601", row[key])
 
 
-def _attrs(where: str, key: str, row: dict[str, Any]) -> dict[str, Any]:
+def _attrs(key: str, row: dict[str, Any]) -> dict[str, Any]:
     found = row.get(key, {})
-    return found if type(found) is dict else _refuse(f"{where}.{key}", "an object", found)
+    return found if type(found) is dict else _refuse(f".{key}", "an object", found)
 
 
-def _intermediate(where: str, row: dict[str, Any]) -> dict[int, float]:
+def _intermediate(row: dict[str, Any]) -> dict[int, float]:
     if "intermediate" not in row:
         return {}
-    where, found = f"{where}.intermediate", row["intermediate"]
+    where, found = ".intermediate", row["intermediate"]
     if type(found) is not list or len(found) != 2 or type(found[0]) is not list:
         _refuse(where, "a list of steps and a list of values", found)
     steps, values = found[0], _numbers(f"{where}[1]", found[1])

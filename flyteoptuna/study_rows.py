@@ -6,11 +6,10 @@ import json
 import operator
 import reprlib
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import Any, NamedTuple, cast
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 START, BETWEEN, END = b',"trials":[\n', b",\n", b"\n]}"
 """What stands before, between and behind the rows, each of which is a line: JSON has no line breaks of its own."""
@@ -19,6 +18,7 @@ ROW = b'{"state":'
 CHOICE = (type(None), bool, int, float, str)
 """Types of the choices that JSON keeps as they are."""
 NUMBER = {int, float}
+_UNFINISHED = tuple(state for state in TrialState if not state.is_finished())
 _ENCODER = json.JSONEncoder(check_circular=False, separators=(",", ":"))
 
 _Space = tuple[int, tuple[tuple[int, str], ...]]
@@ -42,7 +42,7 @@ class Written(NamedTuple):
 
 def finished(trials: Sequence[FrozenTrial]) -> int:
     """Number of the first trials that have finished."""
-    return sum(1 for _ in takewhile(lambda t: t.state.is_finished(), trials))
+    return next((i for i, t in enumerate(trials) if t.state in _UNFINISHED), len(trials))
 
 
 def write(trials: Sequence[FrozenTrial], before: Written | None) -> tuple[Tables, bytes, Written]:

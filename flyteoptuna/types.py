@@ -32,17 +32,16 @@ _ATTRIBUTES = {
 
 def attributes(study: optuna.Study) -> dict[str, Any]:
     """The attributes that a workflow can use without a pod. What there is no value of yet is None."""
-    trials = study.get_trials(deepcopy=False)
-    complete = [t for t in trials if t.state == TrialState.COMPLETE]
-    single = len(study.directions) == 1
-    best = study.best_trial if single and complete else None
-    counts = {f"n_{state.name.lower()}": sum(t.state == state for t in trials) for state in TrialState}
+    states = [t.state for t in study.get_trials(deepcopy=False)]
+    counts = {f"n_{state.name.lower()}": states.count(state) for state in TrialState}
+    complete = TrialState.COMPLETE in states
+    best = study.best_trial if complete and len(study.directions) == 1 else None
     return {
         "best_value": best.value if best else None,
         "best_params": best.params if best else {},
         "best_trial": best.number if best else None,
         "best_trials": [best.number] if best else [t.number for t in study.best_trials] if complete else [],
-        "n_trials": len(trials),
+        "n_trials": len(states),
         **counts,
     }
 
