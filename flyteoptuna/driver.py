@@ -65,7 +65,7 @@ def seed() -> int:
     return zlib.crc32(node.encode()) >> 1
 
 
-def begin(given: Reference | None, settings: plan.Settings, directions: Sequence[str], callbacks: str) -> Reference:
+def begin(given: Reference | None, settings: plan.Settings, directions: Sequence[str], callbacks: str) -> HeldStudy:
     """The study that a search starts from: the given one, or a new one.
 
     Args:
@@ -117,6 +117,13 @@ def tell(study: Reference, sent: Sent, max_failures: int | None, *, last: bool) 
         path = reports.path_of(HeldStudy(state))
         raise studies.SearchFailedError(f"{error}\nThe study as it stands: {path}") from None
     return state
+
+
+def keep(study: HeldStudy) -> None:
+    """Save the study of a local run that ends with an error, or that is interrupted, and log where it is."""
+    log.logger.warning(
+        "The search has not finished. The study as it stands: %s", reports.path_of(HeldStudy(study.study))
+    )
 
 
 def _show(state: optuna.Study, now: studies.Progress, *, last: bool) -> None:

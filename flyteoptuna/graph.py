@@ -165,6 +165,7 @@ class Search:
     def _search(self, space: str, callbacks: str, study: Reference | None = None, **given: Any) -> Any:
         """Begin the search."""
         from flyteoptuna import driver
+        from flyteoptuna.study import SearchFailedError
 
         counts = {name: given.pop(name) for name in COUNTS}
         settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
@@ -172,7 +173,13 @@ class Search:
         driver.check_fixed([*given.values()], text, plan.ARITY)
         start = driver.begin(study, settings, self.directions, callbacks)
         stop = plan.generations(settings.n_trials, settings.batch)
-        return self._span(0, stop, study=start, reports=[], done=False, settings=text, **given)
+        try:
+            return self._span(0, stop, study=start, reports=[], done=False, settings=text, **given)
+        except BaseException as error:
+            # This error names the file itself.
+            if is_local() and not isinstance(error, SearchFailedError):
+                driver.keep(start)
+            raise
 
     def _span(self, start: int, stop: int, study: Any, reports: Any, done: bool, **shared: Any) -> Any:
         """Run generations one after another."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
-from flytekit.core.base_task import TaskMetadata
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.models.literals import LiteralMap
 
@@ -77,15 +75,6 @@ class TrialMap(ArrayNodeMapTask):
     def execute(self, **kwargs: Any) -> Any:
         """One trial in a pod, all of them in a local run."""
         return self._batch(kwargs) if is_local() else super().execute(**kwargs)
-
-    @property
-    def metadata(self) -> TaskMetadata:
-        """The objective's, but without the cache in a local run, which would keep whole batches, failures and all."""
-        found = super().metadata
-        if not found.cache or not is_local():
-            return found
-        off: dict[str, Any] = {"cache": False, "cache_version": "", "cache_serialize": False}
-        return dataclasses.replace(found, **off, cache_ignore_input_vars=())
 
     def _batch(self, inputs: dict[str, Any]) -> list[Any]:
         mapped = [name for name in inputs if name not in self.bound_inputs]

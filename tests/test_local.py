@@ -8,7 +8,7 @@ import sys
 import optuna
 import pytest
 
-from flyteoptuna import Optimizer, local, suggest
+from flyteoptuna import Optimizer, driver, load_study, local, suggest
 from flyteoptuna.study import ERROR_ATTRIBUTE
 from flyteoptuna.trials import trial_task
 
@@ -37,6 +37,34 @@ def test_a_worker_that_dies_fails_its_own_trial_alone(flows, monkeypatch):
     study = searched(flows("flow_of_local").deadly, monkeypatch, "2", parent=os.getpid())
     assert [t.state.name for t in study.trials] == ["COMPLETE", "FAIL", *["COMPLETE"] * 4]
     assert "sent no report" in study.trials[1].user_attrs[ERROR_ATTRIBUTE]
+
+
+def test_an_interrupted_search_is_kept(flows, monkeypatch):
+    """The log names the file, which holds every generation that was told, and a search can go on with it."""
+    said = []
+    monkeypatch.setattr(driver.log.logger, "warning", lambda text, *args: said.append(text % args))
+    flow = flows("flow_of_local")
+    with pytest.raises(KeyboardInterrupt):
+        searched(flow.interrupted, monkeypatch, "1")
+    [path] = [text.partition("as it stands: ")[2] for text in said]
+    study = load_study(path)
+    assert [t.state.name for t in study.trials] == [*["COMPLETE"] * 3, *["RUNNING"] * 3]
+    more = Optimizer(flow.pruned, 1, 2, study=study)(x=suggest.float(0, 1))
+    assert [t.number for t in more.trials if t.value is not None][-2:] == [6, 7]
+
+
+def test_pruners_decide_the_same_in_workers_and_in_one_process(flows, monkeypatch):
+    """A pruner sees the study as it was asked, and not what others of its batch report meanwhile."""
+    studies = []
+    for workers in ("1", "2"):
+        monkeypatch.setenv(local.WORKERS, workers)
+        start = optuna.create_study(
+            sampler=optuna.samplers.RandomSampler(seed=4), pruner=optuna.pruners.MedianPruner(n_startup_trials=2)
+        )
+        studies.append(Optimizer(flows("flow_of_local").pruned, 4, 16, study=start)(x=suggest.float(0, 1)))
+    found = [[(t.params, t.state, t.intermediate_values) for t in study.trials] for study in studies]
+    assert found[0] == found[1]
+    assert "PRUNED" in {t.state.name for t in studies[0].trials}
 
 
 GHOST = """

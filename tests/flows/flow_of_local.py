@@ -25,6 +25,22 @@ def deadly(x: float, parent: int) -> float:
     return x
 
 
+@fl.task
+def interrupted(x: float) -> float:
+    if current_trial().number == 5:
+        raise KeyboardInterrupt
+    return x
+
+
+@fl.task
+def pruned(x: float) -> float:
+    for step in range(3):
+        current_trial().report(x + step, step)
+        if current_trial().should_prune():
+            raise optuna.TrialPruned
+    return x
+
+
 @fl.workflow
 def main(n_trials: int = 8, seconds: float = 0.5) -> tuple[float, int]:
     start = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
