@@ -310,8 +310,8 @@ def _values(row: dict[str, Any], state: TrialState, arity: int) -> list[float] |
             _refuse(".values", "there, for the trial is COMPLETE", None)
         return None
     values = _numbers(".values", row["values"], nan=state != TrialState.COMPLETE)
-    if len(values) != arity or state == TrialState.FAIL:
-        _refuse(".values", f"{arity} numbers, or absent from a trial that failed", values)
+    if len(values) != arity:
+        _refuse(".values", f"{arity} numbers", values)
     return values
 
 
