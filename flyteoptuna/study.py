@@ -15,7 +15,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna import space
+from flyteoptuna import space, study_rows
 from flyteoptuna.study_file import SearchStudy, StudyFormatError, dumps, loads, new_study
 from flyteoptuna.trial import ERROR_ATTRIBUTE, InputsNotMade, TrialReport, match, raised
 
@@ -197,6 +197,9 @@ def ask(study: optuna.Study, generation: int, build: Callable[[optuna.Trial], T]
         generation: the generation that asks, counted from 0.
         build: makes the inputs of the objective.
         fresh: ask again, ``REASKS`` times in all, where the point is one of an earlier trial.
+
+    Raises:
+        TypeError: ``build`` left an attribute or a choice that cannot be saved.
     """
     trial = study.ask()
     mark: dict[str, Any] = {"search": _study_attr(study, SEARCH_ATTRIBUTE)["count"], "generation": generation}
@@ -219,6 +222,8 @@ def ask(study: optuna.Study, generation: int, build: Callable[[optuna.Trial], T]
         study.sampler = sampler
     record = _record(study, trial.number)
     _set_trial_attr(study, record, TRIAL_ATTRIBUTE, mark)
+    # A local run saves the study when all trials have run.
+    study_rows.check(_record(study, trial.number))
     return Asked(trial.number, dict(record.params), inputs)
 
 
@@ -251,6 +256,9 @@ def tell(
 
     Returns:
         The number of trials told.
+
+    Raises:
+        TypeError: a callback left an attribute of the study that cannot be saved.
     """
     trials = own(study, TrialState.RUNNING)
     matched = match(reports, _expected(trials))
@@ -265,6 +273,8 @@ def tell(
         frozen = copy.deepcopy(_record(study, trial.number)) if callbacks else None
         for callback in callbacks:
             callback(study, frozen)
+    if callbacks:
+        study_rows.encoded("", {"user_attrs": study._storage.get_study_user_attrs(study._study_id)})
     return len(trials)
 
 

@@ -71,6 +71,11 @@ def write(trials: Sequence[FrozenTrial], before: Written | None) -> tuple[Tables
     return tables, BETWEEN.join([after.text, *rest] if end else rest), after
 
 
+def check(trial: FrozenTrial) -> None:
+    """Raise what :func:`write` would raise for a trial."""
+    _row(Tables(), trial)
+
+
 def _same(before: Sequence[FrozenTrial], trials: Sequence[FrozenTrial]) -> bool:
     return len(before) <= len(trials) and all(map(operator.is_, before, trials))
 

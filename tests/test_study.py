@@ -373,3 +373,27 @@ def test_what_is_fixed_in_a_dictionary_counts_for_no_point():
     inputs = {"params": {"depth": suggest.integer(1, 4), "kind": "tree"}, "b": suggest.category(["p", "q"])}
     assert studies.points(inputs) == 8
     assert studies.points({**inputs, "x": suggest.float(0, 1)}) == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda trial: trial.set_user_attr("model", object()), r"`trials\[0\]\.user_attrs\['model'\]` cannot be saved"),
+        (lambda trial: trial.suggest_categorical("shape", [(1, 2)]), "Each choice of parameter `shape` must be"),
+    ],
+)
+def test_a_trial_that_cannot_be_saved_is_an_error_when_it_is_asked(spoil, message):
+    """A local run would save it when all trials have run."""
+    study = studies.create(1, 0)
+    studies.begin(study)
+    with pytest.raises(TypeError, match=message):
+        studies.ask(study, 0, spoil)
+
+
+def test_an_attribute_of_a_callback_that_cannot_be_saved_is_an_error_when_it_is_told():
+    """The attribute is named."""
+    study = studies.create(1, 0)
+    studies.begin(study)
+    studies.ask(study, 0, lambda trial: trial.suggest_float("x", 0, 1))
+    with pytest.raises(TypeError, match=r"`user_attrs\['model'\]` cannot be saved"):
+        studies.tell(study, [], [lambda study, trial: study.set_user_attr("model", object())])
