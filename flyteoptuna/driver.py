@@ -119,8 +119,12 @@ def tell(study: Reference, sent: Sent, max_failures: int | None, *, last: bool) 
     return state
 
 
-def keep(study: HeldStudy) -> None:
-    """Save the study of a local run that ends with an error, or that is interrupted, and log where it is."""
+def interrupted(study: HeldStudy, error: BaseException) -> None:
+    """Leave a local run that ends with an error, or that is interrupted: save its study, and log where it is."""
+    log.close()
+    if isinstance(error, studies.SearchFailedError):
+        # It has named the file itself.
+        return
     log.logger.warning(
         "The search has not finished. The study as it stands: %s", reports.path_of(HeldStudy(study.study))
     )

@@ -165,7 +165,6 @@ class Search:
     def _search(self, space: str, callbacks: str, study: Reference | None = None, **given: Any) -> Any:
         """Begin the search."""
         from flyteoptuna import driver
-        from flyteoptuna.study import SearchFailedError
 
         counts = {name: given.pop(name) for name in COUNTS}
         settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
@@ -176,9 +175,8 @@ class Search:
         try:
             return self._span(0, stop, study=start, reports=[], done=False, settings=text, **given)
         except BaseException as error:
-            # This error names the file itself.
-            if is_local() and not isinstance(error, SearchFailedError):
-                driver.keep(start)
+            if is_local():
+                driver.interrupted(start, error)
             raise
 
     def _span(self, start: int, stop: int, study: Any, reports: Any, done: bool, **shared: Any) -> Any:

@@ -58,5 +58,12 @@ def report(progress: Shown, *, last: bool) -> None:
         _bar.start()
     _bar.update(_bar.task_ids[0], completed=progress.finished, description=str(progress), refresh=True)
     if last:
+        close()
+
+
+def close() -> None:
+    """End the bar, if there is one: a terminal whose bar is not ended shows no cursor."""
+    global _bar
+    if _bar is not None:
         _bar.stop()
         _bar = None

@@ -1,0 +1,63 @@
+"""What a local run shows: a bar in a terminal, and lines where there is none."""
+
+import os
+import pty
+import subprocess
+import sys
+
+from containers import CODE
+
+SHOWN, HIDDEN = "\x1b[?25h", "\x1b[?25l"
+SCRIPT = """
+from flow_of_local import interrupted, pruned
+from flyteoptuna import Optimizer, suggest
+
+Optimizer({task}, 2, 8)(x=suggest.float(0, 1))
+"""
+
+
+def started(task, stderr):
+    code = SCRIPT.format(task=task)
+    environment = {**os.environ, "PYTHONPATH": str(CODE), "TERM": "xterm", "COLUMNS": "100"}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=stderr)
+
+
+def in_terminal(task):
+    """What a terminal gets of a search."""
+    here, there = pty.openpty()
+    with started(task, there) as process, os.fdopen(here, "rb", buffering=0) as terminal:
+        os.close(there)
+        parts = []
+        try:
+            while part := terminal.read(4096):
+                parts.append(part)
+        except OSError:
+            # Linux says so when the other side is closed.
+            pass
+        process.wait(100)
+    return b"".join(parts).decode()
+
+
+def test_a_terminal_gets_a_bar():
+    """It goes to the last generation, and leaves the cursor as it was."""
+    text = in_terminal("pruned")
+    assert "generation 4/4: 8/8 trials, 0 failed, best" in text
+    assert "[I " not in text
+    assert text.rindex(HIDDEN) < text.rindex(SHOWN)
+
+
+def test_an_interrupted_search_gives_the_terminal_back():
+    """The bar ends before the message that says where the study is."""
+    text = in_terminal("interrupted")
+    assert "generation 2/4: 4/8 trials" in text
+    assert text.rindex(HIDDEN) < text.rindex(SHOWN) < text.index("The study as it stands: ")
+
+
+def test_without_a_terminal_there_are_lines():
+    """One a generation, without control characters."""
+    with started("pruned", subprocess.PIPE) as process:
+        text = process.communicate(timeout=100)[1].decode()
+    assert [line.split("] ")[1].split(":")[0] for line in text.splitlines()] == [
+        f"generation {i}/4" for i in range(1, 5)
+    ]
+    assert "\x1b" not in text
