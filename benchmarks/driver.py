@@ -28,7 +28,7 @@ from flyteoptuna.types import StudyTransformer
 
 SHARE, SECONDS = 0.15, 0.1
 """The target: what is beyond Optuna's own time is below this share of it, or below so many seconds."""
-STEPS = ("load", "receive", "tell", "check", "ask", "inputs", "save")
+STEPS = ("load", "receive", "tell", "show", "check", "ask", "inputs", "save")
 
 
 @contextmanager
@@ -51,6 +51,7 @@ def _clocks() -> Iterator[dict[str, float]]:
         (Reference, "read", "load"),
         (driver.reports, "received", "receive"),
         (studies, "tell", "tell"),
+        (driver, "_show", "show"),
         (studies, "check", "check"),
         (studies, "ask", "ask"),
         (driver, "_jobs", "inputs"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -57,8 +57,12 @@ class _Results:
         """1 where a higher value is worse, else -1."""
         return -1 if self.maximize[objective] else 1
 
-    def improvements(self, objective: int = 0) -> list[FrozenTrial]:
-        """The trials that were the best when they came, the best of all last."""
+    @cached_property
+    def improvements(self) -> list[list[FrozenTrial]]:
+        """By objective, the trials that were the best when they came, the best of all last."""
+        return [self._improvements(objective) for objective in range(len(self.maximize))]
+
+    def _improvements(self, objective: int) -> list[FrozenTrial]:
         found: list[FrozenTrial] = []
         worse, least = self.worse(objective), math.inf
         for trial in self.feasible:
@@ -143,7 +147,7 @@ def _page(results: _Results, progress: str) -> str:
         for name, up in zip(results.names[:MOST_CHARTS], results.maximize, strict=False)
     )
     more = f" and {len(results.names) - MOST_CHARTS} more" if len(results.names) > MOST_CHARTS else ""
-    front = results.front() if len(results.names) > 1 else results.improvements()[-1:]
+    front = results.front() if len(results.names) > 1 else results.improvements[0][-1:]
     return "".join(
         [
             f"<h2>{svg.text(results.study.study_name, 80)}</h2>{svg.note(goals + more)}",
@@ -188,7 +192,7 @@ def _charts(results: _Results, front: Sequence[FrozenTrial]) -> str:
         return svg.section("Pareto front", svg.scatter(names, points, worse, MOST_DOTS))
     charts = []
     for i, name in enumerate(names[:MOST_CHARTS]):
-        kinds = (results.feasible, results.infeasible, results.improvements(i))
+        kinds = (results.feasible, results.infeasible, results.improvements[i])
         points = [[(t.number, t.values[i]) for t in ts] for ts in kinds]
         charts.append(svg.history(name, points, results.trials[-1].number, worse[i], MOST_DOTS // len(names)))
     note = svg.note(f"Of {len(names)} objectives, the first {MOST_CHARTS}.") if len(names) > MOST_CHARTS else ""
@@ -353,7 +357,7 @@ def _quiet() -> Iterator[None]:
 
 def _plotted(results: _Results) -> optuna.Study:
     """A copy of the study for the plots: fewer trials, short and escaped names."""
-    best = results.front() if len(results.names) > 1 else results.improvements()
+    best = results.front() if len(results.names) > 1 else results.improvements[0]
     kept = {t.number for t in svg.thin(best, MOST_PLOTTED // 4)}
     others = [t for t in results.trials if t.number not in kept]
     kept |= {t.number for t in svg.thin(others, MOST_PLOTTED - len(kept))}

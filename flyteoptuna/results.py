@@ -13,8 +13,8 @@ from flyteoptuna.trial import ERROR_ATTRIBUTE
 def feasible(trial: FrozenTrial) -> bool:
     """Whether a trial satisfies its constraints, or has none."""
     # Private to optuna, and of two formats: a tuple, and from 5.0 on an attribute for each constraint.
-    attrs = trial.system_attrs.items()
-    found = [value for key, value in attrs if key == "constraints" or key.startswith("constraints:")]
+    attrs = trial.system_attrs
+    found = [attrs[key] for key in attrs if key == "constraints" or key.startswith("constraints:")]
     return all(v <= 0 for value in found for v in (value if isinstance(value, (list, tuple)) else [value or 0]))
 
 

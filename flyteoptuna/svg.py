@@ -253,11 +253,11 @@ def _figure(x: Axis, y: Axis, points: Sequence[Points], most: int, label: str, a
         Layer("line", line, line=True),
         Layer("best", best),
     ]
-    total = len(feasible) + len(infeasible)
-    hidden = sum(not (x.shows(a) and y.shows(b)) for a, b in [*feasible, *infeasible])
+    every = [*feasible, *infeasible]
+    hidden = len(every) - sum([x.low <= a <= x.high and y.low <= b <= y.high for a, b in every])
     caption = label + about
     if hidden:
-        caption += f" {hidden:,} of {total:,} trials lie outside and are drawn at the edge."
+        caption += f" {hidden:,} of {len(every):,} trials lie outside and are drawn at the edge."
     if len(feasible) > most or len(infeasible) > most // 4:
         caption += " The dots are an even sample of the trials."
     drawn = chart(x, y, layers, label=label, height=height)
