@@ -6,8 +6,11 @@ import base64
 import hashlib
 import math
 import random
+import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -16,7 +19,7 @@ import optuna
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.deck import Deck
 
-from flyteoptuna import deck, log, plan, reports, space, trial
+from flyteoptuna import deck, local, log, plan, reports, space, trial
 from flyteoptuna import study as studies
 from flyteoptuna.capture import ObjectiveCall
 from flyteoptuna.references import Reference, refer
@@ -25,6 +28,10 @@ from flyteoptuna.types import HeldStudy
 
 Sent = Reference | list[TrialReport | None]
 """What a map returned; in a local run, the reports themselves."""
+KEEP_EVERY = 1.0
+"""Seconds after which a local run saves its study again, at least."""
+KEEP_SHARE = 0.05
+"""Most of its time that a local run spends on that."""
 INLINE_LIMIT = 2 * 1024 * 1024
 """Most bytes that Flyte reads of the graph of a dynamic task, by default."""
 
@@ -93,7 +100,7 @@ def begin(given: Reference | None, settings: plan.Settings, directions: Sequence
 
 
 def _state(study: Reference) -> Any:
-    # A local run hands the study on in memory; a pod has to load it.
+    # Within a local run a study goes on in memory; a pod, and the two ends of a local run, have to load it.
     return study.study if isinstance(study, HeldStudy) else study.read(optuna.Study)
 
 
@@ -104,30 +111,51 @@ def tell(study: Reference, sent: Sent, max_failures: int | None, *, last: bool) 
         SearchFailedError: the search has failed; names the file that holds the study with all that is known.
     """
     state: studies.SearchStudy = _state(study)
-    received = reports.received(sent)
-    received += reports.left(study, studies.unheard(state, received))
-    told = studies.tell(state, received, state.callbacks)
-    if told or last:
-        now = studies.progress(state)
-        log.report(now, last=last)
-        _show(state, now, last=last)
-    try:
-        studies.check(state, last=last, max_failures=max_failures)
-    except studies.SearchFailedError as error:
-        path = reports.path_of(HeldStudy(state))
-        raise studies.SearchFailedError(f"{error}\nThe study as it stands: {path}") from None
+    with kept(state, reports.path_of(study)) if last else nullcontext():
+        received = reports.received(sent)
+        received += reports.left(study, studies.unheard(state, received))
+        told = studies.tell(state, received, state.callbacks)
+        if told or last:
+            now = studies.progress(state)
+            log.report(now, last=last)
+            _show(state, now, last=last)
+        try:
+            studies.check(state, last=last, max_failures=max_failures)
+        except studies.SearchFailedError as error:
+            path = reports.path_of(HeldStudy(state))
+            raise studies.SearchFailedError(f"{error}\nThe study as it stands: {path}") from None
     return state
 
 
-def interrupted(study: HeldStudy, error: BaseException) -> None:
-    """Leave a local run that ends with an error, or that is interrupted: save its study, and log where it is."""
-    log.close()
-    if isinstance(error, studies.SearchFailedError):
-        # It has named the file itself.
-        return
-    log.logger.warning(
-        "The search has not finished. The study as it stands: %s", reports.path_of(HeldStudy(study.study))
-    )
+@contextmanager
+def kept(state: studies.SearchStudy, before: str | None = None) -> Iterator[None]:
+    """Where a local run ends with an error, or is interrupted, log the file that holds its study.
+
+    Args:
+        state: the study.
+        before: the file that holds it where it cannot be saved anew.
+    """
+    try:
+        yield
+    except BaseException as error:
+        # A failed search has named its file itself.
+        if local.is_local() and not isinstance(error, studies.SearchFailedError):
+            log.close()
+            with suppress(Exception):
+                _keep(state)
+            log.logger.warning("The search has not finished. The study as it stands: %s", state.kept or before)
+        raise
+
+
+def _keep(state: studies.SearchStudy) -> None:
+    start = time.monotonic()
+    files = FlyteContextManager.current_context().file_access
+    path = Path(state.kept or files.get_random_local_path())
+    new = path.with_suffix(".new")
+    new.write_bytes(studies.dumps(state))
+    new.replace(path)
+    end = time.monotonic()
+    state.kept, state.keep_at = str(path), end + max(KEEP_EVERY, (end - start) / KEEP_SHARE)
 
 
 def _show(state: optuna.Study, now: studies.Progress, *, last: bool) -> None:
@@ -177,6 +205,9 @@ def generation(
     inputs = space.loads(settings.space) if settings.space else {}
     distinct = settings.avoid_duplicates or isinstance(state.sampler, optuna.samplers.BruteForceSampler)
     points = studies.points(inputs) if inputs and distinct else math.inf
+    if local.is_local() and time.monotonic() >= state.keep_at:
+        # So that what cannot be saved is known early, and little is lost if this process dies.
+        _keep(state)
     asked: list[studies.Asked] = []
     if not studies.over(state, timeout=settings.timeout):
         for _ in range(plan.batch(index, settings.n_trials, settings.batch)):

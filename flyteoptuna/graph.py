@@ -172,12 +172,8 @@ class Search:
         driver.check_fixed([*given.values()], text, plan.ARITY)
         start = driver.begin(study, settings, self.directions, callbacks)
         stop = plan.generations(settings.n_trials, settings.batch)
-        try:
+        with driver.kept(start.study):
             return self._span(0, stop, study=start, reports=[], done=False, settings=text, **given)
-        except BaseException as error:
-            if is_local():
-                driver.interrupted(start, error)
-            raise
 
     def _span(self, start: int, stop: int, study: Any, reports: Any, done: bool, **shared: Any) -> Any:
         """Run generations one after another."""

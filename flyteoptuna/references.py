@@ -10,8 +10,13 @@ from flytekit.core.type_engine import DictTransformer, ListTransformer, TypeEngi
 from flytekit.models import types as model_types
 from flytekit.models.literals import Binary, Literal, Primitive, Scalar
 
-# The literals of these are made and read here, because flytekit takes half a millisecond for each.
 _PRIMITIVES = {bool: "boolean", int: "integer", float: "float_value", str: "string_value"}
+
+
+def _primitive(value: Any, python_type: Any) -> str | None:
+    # The literals of these are made and read here, because flytekit takes half a millisecond for each. Other types may
+    # have no hash.
+    return _PRIMITIVES.get(python_type) if type(value) is python_type else None
 
 
 class Reference:
@@ -25,10 +30,8 @@ class Reference:
     def read(self, python_type: Any) -> Any:
         """The value itself; downloads what the literal refers to, as the type's own transformer does."""
         scalar = self.literal.scalar
-        if python_type in _PRIMITIVES and scalar is not None and scalar.primitive is not None:
-            value = scalar.primitive.value
-            if type(value) is python_type:
-                return value
+        if scalar is not None and scalar.primitive is not None and _primitive(scalar.primitive.value, python_type):
+            return scalar.primitive.value
         return TypeEngine.to_python_value(FlyteContextManager.current_context(), self.literal, python_type)
 
 
@@ -58,8 +61,8 @@ def refer(value: Any, python_type: Any) -> Reference:
     """A reference to a value, which is uploaded where its type is one that Flyte keeps in a file."""
     if isinstance(value, Reference):
         return value
-    if type(value) is python_type and python_type in _PRIMITIVES:
-        return reference(Literal(scalar=Scalar(primitive=Primitive(**{_PRIMITIVES[python_type]: value}))))
+    if field := _primitive(value, python_type):
+        return reference(Literal(scalar=Scalar(primitive=Primitive(**{field: value}))))
     ctx = FlyteContextManager.current_context()
     return reference(TypeEngine.to_literal(ctx, value, python_type, TypeEngine.to_literal_type(python_type)))
 

@@ -96,4 +96,5 @@ class ReportTransformer(TypeTransformer[TrialReport]):
         return report
 
 
-TypeEngine.register(ReportTransformer())
+if TrialReport not in TypeEngine._REGISTRY:
+    TypeEngine.register(ReportTransformer())

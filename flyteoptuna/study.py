@@ -262,20 +262,38 @@ def tell(
     """
     trials = own(study, TrialState.RUNNING)
     matched = match(reports, _expected(trials))
-    for trial in trials:
-        mark = trial.system_attrs[TRIAL_ATTRIBUTE]
-        lost = (
-            f"Trial {trial.number} (generation {mark['generation']}) sent no report: its pod died, or its output was "
-            "lost. Flyte keeps the pod's log and error with that element of the map."
-        )
-        early = TrialReport(trial.number, state=mark.get("state", "FAIL"), error=mark.get("error", lost))
-        _tell_one(study, trial, matched.get(trial.number, early))
-        frozen = copy.deepcopy(_record(study, trial.number)) if callbacks else None
-        for callback in callbacks:
-            callback(study, frozen)
-    if callbacks:
-        study_rows.encoded("", {"user_attrs": study._storage.get_study_user_attrs(study._study_id)})
+    rest = [(trial, matched.get(trial.number) or _without_report(trial)) for trial in trials]
+    try:
+        while rest:
+            trial, report = rest.pop(0)
+            _tell_one(study, trial, report)
+            _call(callbacks, study, trial.number)
+    finally:
+        # A callback that raises ends the search, but what has run is told.
+        for trial, report in rest:
+            _tell_one(study, trial, report)
     return len(trials)
+
+
+def _without_report(trial: FrozenTrial) -> TrialReport:
+    mark = trial.system_attrs[TRIAL_ATTRIBUTE]
+    lost = (
+        f"Trial {trial.number} (generation {mark['generation']}) sent no report: its pod died, or its output was "
+        "lost. Flyte keeps the pod's log and error with that element of the map."
+    )
+    return TrialReport(trial.number, state=mark.get("state", "FAIL"), error=mark.get("error", lost))
+
+
+def _call(callbacks: Sequence[Callable[..., None]], study: optuna.Study, number: int) -> None:
+    if not callbacks:
+        return
+    frozen = copy.deepcopy(_record(study, number))
+    for callback in callbacks:
+        callback(study, frozen)
+    attrs = {"user_attrs": study._storage.get_study_user_attrs(study._study_id)}
+    # A local run keeps the study in memory, where a pod reads from a file what JSON has made of it.
+    for key, value in json.loads(study_rows.encoded("", attrs))["user_attrs"].items():
+        study.set_user_attr(key, value)
 
 
 def _tell_one(study: optuna.Study, trial: FrozenTrial, report: TrialReport) -> None:

@@ -52,6 +52,8 @@ class SearchStudy(optuna.Study):
         stopped: whether ``stop`` has been called. It is saved with the study.
         callbacks: what a search calls with the study and each trial that has been told. They are saved with the study.
         written: the rows that are already JSON, as the study was last saved or loaded.
+        kept: the file in which a local run keeps the study; None before it is first saved.
+        keep_at: the ``time.monotonic()`` from which it is saved again.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class SearchStudy(optuna.Study):
         self.stopped = False
         self.callbacks: list[Callback] = []
         self.written: Written | None = None
+        self.kept: str | None = None
+        self.keep_at = 0.0
 
     def stop(self) -> None:
         """Ask the search to end after the trials that have been asked."""
@@ -89,7 +93,8 @@ def new_study(
 def dumps(study: optuna.Study) -> bytes:
     """A study as a file: its results as JSON, and its sampler, pruner and callbacks pickled beside them.
 
-    The same study makes the same bytes, whenever it is saved. Tuples in attributes come back as lists, and the keys of
+    The same study makes the same bytes, whenever it is saved. A finished trial is written once: what is then changed in
+    place is not saved, as optuna would refuse the change. Tuples in attributes come back as lists, and the keys of
     dictionaries as strings, as from each of optuna's storages that keeps JSON.
 
     Args:

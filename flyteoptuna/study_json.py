@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.study_rows import BETWEEN, CHOICE, END, NUMBER, ROW, START, Written, finished
+from flyteoptuna.study_rows import BETWEEN, BOUND, CHOICE, END, NUMBER, ROW, START, Written, finished
 
 FORMAT = 1
 """The number of the format that this version writes; it reads every format up to it."""
@@ -29,7 +29,6 @@ MAX_VALUES = 20_000_000
 
 _DIRECTIONS = {d.name: d for d in (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)}
 _STATES = {state.name: state for state in TrialState}
-_MAX_ID = 2**63
 _FIELDS: dict[str, type] = {
     "format": int,
     "flyteoptuna": str,
@@ -141,7 +140,7 @@ def _results(text: bytes, record: Any) -> Results:
     return Results(
         versions={key: record[key] for key in ("flyteoptuna", "optuna", "python")},
         name=record["name"],
-        study_id=_below("study_id", record["study_id"], _MAX_ID),
+        study_id=_below("study_id", record["study_id"], BOUND),
         directions=directions,
         stopped=record["stopped"],
         user_attrs=record["user_attrs"],
@@ -290,7 +289,7 @@ def _trial(number: int, row: Any, spaces: Sequence[_Space], arity: int) -> Froze
     params, distributions = _params(row, spaces)
     return FrozenTrial(
         number=number,
-        trial_id=_below(".id", row["id"], _MAX_ID) if "id" in row else number,
+        trial_id=_below(".id", row["id"], BOUND) if "id" in row else number,
         state=state,
         value=None,
         values=_values(row, state, arity),
@@ -349,7 +348,7 @@ def _intermediate(row: dict[str, Any]) -> dict[int, float]:
         _refuse(where, "a list of steps and a list of values", found)
     steps, values = found[0], _numbers(f"{where}[1]", found[1])
     # Without a bound, steps could be chosen to have the same hash, and would take quadratic time.
-    if not all(type(step) is int and -_MAX_ID < step < _MAX_ID for step in steps):
+    if not all(type(step) is int and -BOUND < step < BOUND for step in steps):
         _refuse(f"{where}[0]", "a list of integers of 64 bits", steps)
     if len(steps) != len(values) or len(set(steps)) != len(steps):
         _refuse(where, "as many different steps as values", found)

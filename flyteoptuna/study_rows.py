@@ -18,6 +18,8 @@ ROW = b'{"state":'
 CHOICE = (type(None), bool, int, float, str)
 """Types of the choices that JSON keeps as they are."""
 NUMBER = {int, float}
+BOUND = 2**63
+"""Steps and ids are less, by their absolute values."""
 _UNFINISHED = tuple(state for state in TrialState if not state.is_finished())
 _ENCODER = json.JSONEncoder(check_circular=False, separators=(",", ":"))
 
@@ -190,6 +192,10 @@ class Tables:
         if trial.intermediate_values:
             steps, reported = trial.intermediate_values.keys(), trial.intermediate_values.values()
             row["intermediate"] = [[int(step) for step in steps], _floats(list(reported))]
+            if not all(-BOUND < step < BOUND for step in steps):
+                raise TypeError(
+                    f"`trials[{trial.number}].intermediate_values` cannot be saved: a step exceeds 63 bits."
+                )
         if trial.user_attrs:
             row["user_attrs"] = trial.user_attrs
         if trial.system_attrs:

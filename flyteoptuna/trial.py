@@ -102,7 +102,7 @@ class ActiveTrial:
 
         Raises:
             TypeError: ``value`` is no number, or ``step`` is no int.
-            ValueError: ``step`` is negative.
+            ValueError: ``step`` is negative, or has more than 63 bits.
         """
         try:
             number = float(value)
@@ -110,8 +110,8 @@ class ActiveTrial:
             raise TypeError(f"`value` must be a number, but got {value!r} ({type(value).__name__}).") from None
         if isinstance(step, bool) or not isinstance(step, int):
             raise TypeError(f"`step` must be an int, but got {step!r} ({type(step).__name__}).")
-        if step < 0:
-            raise ValueError(f"`step >= 0` must hold, but got step={step}.")
+        if not 0 <= step < 2**63:
+            raise ValueError(f"`0 <= step < 2**63` must hold, but got step={step}.")
         self.intermediate.setdefault(step, number)
 
     def should_prune(self) -> bool:

@@ -91,8 +91,8 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
         Raises:
             StudyFormatError: the literal or the file it names is no study.
         """
-        fields = unpacked(lv)
-        if fields is None:
+        fields = unpacked(lv) or {}
+        if not fields.keys() & {"_data", "_path"}:
             raise study_file.StudyFormatError(f"Not the literal of an optuna.Study: {lv}")
         if "_data" in fields:
             return study_file.loads(fields["_data"])
@@ -104,7 +104,7 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
 class HeldStudy(Reference):
     """A study that is still in this process. It is saved when its literal is first asked for, and as it is then."""
 
-    def __init__(self, study: optuna.Study) -> None:
+    def __init__(self, study: study_file.SearchStudy) -> None:
         self.study = study
 
     @functools.cached_property

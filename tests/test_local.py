@@ -53,6 +53,32 @@ def test_an_interrupted_search_is_kept(flows, monkeypatch):
     assert [t.number for t in more.trials if t.value is not None][-2:] == [6, 7]
 
 
+def spoil(study, trial):
+    if trial.number == 5:
+        study.set_user_attr("model", object())
+
+
+def give_up(study, trial):
+    if trial.number == 5:
+        raise KeyError(trial.number)
+
+
+@pytest.mark.parametrize(("callback", "error"), [(spoil, TypeError), (give_up, KeyError)])
+@pytest.mark.parametrize("n_trials", [6, 9])
+def test_an_error_of_a_callback_keeps_the_study(flows, monkeypatch, callback, error, n_trials):
+    """In the last batch too. What cannot be saved does not take the place of the error, nor of what was saved."""
+    said = []
+    monkeypatch.setattr(driver, "KEEP_EVERY", 0)
+    monkeypatch.setattr(driver, "KEEP_SHARE", float("inf"))
+    monkeypatch.setattr(driver.log.logger, "warning", lambda text, *args: said.append(text % args))
+    start = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    optimizer = Optimizer(flows("flow_of_local").pruned, 3, n_trials, study=start, callbacks=[callback])
+    with pytest.raises(error):
+        optimizer(x=suggest.float(0, 1))
+    study = load_study(said[-1].partition("as it stands: ")[2])
+    assert len([t for t in study.trials if t.state.name == "COMPLETE"]) == (6 if callback is give_up else 3)
+
+
 def test_pruners_decide_the_same_in_workers_and_in_one_process(flows, monkeypatch):
     """A pruner sees the study as it was asked, and not what others of its batch report meanwhile."""
     studies = []

@@ -397,3 +397,31 @@ def test_an_attribute_of_a_callback_that_cannot_be_saved_is_an_error_when_it_is_
     studies.ask(study, 0, lambda trial: trial.suggest_float("x", 0, 1))
     with pytest.raises(TypeError, match=r"`user_attrs\['model'\]` cannot be saved"):
         studies.tell(study, [], [lambda study, trial: study.set_user_attr("model", object())])
+
+
+def test_what_has_run_is_told_when_a_callback_raises():
+    """The callback's error ends the search, and the trials after that one are told without callbacks."""
+    study = begun(4)
+    numbers = [a.number for a in asked(study, 4)]
+
+    def fail(study, trial):
+        raise KeyError(trial.number)
+
+    reports = [TrialReport(n, state="COMPLETE", values=[float(n)]) for n in numbers]
+    with pytest.raises(KeyError, match="0"):
+        studies.tell(study, reports, [fail])
+    assert [t.value for t in study.trials] == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_callbacks_see_the_attributes_that_a_file_would_hold():
+    """What they leave with the study is what JSON makes of it, in a local run too."""
+    study = begun(2)
+    numbers = [a.number for a in asked(study, 2)]
+    seen = []
+
+    def count(study, trial):
+        seen.append(study.user_attrs.get("counts"))
+        study.set_user_attr("counts", {1: (trial.number,)})
+
+    studies.tell(study, [TrialReport(n, state="COMPLETE", values=[1.0]) for n in numbers], [count])
+    assert seen == [None, {"1": [0]}]

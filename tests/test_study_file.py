@@ -281,6 +281,14 @@ def test_a_choice_that_json_cannot_hold_is_named():
         dumps(study)
 
 
+def test_a_step_that_could_not_be_read_is_not_written():
+    """Saving tells the trial."""
+    study = optuna.create_study()
+    study.add_trial(create_trial(value=1, intermediate_values={2**63: 0.5}))
+    with pytest.raises(TypeError, match=r"`trials\[0\]\.intermediate_values` cannot be saved: a step exceeds 63 bits"):
+        dumps(study)
+
+
 def test_the_same_study_makes_the_same_bytes(monkeypatch):
     """A file does not depend on when it is written."""
     study = example()

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import flytekit as fl
 import optuna
@@ -13,6 +14,9 @@ from flytekit.types.file import FlyteFile
 
 from flyteoptuna import Optimizer, optimize, suggest
 
+# A type that has no hash.
+Frame = Annotated[pd.DataFrame, fl.kwtypes(three=float)]
+
 
 @dataclass
 class Scale:
@@ -21,7 +25,7 @@ class Scale:
 
 
 @fl.task
-def data() -> tuple[FlyteFile, FlyteDirectory, pd.DataFrame, Scale]:
+def data() -> tuple[FlyteFile, FlyteDirectory, Frame, Scale]:
     Path("one.txt").write_text("1.0")
     os.makedirs("folder", exist_ok=True)
     Path("folder/two.txt").write_text("2.0")
@@ -29,7 +33,7 @@ def data() -> tuple[FlyteFile, FlyteDirectory, pd.DataFrame, Scale]:
 
 
 @fl.task
-def objective(file: FlyteFile, folder: FlyteDirectory, frame: pd.DataFrame, scale: Scale, x: float) -> float:
+def objective(file: FlyteFile, folder: FlyteDirectory, frame: Frame, scale: Scale, x: float) -> float:
     one = float(Path(file.download()).read_text())
     two = float((Path(folder.download()) / "two.txt").read_text())
     return one + two + frame["three"][0] + scale.factor + x
@@ -43,7 +47,7 @@ def by_space(n_trials: int = 3) -> tuple[optuna.Study, float]:
 
 
 @optimize(concurrency=2)
-async def callback(trial: optuna.Trial, file: FlyteFile, folder: FlyteDirectory, frame: pd.DataFrame, scale: Scale):
+async def callback(trial: optuna.Trial, file: FlyteFile, folder: FlyteDirectory, frame: Frame, scale: Scale):
     kind = trial.suggest_categorical("kind", ["plain", "scaled"])
     x = trial.suggest_float("x", 0, 1)
     if kind == "plain":
