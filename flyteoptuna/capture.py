@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,11 @@ class ObjectiveCall:
 
     objective: Any
     inputs: Mapping[str, Any]
+
+    def __await__(self) -> Generator[Any, None, ObjectiveCall]:
+        # An async callback may await what it calls, as a task of flytekit's eager plugin has to.
+        yield from ()
+        return self
 
 
 class _Notebook:

@@ -61,12 +61,18 @@ def main() -> None:
 
 @main.command(short_help="What a search would run: generations, pods, nesting.")
 @click.argument("workflow", metavar="MODULE:WORKFLOW")
-@click.option("--n-trials", type=click.IntRange(1), metavar="N", help="Trials, instead of the workflow's number.")
+@click.option(
+    "--n-trials", "--n_trials", type=click.IntRange(1), metavar="N", help="Trials, instead of the workflow's number."
+)
 @click.option(
     "--concurrency", type=click.IntRange(1), metavar="N", help="Trials at once, instead of the workflow's number."
 )
 @click.option(
-    "--batch-size", type=click.IntRange(1), metavar="N", help="Trials of a generation.  [default: the concurrency]"
+    "--batch-size",
+    "--batch_size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Trials of a generation.  [default: the concurrency]",
 )
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input of the workflow. Repeatable.")
 def plan(workflow: str, inputs: tuple[str, ...], **given: int | None) -> None:

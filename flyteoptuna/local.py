@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -159,9 +161,16 @@ def run(args: list[str], path: list[str], call: bytes) -> Any:
 @contextmanager
 def _as_tasks() -> Iterator[None]:
     # What a trial calls is to run at once, as in a task; around it is a dynamic, in which a call makes a promise.
+    # Flytekit makes SystemExit of Ctrl-C, which in an objective is a failure; KeyboardInterrupt ends the search.
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler) if main else None
     ctx = FlyteContextManager.current_context()
     state = (ctx.execution_state or ctx.new_execution_state()).with_params(
         mode=ExecutionState.Mode.LOCAL_TASK_EXECUTION
     )
-    with FlyteContextManager.with_context(ctx.with_execution_state(state)):
-        yield
+    try:
+        with FlyteContextManager.with_context(ctx.with_execution_state(state)):
+            yield
+    finally:
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)

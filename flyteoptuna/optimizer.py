@@ -253,7 +253,7 @@ class Optimizer(Scoped):
             if key in positional:
                 raise TypeError(f"Input `{key}` of {name} was given twice.")
             if key not in known:
-                raise TypeError(f"{name} has no input `{key}`; it has: {', '.join(known)}.")
+                raise TypeError(f"{name} has no input `{key}`; it has: {', '.join(known) or 'none'}.")
         return trials.completed(self.objective, name, known, {**positional, **inputs})
 
     def _check_space(self, varied: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:

@@ -75,4 +75,5 @@ def check(name: str, promise: Promise, wanted: str) -> None:
     """
     kind = _kind(promise)
     if kind is not None and kind != wanted:
-        raise TypeError(f"`{name}` must be of type {wanted} or a promise of it, but got a promise of {kind}.")
+        hint = " Annotate the workflow's input as float." if (wanted, kind) == ("float", "int") else ""
+        raise TypeError(f"`{name}` must be of type {wanted} or a promise of it, but got a promise of {kind}.{hint}")

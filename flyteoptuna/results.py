@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+import optuna
 from optuna.trial import FrozenTrial
 
 from flyteoptuna.trial import ERROR_ATTRIBUTE
@@ -16,6 +17,14 @@ def feasible(trial: FrozenTrial) -> bool:
     attrs = trial.system_attrs
     found = [attrs[key] for key in attrs if key == "constraints" or key.startswith("constraints:")]
     return all(v <= 0 for value in found for v in (value if isinstance(value, (list, tuple)) else [value or 0]))
+
+
+def best(study: optuna.Study) -> FrozenTrial | None:
+    """The best trial of a study of one objective; None where no trial is complete, or none is feasible."""
+    try:
+        return study.best_trial
+    except ValueError:
+        return None
 
 
 def reasons(failed: Iterable[FrozenTrial], most: int | None = None) -> list[tuple[str, list[int]]]:

@@ -68,6 +68,8 @@ class Integer:
 
     def __post_init__(self) -> None:
         _range("integer", self.low, self.high, self.step, self.log)
+        if not -(2**63) <= self.low <= self.high < 2**63:
+            raise SpaceError(f"Flyte's ints have 64 bits, but got (low={self.low}, high={self.high}).")
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Category:
                     f"Each choice of suggest.category must be None, bool, int, float or str, "
                     f"but got {choice!r} ({type(choice).__name__})."
                 )
+            if isinstance(choice, int) and not -(2**63) <= choice < 2**63:
+                raise SpaceError(f"Flyte's ints have 64 bits, but got the choice {choice}.")
 
 
 Suggestion: TypeAlias = Float | Integer | Category

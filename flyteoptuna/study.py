@@ -15,7 +15,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna import space, study_rows
+from flyteoptuna import results, space, study_rows
 from flyteoptuna.study_file import SearchStudy, StudyFormatError, dumps, loads, new_study
 from flyteoptuna.trial import ERROR_ATTRIBUTE, InputsNotMade, TrialReport, match, raised
 
@@ -165,7 +165,9 @@ def _best(study: optuna.Study) -> str:
         return "none complete"
     if len(study.directions) > 1:
         return f"{len(study.best_trials)} on the Pareto front"
-    best = study.best_trial
+    best = results.best(study)
+    if best is None:
+        return "none feasible"
     return f"best {best.value:.6g} (trial {best.number})"
 
 
@@ -387,6 +389,8 @@ def check(study: optuna.Study, *, last: bool, max_failures: int | None = None) -
         what = f"`max_failures={max_failures}` was exceeded: {len(failed)} of {len(finished)} trials failed."
     elif len(failed) == len(finished) >= MIN_TRIALS_TO_GIVE_UP:
         what = f"All of the first {len(finished)} trials failed."
+    elif last and not finished and not completed:
+        what = "No trial was asked: its study was stopped, its sampler was exhausted, or the timeout had passed."
     elif last and not completed:
         what = f"No trial completed: of {len(finished)}, {len(failed)} failed and the others were pruned."
     else:

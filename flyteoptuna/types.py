@@ -13,7 +13,7 @@ from flytekit.models import types as model_types
 from flytekit.models.literals import Literal
 from optuna.trial import TrialState
 
-from flyteoptuna import promises, study_file
+from flyteoptuna import promises, results, study_file
 from flyteoptuna.references import Reference, packed, unpacked
 
 INLINE_LIMIT = 512 * 1024
@@ -35,7 +35,7 @@ def attributes(study: optuna.Study) -> dict[str, Any]:
     states = [t.state for t in study.get_trials(deepcopy=False)]
     counts = {f"n_{state.name.lower()}": states.count(state) for state in TrialState}
     complete = TrialState.COMPLETE in states
-    best = study.best_trial if complete and len(study.directions) == 1 else None
+    best = results.best(study) if complete and len(study.directions) == 1 else None
     return {
         "best_value": best.value if best else None,
         "best_params": best.params if best else {},

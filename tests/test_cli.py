@@ -139,6 +139,7 @@ def test_the_quickstart_is_planned_by_its_defaults():
     ("options", "expected"),
     [
         (["--n-trials", "100"], ["100", "4", "4", "25", "3", "30", "100", "3", "8"]),
+        (["--n_trials", "1000", "--concurrency", "10"], ["1000", "10", "10", "100", "14", "116", "1000", "4", "8"]),
         (["--concurrency", "10"], ["20", "10", "10", "2", "0", "4", "20", "2", "2"]),
         (["--concurrency", "10", "--batch-size", "1"], ["20", "10", "1", "20", "2", "24", "20", "3", "8"]),
         (["--input", "n_trials=9", "--input", "concurrency=9"], ["9", "9", "9", "1", "0", "3", "9", "2", "1"]),
@@ -258,7 +259,7 @@ def test_numbers_that_are_not_known_are_asked_for(module):
         ("{module}:none", [], 1, "There is no search in {module}:none."),
         ("{module}:inner", ["--input", "n"], 2, "`--input` must be NAME=VALUE, but got 'n'."),
         ("{module}:inner", ["--input", "m=1"], 2, "workflows.flows_to_plan.inner has no input `m`; it has: n."),
-        ("{module}:inner", ["--n-trials", "0"], 2, "Invalid value for '--n-trials': 0 is not in the range x>=1."),
+        ("{module}:inner", ["--n-trials", "0"], 2, "Invalid value for '--n-trials' / '--n_trials': 0 is not in the range x>=1."),
     ],
 )
 def test_what_cannot_be_planned(module, target, options, code, message):

@@ -195,6 +195,7 @@ def built(body):
             lambda: Optimizer(square, 1, 1, study=words()[1])(**X),
             "`study` must be of type optuna.Study.*a promise of int",
         ),
+        (lambda: Optimizer(square, 1, 1, timeout=words()[1])(**X), "a promise of int. Annotate .* input as float"),
         (lambda: Optimizer(square, 1, 1, timeout=words()[0])(**X), "`timeout` must be of type float.*a promise of str"),
         (
             lambda: Optimizer(pair, 1, 1)(params={"depth": suggest.integer(0, 1), "a": words()[1]}, y=0.0),

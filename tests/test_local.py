@@ -2,11 +2,13 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 
 import optuna
 import pytest
+from containers import CODE
 
 from flyteoptuna import Optimizer, driver, load_study, local, suggest
 from flyteoptuna.study import ERROR_ATTRIBUTE
@@ -91,6 +93,33 @@ def test_pruners_decide_the_same_in_workers_and_in_one_process(flows, monkeypatc
     found = [[(t.params, t.state, t.intermediate_values) for t in study.trials] for study in studies]
     assert found[0] == found[1]
     assert "PRUNED" in {t.state.name for t in studies[0].trials}
+
+
+STOPPED = """
+from flow_of_local import busy
+from flyteoptuna import Optimizer, suggest
+
+if __name__ == "__main__":
+    Optimizer(busy, 2, 1000)(x=suggest.float(0, 1), seconds=0.1)
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_ends_a_search(tmp_path, workers):
+    """Whoever runs the trials; the study is kept."""
+    (tmp_path / "stopped.py").write_text(STOPPED)
+    environment = {**os.environ, local.WORKERS: workers, "PYTHONPATH": str(CODE)}
+    with subprocess.Popen(
+        [sys.executable, "stopped.py"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        lines = []
+        while not lines or "generation 3/" not in lines[-1]:
+            lines.append(process.stderr.readline())
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=60)[1]
+    assert process.returncode
+    path = rest.partition("The study as it stands: ")[2].splitlines()[0]
+    assert 6 <= len([t for t in load_study(path).trials if t.state.name == "COMPLETE"]) < 1000
 
 
 GHOST = """

@@ -64,8 +64,10 @@ def test_a_promise_that_turns_out_below_one_is_an_error(concurrency, n_trials):
 
 def test_ordinary_python_gets_the_study_and_it_goes_on():
     """Failures stay on their trials, and a search continues another's study."""
-    optimizer = Optimizer(square, concurrency=4, n_trials=20, study=optuna.create_study())
+    given = optuna.create_study()
+    optimizer = Optimizer(square, concurrency=4, n_trials=20, study=given)
     study = optimizer(suggest.float(-1, 1))
+    assert given.trials == []
     assert [t.number for t in study.trials] == list(range(20))
     for trial in study.trials:
         failed = trial.params["x"] > 0.9
@@ -94,6 +96,17 @@ def test_a_search_that_completes_nothing_quotes_the_cause():
     with pytest.raises(Exception, match="objective returned nan") as caught:
         Optimizer(broken, 2, 4)(x=suggest.float(0, 1))
     assert isinstance(caught.value, SearchFailedError) or SearchFailedError.__name__ in str(caught.value)
+
+
+@optimize(concurrency=2, n_trials=3)
+async def of_the_eager_plugin(trial: optuna.Trial, power: int):
+    return await square(x=trial.suggest_float("x", -1, 0.5), power=power)
+
+
+def test_an_async_callback_may_await_the_objective():
+    """As it is written for flytekit's eager plugin."""
+    assert [t.value for t in of_the_eager_plugin(power=1).trials if t.value != abs(t.params["x"])] == []
+    assert len(of_the_eager_plugin(power=1).trials) == 3
 
 
 @optimize(concurrency=2)

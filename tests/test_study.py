@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 from strategies import spaces
 
-from flyteoptuna import space, suggest
+from flyteoptuna import space, suggest, types
 from flyteoptuna import study as studies
 from flyteoptuna.trial import InputsNotMade, TrialReport
 
@@ -293,6 +293,24 @@ def test_a_search_without_a_complete_trial_ends_in_an_error():
     studies.check(study, last=False)
     with pytest.raises(studies.SearchFailedError, match="No trial completed: of 2, 1 failed"):
         studies.check(study, last=True)
+
+
+def test_a_search_without_a_trial_says_why():
+    """A timeout that passes before the first batch is no failure of trials."""
+    with pytest.raises(studies.SearchFailedError, match=r"No trial was asked: .* the timeout had passed"):
+        studies.check(begun(), last=True)
+
+
+def test_a_search_goes_on_while_no_trial_is_feasible():
+    """Neither its line nor its attributes need a best trial."""
+    study = begun(2)
+    reports = [TrialReport(a.number, state="COMPLETE", values=[1.0]) for a in asked(study, 2)]
+    for report in reports:
+        report.system_attrs = json.dumps({"constraints": [1.0], "constraints:c": 1.0})
+    studies.tell(study, reports)
+    assert str(studies.progress(study)).endswith("2/0 trials, 0 failed, none feasible")
+    assert types.attributes(study)["best_value"] is None
+    studies.check(study, last=True)
 
 
 def test_inputs_that_cannot_be_made_end_their_own_trial():
