@@ -199,7 +199,7 @@ class Optimizer(Scoped):
             **({} if given is None else {"study": given}),
         )
         study = search.finish(study=progress.study, reports=progress.reports, max_failures=self.max_failures)
-        self._set("result", promises.native(study))
+        self._set("result", promises.native(study, several=(self._arity() or 1) > 1))
         return self.study
 
     def _arity(self) -> int | None:

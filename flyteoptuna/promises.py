@@ -10,8 +10,35 @@ from flytekit.core.promise import Promise
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.types import LiteralType, SimpleType
 
+_OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
+COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waiting")
+ATTRIBUTES = (*_OF_ONE_OBJECTIVE, "best_trials", *COUNTS)
+"""What a study has in a workflow, where no pod reads it."""
 STUDY = "optuna.Study"
 """Tag of a study's Flyte type."""
+
+
+class StudyPromise(Promise):
+    """The promise of a search's study. It refuses at once what Flyte would not find once the search has run."""
+
+    def __init__(self, var: str, val: Any, literal_type: LiteralType | None, several: bool) -> None:
+        super().__init__(var, val, literal_type)
+        self._several = several
+
+    def __getattr__(self, key: str) -> Promise:
+        if key.startswith("_"):
+            raise AttributeError(key)
+        if key not in ATTRIBUTES:
+            raise AttributeError(
+                f"A study has no `{key}` in a workflow; it has: {', '.join(ATTRIBUTES)}. A task that takes "
+                "`study: optuna.Study` gets all of it."
+            )
+        if self._several and key in _OF_ONE_OBJECTIVE:
+            raise AttributeError(f"A study of several objectives has no `{key}`, but `best_trials`.")
+        return super().__getattr__(key)
+
+    def __getitem__(self, key: Any) -> Promise:
+        raise TypeError(f"A study has attributes, as `study.best_value`, and no items, but got study[{key!r}].")
 
 
 def anywhere(value: Any) -> bool:
@@ -21,13 +48,20 @@ def anywhere(value: Any) -> bool:
     return isinstance(value, Promise) or (isinstance(value, (list, tuple)) and any(anywhere(v) for v in value))
 
 
-def native(study: Any) -> Any:
-    """The study itself where a task's body has run a search; a promise of it in a workflow."""
+def native(study: Any, *, several: bool) -> Any:
+    """The study itself where a task's body has run a search; a promise of it in a workflow.
+
+    Args:
+        study: what the last task of a search returned.
+        several: whether the objective is known to return several values.
+    """
     state = FlyteContextManager.current_context().execution_state
     if isinstance(study, Promise) and state is not None and state.mode == ExecutionState.Mode.LOCAL_TASK_EXECUTION:
         import optuna
 
         return TypeEngine.to_python_value(FlyteContextManager.current_context(), study.val, optuna.Study)
+    if isinstance(study, Promise):
+        return StudyPromise(study.var, study.val if study.is_ready else study.ref, study._type, several)
     return study
 
 

@@ -20,13 +20,12 @@ INLINE_LIMIT = 512 * 1024
 """Most bytes of a study that a workflow binds at registration, where Flyte keeps it inline."""
 
 _INTEGER = model_types.LiteralType(simple=model_types.SimpleType.INTEGER)
-_COUNTS = ("n_trials", *(f"n_{state.name.lower()}" for state in TrialState))
 _ATTRIBUTES = {
     "best_value": model_types.LiteralType(simple=model_types.SimpleType.FLOAT),
     "best_params": model_types.LiteralType(simple=model_types.SimpleType.STRUCT),
     "best_trial": _INTEGER,
     "best_trials": model_types.LiteralType(collection_type=_INTEGER),
-    **dict.fromkeys(_COUNTS, _INTEGER),
+    **dict.fromkeys(promises.COUNTS, _INTEGER),
 }
 
 

@@ -8,8 +8,9 @@ import flytekit as fl
 import numpy as np
 import optuna
 import pytest
+from flytekit.core.type_engine import TypeEngine
 
-from flyteoptuna import Optimizer, optimize, suggest
+from flyteoptuna import Optimizer, optimize, promises, suggest
 from flyteoptuna.graph import Search
 
 
@@ -270,3 +271,29 @@ def test_the_resolver_is_a_wire_format():
         "minimize",
         "continued",
     ]
+
+
+@pytest.mark.parametrize(
+    ("objective", "use", "message"),
+    [
+        (square, lambda study: study.best_valu, "has no `best_valu` in a workflow; it has: best_value, best_params"),
+        (square, lambda study: study.trials[0].value, "has no `trials` in a workflow.* A task that takes `study: optu"),
+        (square, lambda study: study["best_value"], r"has attributes, .* but got study\['best_value'\]"),
+        (pair, lambda study: study.best_value, "several objectives has no `best_value`, but `best_trials`"),
+    ],
+)
+def test_what_a_study_does_not_have_is_refused_before_it_is_searched(objective, use, message):
+    """While the workflow is written, where flytekit would take any name."""
+
+    def wrong() -> float:
+        inputs = X if objective is square else {"params": {"depth": suggest.integer(1, 2)}, "y": 1.0}
+        return use(Optimizer(objective, 1, 10**6)(**inputs))
+
+    with pytest.raises(Exception, match=message):
+        fl.workflow(wrong)()
+
+
+def test_what_a_study_has_is_known_without_optuna():
+    """The names that a workflow may use are those that a study's literal has."""
+    literal_type = TypeEngine.to_literal_type(optuna.Study)
+    assert set(promises.ATTRIBUTES) == set(literal_type.structure.dataclass_type)
