@@ -138,12 +138,13 @@ def kept(state: studies.SearchStudy, before: str | None = None) -> Iterator[None
     try:
         yield
     except BaseException as error:
-        # A failed search has named its file itself.
-        if local.is_local() and not isinstance(error, studies.SearchFailedError):
+        if local.is_local():
             log.close()
-            with suppress(Exception):
-                _keep(state)
-            log.logger.warning("The search has not finished. The study as it stands: %s", state.kept or before)
+            # A failed search has named its file itself.
+            if not isinstance(error, studies.SearchFailedError):
+                with suppress(Exception):
+                    _keep(state)
+                log.logger.warning("The search has not finished. The study as it stands: %s", state.kept or before)
         raise
 
 

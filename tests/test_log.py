@@ -9,15 +9,15 @@ from containers import CODE
 
 SHOWN, HIDDEN = "\x1b[?25h", "\x1b[?25l"
 SCRIPT = """
-from flow_of_local import interrupted, pruned
+from flow_of_local import failing, interrupted, pruned
 from flyteoptuna import Optimizer, suggest
 
-Optimizer({task}, 2, 8)(x=suggest.float(0, 1))
+Optimizer({task}, 2, {n_trials})(x=suggest.float(0, 1))
 """
 
 
 def started(task, stderr):
-    code = SCRIPT.format(task=task)
+    code = SCRIPT.format(task=task, n_trials=20 if task == "failing" else 8)
     environment = {**os.environ, "PYTHONPATH": str(CODE), "TERM": "xterm", "COLUMNS": "100"}
     return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=stderr)
 
@@ -51,6 +51,13 @@ def test_an_interrupted_search_gives_the_terminal_back():
     text = in_terminal("interrupted")
     assert "generation 2/4: 4/8 trials" in text
     assert text.rindex(HIDDEN) < text.rindex(SHOWN) < text.index("The study as it stands: ")
+
+
+def test_a_failed_search_gives_the_terminal_back():
+    """As an interrupted one does."""
+    text = in_terminal("failing")
+    assert "All of the first 10 trials failed" in text
+    assert text.rindex(HIDDEN) < text.rindex(SHOWN) < text.rindex("All of the first")
 
 
 def test_without_a_terminal_there_are_lines():

@@ -33,6 +33,11 @@ def interrupted(x: float) -> float:
 
 
 @fl.task
+def failing(x: float) -> float:
+    raise ValueError(x)
+
+
+@fl.task
 def pruned(x: float) -> float:
     for step in range(3):
         current_trial().report(x + step, step)
