@@ -64,8 +64,7 @@ class Batch(NamedTuple):
 def seed() -> int:
     """A seed that is the same for each attempt of a pod, and another for each node of each execution."""
     ctx = FlyteContextManager.current_context()
-    state = ctx.execution_state
-    if state is None or state.is_local_execution():
+    if ctx.execution_state is None or local.is_local():
         return random.SystemRandom().getrandbits(31)
     # The last part of the prefix is the attempt.
     node = str(ctx.user_space_params.output_metadata_prefix).rstrip("/").rpartition("/")[0]
@@ -160,8 +159,7 @@ def _keep(state: studies.SearchStudy) -> None:
 
 
 def _show(state: optuna.Study, now: studies.Progress, *, last: bool) -> None:
-    ctx = FlyteContextManager.current_context()
-    if ctx.execution_state is None or ctx.execution_state.is_local_execution():
+    if FlyteContextManager.current_context().execution_state is None or local.is_local():
         return
     at = {"generation": now.generation, "generations": now.generations, "n_trials": now.n_trials, "first": now.first}
     try:

@@ -67,8 +67,12 @@ def _ready(module: str, stamp: int) -> None:
 
 def is_local() -> bool:
     """Whether this is a local run, and not a pod."""
-    state = FlyteContextManager.current_context().execution_state
-    return state is not None and state.is_local_execution()
+    ctx = FlyteContextManager.current_context()
+    if ctx.execution_state is None:
+        return False
+    # Before flytekit 1.16 the body of a dynamic has the same mode in a local run as in a pod, which compiles it.
+    dynamic = ctx.execution_state.mode == ExecutionState.Mode.DYNAMIC_TASK_EXECUTION and ctx.compilation_state is None
+    return ctx.execution_state.is_local_execution() or dynamic
 
 
 class TrialMap(ArrayNodeMapTask):
