@@ -112,9 +112,7 @@ def test_ctrl_c_ends_a_search(tmp_path, workers):
     with subprocess.Popen(
         [sys.executable, "stopped.py"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
-        lines = []
-        while not lines or "generation 3/" not in lines[-1]:
-            lines.append(process.stderr.readline())
+        next(line for line in process.stderr if "generation 3/" in line)
         process.send_signal(signal.SIGINT)
         rest = process.communicate(timeout=60)[1]
     assert process.returncode
