@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
-from flytekit.core.context_manager import FlyteContextManager
+from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 
 from flyteoptuna import driver
 from flyteoptuna.references import refer
@@ -57,7 +57,8 @@ def test_a_seed_is_that_of_the_node_whatever_the_attempt(monkeypatch):
     """So that a retried driver makes the same study, and another node another."""
 
     def at(prefix):
-        state = SimpleNamespace(is_local_execution=lambda: False)
+        mode = ExecutionState.Mode.TASK_EXECUTION
+        state = SimpleNamespace(is_local_execution=lambda: False, mode=mode)
         params = SimpleNamespace(output_metadata_prefix=prefix)
         ctx = SimpleNamespace(execution_state=state, user_space_params=params)
         monkeypatch.setattr(FlyteContextManager, "current_context", lambda: ctx)
