@@ -23,11 +23,8 @@ from flyteoptuna import deck, local, log, plan, reports, space, trial
 from flyteoptuna import study as studies
 from flyteoptuna.capture import ObjectiveCall
 from flyteoptuna.references import Reference, refer
-from flyteoptuna.trial import TrialReport
 from flyteoptuna.types import HeldStudy
 
-Sent = Reference | list[TrialReport | None]
-"""What a map returned; in a local run, the reports themselves."""
 KEEP_EVERY = 1.0
 """Seconds after which a local run saves its study again, at least."""
 KEEP_SHARE = 0.05
@@ -63,12 +60,19 @@ class Batch(NamedTuple):
 
 def seed() -> int:
     """A seed that is the same for each attempt of a pod, and another for each node of each execution."""
-    ctx = FlyteContextManager.current_context()
-    if ctx.execution_state is None or local.is_local():
+    if not _in_pod():
         return random.SystemRandom().getrandbits(31)
     # The last part of the prefix is the attempt.
-    node = str(ctx.user_space_params.output_metadata_prefix).rstrip("/").rpartition("/")[0]
+    node = (
+        str(FlyteContextManager.current_context().user_space_params.output_metadata_prefix)
+        .rstrip("/")
+        .rpartition("/")[0]
+    )
     return zlib.crc32(node.encode()) >> 1
+
+
+def _in_pod() -> bool:
+    return FlyteContextManager.current_context().execution_state is not None and not local.is_local()
 
 
 def begin(given: Reference | None, settings: plan.Settings, directions: Sequence[str], callbacks: str) -> HeldStudy:
@@ -83,7 +87,11 @@ def begin(given: Reference | None, settings: plan.Settings, directions: Sequence
     Raises:
         ValueError: the given study has another number of directions.
     """
-    study = studies.create(settings.batch, seed(), directions or ("minimize",)) if given is None else _state(given)
+    study = (
+        studies.create(settings.batch, seed(), directions or ("minimize",))
+        if given is None
+        else given.read(optuna.Study)
+    )
     if directions and len(study.directions) != len(directions):
         raise ValueError(
             f"`study` must have as many directions as the objective has values, but it has {len(study.directions)} "
@@ -99,11 +107,11 @@ def begin(given: Reference | None, settings: plan.Settings, directions: Sequence
 
 
 def _state(study: Reference) -> Any:
-    # Within a local run a study goes on in memory; a pod, and the two ends of a local run, have to load it.
+    # Within a local run a study goes on in memory; a pod, and the end of a local run, have to load it.
     return study.study if isinstance(study, HeldStudy) else study.read(optuna.Study)
 
 
-def tell(study: Reference, sent: Sent, max_failures: int | None, *, last: bool) -> studies.SearchStudy:
+def tell(study: Reference, sent: reports.Sent, max_failures: int | None, *, last: bool) -> studies.SearchStudy:
     """The study with the reports of its running trials told.
 
     Raises:
@@ -159,7 +167,7 @@ def _keep(state: studies.SearchStudy) -> None:
 
 
 def _show(state: optuna.Study, now: studies.Progress, *, last: bool) -> None:
-    if FlyteContextManager.current_context().execution_state is None or local.is_local():
+    if not _in_pod():
         return
     at = {"generation": now.generation, "generations": now.generations, "n_trials": now.n_trials, "first": now.first}
     try:
@@ -189,7 +197,7 @@ def check_fixed(values: Sequence[Any], settings: str, children: int) -> None:
 
 
 def generation(
-    index: int, study: Reference, sent: Sent, settings: plan.Settings, build: Callable[[Any], ObjectiveCall]
+    index: int, study: Reference, sent: reports.Sent, settings: plan.Settings, build: Callable[[Any], ObjectiveCall]
 ) -> Batch:
     """Tell the reports of the generation before, and ask the trials of this one.
 

@@ -14,9 +14,8 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.core.tracker import extract_task_module
 
-from flyteoptuna import plan, space, trials
+from flyteoptuna import local, plan, space, trials
 from flyteoptuna.capture import ObjectiveCall, objective_call
-from flyteoptuna.local import is_local
 from flyteoptuna.references import Reference, by_reference, offloaded, packed, refer, reference
 from flyteoptuna.resolver import resolver
 from flyteoptuna.trial import InputsNotMade, TrialReport
@@ -190,7 +189,7 @@ class Search:
     def _node(self, role: str) -> Any:
         # A local run goes straight on in this process: flytekit takes 10 ms to run a dynamic there, and the study
         # would go through a file each time.
-        return getattr(self, f"_{role}" if is_local() else role)
+        return getattr(self, f"_{role}" if local.is_local() else role)
 
     def _generation(self, index: int, study: Any, reports: Any, done: bool, settings: str, **fixed: Any) -> Any:
         """Tell the batch before, ask a batch, and run it."""
@@ -206,14 +205,15 @@ class Search:
             return _progress()(batch.study, [], batch.over)
         mapped = tuple(batch.jobs[0].inputs)
         task = trials.trial_task(batch.objective, mapped, tuple(batch.fixed))
-        # Ids of more than 20 characters are hashed by Flyte, so that the pods of different generations stay apart.
-        mapping = trials.map_task(task, tuple(batch.fixed), given.concurrency)
         shared = {trials.STUDY: batch.study, **batch.fixed}
-        own = {name: [job.inputs[name] for job in batch.jobs] for name in mapped}
-        own[trials.TRIAL] = [reference(packed(job.handle)) for job in batch.jobs]
-        if is_local():
-            return _progress()(batch.study, mapping.execute(**shared, **own), False)
-        sent = mapping(**shared, **own).with_overrides(node_name=f"trials-of-generation-{index}")
+        own = [{trials.TRIAL: reference(packed(job.handle)), **job.inputs} for job in batch.jobs]
+        if local.is_local():
+            sent = local.batch(task, [{**shared, **item} for item in own], given.concurrency)
+        else:
+            lists = {name: [item[name] for item in own] for name in (trials.TRIAL, *mapped)}
+            sent = trials.map_task(task, tuple(batch.fixed), given.concurrency)(**shared, **lists)
+            # Ids of more than 20 characters are hashed by Flyte, so that the pods of different generations stay apart.
+            sent = sent.with_overrides(node_name=f"trials-of-generation-{index}")
         return _progress()(batch.study, sent, False)
 
     def _from_space(self, text: str, fixed: Mapping[str, Reference]) -> Callable[[Any], ObjectiveCall]:

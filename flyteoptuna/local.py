@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.models.literals import LiteralMap
 
@@ -75,47 +74,42 @@ def is_local() -> bool:
     return ctx.execution_state.is_local_execution() or dynamic
 
 
-class TrialMap(ArrayNodeMapTask):
-    """The map over a batch. On a cluster it is flytekit's; a local run gets worker processes."""
+def batch(task: Any, items: Sequence[dict[str, Any]], concurrency: int) -> list[Any]:
+    """The reports of a batch in a local run; None for a trial whose worker process died.
 
-    def execute(self, **kwargs: Any) -> Any:
-        """One trial in a pod, all of them in a local run."""
-        return self._batch(kwargs) if is_local() else super().execute(**kwargs)
+    Args:
+        task: the trial task.
+        items: its inputs, trial by trial.
+        concurrency: most trials at once.
+    """
+    count = min(workers(concurrency), len(items))
+    module = task.rebuild_args[1]
+    if count > 1 and module not in _unloadable:
+        try:
+            return _in_processes(task, items, count)
+        except TaskNotLoadedError as error:
+            # What was made in a notebook or in a function no other process can load.
+            _unloadable.add(module)
+            logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
+    with _as_tasks():
+        return [task.execute(**item) for item in items]
 
-    def _batch(self, inputs: dict[str, Any]) -> list[Any]:
-        mapped = [name for name in inputs if name not in self.bound_inputs]
-        items = [
-            {**{name: inputs[name] for name in self.bound_inputs}, **dict(zip(mapped, values, strict=True))}
-            for values in zip(*(inputs[name] for name in mapped), strict=True)
-        ]
-        count = min(workers(self.concurrency or 1), len(items))
-        module = self.python_function_task.rebuild_args[1]
-        if count > 1 and module not in _unloadable:
-            try:
-                return self._in_processes(items, count)
-            except TaskNotLoadedError as error:
-                # What was made in a notebook or in a function no other process can load.
-                _unloadable.add(module)
-                logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
-        with _as_tasks():
-            return [self.python_function_task.execute(**item) for item in items]
 
-    def _in_processes(self, items: Sequence[dict[str, Any]], count: int) -> list[Any]:
-        from joblib.externals.loky import get_reusable_executor
+def _in_processes(task: Any, items: Sequence[dict[str, Any]], count: int) -> list[Any]:
+    from joblib.externals.loky import get_reusable_executor
 
-        task = self.python_function_task
-        types = task.python_interface.inputs
-        calls = []
-        for item in items:
-            literals = {name: refer(value, types[name]).literal for name, value in item.items()}
-            calls.append(LiteralMap(literals).to_flyte_idl().SerializeToString())
-        module = task.rebuild_args[1]
-        args = (list(task.rebuild_args), [*_roots(module), *sys.path])
-        file = getattr(sys.modules.get(module), "__file__", None)
-        stamp = os.stat(file).st_mtime_ns if file and os.path.exists(file) else 0
-        executor = get_reusable_executor(max_workers=count, timeout=IDLE, initializer=_ready, initargs=(module, stamp))
-        futures = [executor.submit(run, *args, call) for call in calls]
-        return [_result(future, args, call) for future, call in zip(futures, calls, strict=True)]
+    types = task.python_interface.inputs
+    calls = []
+    for item in items:
+        literals = {name: refer(value, types[name]).literal for name, value in item.items()}
+        calls.append(LiteralMap(literals).to_flyte_idl().SerializeToString())
+    module = task.rebuild_args[1]
+    args = (list(task.rebuild_args), [*_roots(module), *sys.path])
+    file = getattr(sys.modules.get(module), "__file__", None)
+    stamp = os.stat(file).st_mtime_ns if file and os.path.exists(file) else 0
+    executor = get_reusable_executor(max_workers=count, timeout=IDLE, initializer=_ready, initargs=(module, stamp))
+    futures = [executor.submit(run, *args, call) for call in calls]
+    return [_result(future, args, call) for future, call in zip(futures, calls, strict=True)]
 
 
 def _roots(module: str) -> list[str]:

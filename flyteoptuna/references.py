@@ -75,18 +75,18 @@ def packed(fields: dict[str, Any]) -> Literal:
     return Literal(scalar=Scalar(binary=Binary(msgpack.dumps(fields), tag="msgpack")))
 
 
-def unpacked(literal: Literal | None) -> dict[str, Any] | None:
-    """The fields of what :func:`packed` made, or flytekit; None where the literal is not of that form."""
-    scalar = literal.scalar if literal is not None else None
+def unpacked(literal: Literal) -> dict[str, Any]:
+    """The fields of what :func:`packed` made, or flytekit; none where the literal is not of that form."""
+    scalar = literal.scalar
     if scalar is not None and scalar.union is not None:
         return unpacked(scalar.union.value)
     if scalar is None or scalar.binary is None or scalar.binary.tag != "msgpack":
-        return None
+        return {}
     try:
         fields = msgpack.loads(scalar.binary.value, strict_map_key=False)
     except (ValueError, msgpack.UnpackException):
-        return None
-    return fields if isinstance(fields, dict) else None
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def offloaded(literal: Literal) -> bool:

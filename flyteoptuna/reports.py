@@ -15,12 +15,15 @@ from flytekit.models.literals import Literal
 from flyteoptuna.references import Reference, packed, unpacked
 from flyteoptuna.trial import TrialReport
 
+Sent = Reference | list[TrialReport | None]
+"""What a map returned; in a local run, the reports themselves."""
+
 
 class TrialNotCompleteError(RuntimeError):
     """Ends the pod of a cached trial that did not complete, so that Flyte does not cache what it would output."""
 
 
-def received(sent: Reference | list[TrialReport | None]) -> list[TrialReport]:
+def received(sent: Sent) -> list[TrialReport]:
     """The reports in the list that a map returned; what cannot be read as one is left out.
 
     Read by hand, because flytekit takes about a millisecond for each, and one that it cannot read would end the search.
@@ -33,14 +36,14 @@ def received(sent: Reference | list[TrialReport | None]) -> list[TrialReport]:
 
 def _report(literal: Literal) -> TrialReport | None:
     try:
-        return TrialReport(**unpacked(literal) or {})
+        return TrialReport(**unpacked(literal))
     except TypeError:
         return None
 
 
 def path_of(study: Reference) -> str | None:
     """Path of the file that holds a study; None where a workflow has bound it inline."""
-    return (unpacked(study.literal) or {}).get("_path")
+    return unpacked(study.literal).get("_path")
 
 
 def _path(study: Reference, number: int) -> str:

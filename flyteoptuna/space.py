@@ -44,6 +44,10 @@ def _range(kind: str, low: float, high: float, step: float | None, log: bool) ->
         raise SpaceError(f"`low > 0` must hold when `log` is set, but got low={low}.")
 
 
+def _fits(value: int) -> bool:
+    return -(2**63) <= value < 2**63
+
+
 @dataclass(frozen=True)
 class Float:
     """A float between ``low`` and ``high``, both included."""
@@ -68,7 +72,7 @@ class Integer:
 
     def __post_init__(self) -> None:
         _range("integer", self.low, self.high, self.step, self.log)
-        if not -(2**63) <= self.low <= self.high < 2**63:
+        if not (_fits(self.low) and _fits(self.high)):
             raise SpaceError(f"Flyte's ints have 64 bits, but got (low={self.low}, high={self.high}).")
 
 
@@ -87,7 +91,7 @@ class Category:
                     f"Each choice of suggest.category must be None, bool, int, float or str, "
                     f"but got {choice!r} ({type(choice).__name__})."
                 )
-            if isinstance(choice, int) and not -(2**63) <= choice < 2**63:
+            if isinstance(choice, int) and not _fits(choice):
                 raise SpaceError(f"Flyte's ints have 64 bits, but got the choice {choice}.")
 
 

@@ -217,7 +217,7 @@ def _study_literal(literal: Literal) -> Literal | None:
     """The literal, if it is that of a study."""
     from flyteoptuna.references import unpacked
 
-    fields = unpacked(literal) or {}
+    fields = unpacked(literal)
     return literal if "n_trials" in fields and fields.keys() & {"_path", "_data"} else None
 
 
@@ -226,7 +226,7 @@ def _loaded(found: _Found, load: Callable[[bytes], Any]) -> optuna.Study:
     from flyteoptuna import study as studies
     from flyteoptuna.references import reference, unpacked
 
-    fields = unpacked(found.study) or {}
+    fields = unpacked(found.study)
     study: optuna.Study = load(fields["_data"] if "_data" in fields else _bytes(fields["_path"]))
     if found.reports is not None and studies.SEARCH_ATTRIBUTE in study._storage.get_study_system_attrs(study._study_id):
         heard = reports.received(reference(found.reports))

@@ -264,10 +264,9 @@ def tell(
     """
     trials = own(study, TrialState.RUNNING)
     matched = match(reports, _expected(trials))
-    rest = [(trial, matched.get(trial.number) or _without_report(trial)) for trial in trials]
+    rest = iter([(trial, matched.get(trial.number) or _without_report(trial)) for trial in trials])
     try:
-        while rest:
-            trial, report = rest.pop(0)
+        for trial, report in rest:
             _tell_one(study, trial, report)
             _call(callbacks, study, trial.number)
     finally:

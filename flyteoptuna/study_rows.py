@@ -60,17 +60,16 @@ def write(trials: Sequence[FrozenTrial], before: Written | None) -> tuple[Tables
     Raises:
         TypeError: an attribute or a choice that JSON cannot hold; names the trial and the key.
     """
-    tables = Tables()
-    lines, done = [], 0
-    if before is not None and _same(before.trials, trials) and tables.hold(before):
-        lines, done = [before.text] if before.trials else [], len(before.trials)
-    else:
-        tables = Tables()
+    tables, lines, done = Tables(), list[bytes](), 0
+    if before is not None and before.trials and _same(before.trials, trials):
+        held = Tables()
+        if held.hold(before):
+            tables, lines, done = held, [before.text], len(before.trials)
     end = done + finished(trials[done:])
     lines += [_row(tables, trial) for trial in trials[done:end]]
     after = Written(trials[:end], BETWEEN.join(lines), tables.distributions[:], tables.spaces[:])
-    rest = [_row(tables, trial) for trial in trials[end:]]
-    return tables, BETWEEN.join([after.text, *rest] if end else rest), after
+    lines += [_row(tables, trial) for trial in trials[end:]]
+    return tables, BETWEEN.join(lines), after
 
 
 def check(trial: FrozenTrial) -> None:

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.interface import Interface, transform_interface_to_typed_interface
 from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
 from flytekit.core.task import ReferenceTask
@@ -18,7 +19,7 @@ from flytekit.core.tracker import extract_task_module
 from flytekit.exceptions.user import FlyteRecoverableException
 
 from flyteoptuna import reports
-from flyteoptuna.local import TrialMap, is_local
+from flyteoptuna.local import is_local
 from flyteoptuna.references import Reference, by_reference, unpacked
 from flyteoptuna.resolver import resolver
 from flyteoptuna.trial import ActiveTrial, TrialReport, recording
@@ -163,9 +164,9 @@ def rebuild(module: str, name: str, mapped: str, fixed: str) -> Any:
 
 
 @functools.cache
-def map_task(task: Any, fixed: tuple[str, ...], concurrency: int) -> TrialMap:
+def map_task(task: Any, fixed: tuple[str, ...], concurrency: int) -> ArrayNodeMapTask:
     """The map over a batch: with a success ratio of 0 it may lose every trial and still succeed."""
-    mapped = TrialMap(task, concurrency=concurrency, min_success_ratio=0.0, bound_inputs={STUDY, *fixed})
+    mapped = ArrayNodeMapTask(task, concurrency=concurrency, min_success_ratio=0.0, bound_inputs={STUDY, *fixed})
     # Flytekit names a map after the module and the function, which two searches over one objective share.
     mapped._name = mapped.sub_node_metadata._name = task.name
     return mapped
@@ -175,7 +176,7 @@ def _function(objective: PythonFunctionTask[Any], natives: Mapping[str, Any]) ->
     function, n_values = objective.task_function, arity(objective)
 
     def prepared(inputs: dict[str, Any]) -> tuple[TrialReport, ActiveTrial, int, Reference, dict[str, Any]]:
-        handle, study = unpacked(inputs.pop(TRIAL).literal) or {}, inputs.pop(STUDY)
+        handle, study = unpacked(inputs.pop(TRIAL).literal), inputs.pop(STUDY)
         report = TrialReport(trial=int(handle["number"]), key=handle["key"])
         active = ActiveTrial(report.trial, handle["params"], Decision(study))
         return report, active, int(handle["room"]), study, inputs

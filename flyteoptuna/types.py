@@ -34,7 +34,7 @@ def attributes(study: optuna.Study) -> dict[str, Any]:
     states = [t.state for t in study.get_trials(deepcopy=False)]
     counts = {f"n_{state.name.lower()}": states.count(state) for state in TrialState}
     complete = TrialState.COMPLETE in states
-    best = results.best(study) if complete and len(study.directions) == 1 else None
+    best = results.best(study) if len(study.directions) == 1 else None
     return {
         "best_value": best.value if best else None,
         "best_params": best.params if best else {},
@@ -90,7 +90,7 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
         Raises:
             StudyFormatError: the literal or the file it names is no study.
         """
-        fields = unpacked(lv) or {}
+        fields = unpacked(lv)
         if not fields.keys() & {"_data", "_path"}:
             raise study_file.StudyFormatError(f"Not the literal of an optuna.Study: {lv}")
         if "_data" in fields:

@@ -15,6 +15,14 @@ from flyteoptuna.study import ERROR_ATTRIBUTE
 from flyteoptuna.trials import trial_task
 
 
+@pytest.fixture
+def said(monkeypatch):
+    """The warnings of the library."""
+    texts = []
+    monkeypatch.setattr(local.logger, "warning", lambda text, *args: texts.append(text % args))
+    return texts
+
+
 def searched(objective, monkeypatch, workers, **fixed):
     monkeypatch.setenv(local.WORKERS, workers)
     start = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=1, n_startup_trials=2))
@@ -41,10 +49,8 @@ def test_a_worker_that_dies_fails_its_own_trial_alone(flows, monkeypatch):
     assert "sent no report" in study.trials[1].user_attrs[ERROR_ATTRIBUTE]
 
 
-def test_an_interrupted_search_is_kept(flows, monkeypatch):
+def test_an_interrupted_search_is_kept(flows, monkeypatch, said):
     """The log names the file, which holds every generation that was told, and a search can go on with it."""
-    said = []
-    monkeypatch.setattr(driver.log.logger, "warning", lambda text, *args: said.append(text % args))
     flow = flows("flow_of_local")
     with pytest.raises(KeyboardInterrupt):
         searched(flow.interrupted, monkeypatch, "1")
@@ -67,12 +73,10 @@ def give_up(study, trial):
 
 @pytest.mark.parametrize(("callback", "error"), [(spoil, TypeError), (give_up, KeyError)])
 @pytest.mark.parametrize("n_trials", [6, 9])
-def test_an_error_of_a_callback_keeps_the_study(flows, monkeypatch, callback, error, n_trials):
+def test_an_error_of_a_callback_keeps_the_study(flows, monkeypatch, callback, error, n_trials, said):
     """In the last batch too. What cannot be saved does not take the place of the error, nor of what was saved."""
-    said = []
     monkeypatch.setattr(driver, "KEEP_EVERY", 0)
     monkeypatch.setattr(driver, "KEEP_SHARE", float("inf"))
-    monkeypatch.setattr(driver.log.logger, "warning", lambda text, *args: said.append(text % args))
     start = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     optimizer = Optimizer(flows("flow_of_local").pruned, 3, n_trials, study=start, callbacks=[callback])
     with pytest.raises(error):
@@ -130,15 +134,13 @@ def here(x: float) -> float:
 """
 
 
-def test_what_no_other_process_can_load_runs_in_this_one(tmp_path, monkeypatch):
+def test_what_no_other_process_can_load_runs_in_this_one(tmp_path, monkeypatch, said):
     """A module that only this process knows; the log says so."""
     (tmp_path / "of_another_name.py").write_text(GHOST)
     spec = importlib.util.spec_from_file_location("ghost", tmp_path / "of_another_name.py")
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "ghost", module)
     spec.loader.exec_module(module)
-    said = []
-    monkeypatch.setattr(local.logger, "warning", lambda text, *args: said.append(text % args))
     study = searched(module.here, monkeypatch, "2")
     assert [t.value - t.params["x"] for t in study.trials] == [pytest.approx(os.getpid())] * 6
     assert "a worker process cannot load the task: ModuleNotFoundError" in said[0]
