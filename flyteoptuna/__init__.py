@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flyteoptuna import suggest
+    from flyteoptuna.core.active_trial import current_trial
+    from flyteoptuna.core.suggestions import SpaceError
     from flyteoptuna.optimizer import Optimizer, optimize
-    from flyteoptuna.space import SpaceError
-    from flyteoptuna.stored import StudyNotFoundError, load_study
-    from flyteoptuna.study import SearchFailedError
-    from flyteoptuna.study_file import StudyFormatError
-    from flyteoptuna.trial import current_trial
+    from flyteoptuna.show.load import StudyNotFoundError, load_study
+    from flyteoptuna.storage.read_results import StudyFormatError
+    from flyteoptuna.study.budgets import SearchFailedError
 
 __all__ = [
     "Optimizer",
@@ -27,12 +27,12 @@ __all__ = [
 
 _HOMES = {
     "Optimizer": "optimizer",
-    "SearchFailedError": "study",
-    "SpaceError": "space",
-    "StudyFormatError": "study_file",
-    "StudyNotFoundError": "stored",
-    "current_trial": "trial",
-    "load_study": "stored",
+    "SearchFailedError": "study.budgets",
+    "SpaceError": "core.suggestions",
+    "StudyFormatError": "storage.read_results",
+    "StudyNotFoundError": "show.load",
+    "current_trial": "core.active_trial",
+    "load_study": "show.load",
     "optimize": "optimizer",
     "suggest": "suggest",
 }

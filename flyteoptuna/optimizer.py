@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, overload
 
-import cloudpickle
 from flytekit.core.base_task import Task
 from flytekit.core.launch_plan import LaunchPlan
 from flytekit.core.promise import Promise
 from flytekit.core.workflow import WorkflowBase
 
-from flyteoptuna import graph, local, promises, space, trials
-from flyteoptuna.plan import at_least
-from flyteoptuna.scoped import Scoped
+from flyteoptuna.core import space
+from flyteoptuna.core.annotations import check_input
+from flyteoptuna.core.plan import at_least
+from flyteoptuna.core.suggestions import SpaceError, is_suggestion
+from flyteoptuna.flyte import objective as objectives
+from flyteoptuna.flyte import promises
+from flyteoptuna.flyte.scoped import Scoped
+from flyteoptuna.search import graph, local_run
+from flyteoptuna.search.request import Request
+from flyteoptuna.search.workers import refuse_while_loading
 
 
 def _count(name: str, value: Any, least: int = 1) -> None:
@@ -58,7 +63,7 @@ def _callback(function: Any) -> Any:
         )
     if "<" in name or not hasattr(function, "__module__"):
         raise ValueError(f"A callback must be a function at the top of a module, for pods to find it, but got {name}.")
-    types = graph.input_types(function)
+    types = objectives.input_types(function)
     for parameter in parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise TypeError(f"Each parameter of a callback must have a name, but {name} takes `{parameter}`.")
@@ -66,8 +71,8 @@ def _callback(function: Any) -> Any:
             raise TypeError(
                 f"Each parameter of a callback must have a type, but `{parameter.name}` of {name} has none."
             )
-    for objective in graph.objectives(function):
-        trials.check_objective(objective)
+    for objective in objectives.named(function):
+        objectives.check_objective(objective)
     return function
 
 
@@ -75,7 +80,7 @@ def _origin(objective: Any) -> Any:
     entity = isinstance(objective, (Task, WorkflowBase, LaunchPlan))
     if inspect.isfunction(objective) and not entity:
         return _callback(objective)
-    return trials.check_objective(objective)
+    return objectives.check_objective(objective)
 
 
 class Optimizer(Scoped):
@@ -171,44 +176,35 @@ class Optimizer(Scoped):
             TypeError: an input is unknown, missing or given twice.
             SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
         """
-        local.refuse_while_loading()
+        refuse_while_loading()
         self._check()
         bound = self._bind(args, inputs)
         varied = {name: value for name, value in bound.items() if space.has_suggestion(value)}
         fixed = {name: value for name, value in bound.items() if name not in varied}
         self._check_space(varied, fixed)
-        given = self._get("given")
-        search = graph.search(
+        request = Request(
             origin=self.objective,
-            mapped=tuple(varied),
-            fixed=tuple(fixed),
-            continued=given is not None,
+            varied=varied,
+            fixed=fixed,
+            study=self._get("given"),
+            counts={
+                "n_trials": self.n_trials,
+                "concurrency": self.concurrency,
+                "batch_size": self.concurrency if self.batch_size is None else self.batch_size,
+                "timeout": _seconds(self.timeout),
+                "max_failures": self.max_failures,
+                "avoid_duplicates": self.avoid_duplicates,
+            },
+            callbacks=self.callbacks,
             directions=("minimize",) * (self._arity() or 0),
         )
-        batch = self.concurrency if self.batch_size is None else self.batch_size
-        progress = search.search(
-            n_trials=self.n_trials,
-            concurrency=self.concurrency,
-            batch_size=batch,
-            timeout=_seconds(self.timeout),
-            max_failures=self.max_failures,
-            avoid_duplicates=self.avoid_duplicates,
-            space=space.dumps(varied) if varied else "",
-            callbacks=self._pickled(),
-            **{f"in_{name}": value for name, value in fixed.items()},
-            **({} if given is None else {"study": given}),
-        )
-        study = search.finish(study=progress.study, reports=progress.reports, max_failures=self.max_failures)
-        self._set("result", promises.native(study, several=(self._arity() or 1) > 1))
-        return self.study
+        result = local_run.run(request) if local_run.is_local() else graph.nodes(request)
+        self._set("result", result)
+        return result
 
     def _arity(self) -> int | None:
-        known = graph.objectives(self.objective)
-        return trials.arity(known[0]) if known else None
-
-    def _pickled(self) -> str:
-        callbacks = list(self.callbacks)
-        return base64.b64encode(cloudpickle.dumps(callbacks)).decode() if callbacks else ""
+        known = objectives.named(self.objective)
+        return objectives.arity(known[0]) if known else None
 
     def _check(self) -> None:
         _count("concurrency", self.concurrency)
@@ -244,8 +240,8 @@ class Optimizer(Scoped):
             )
 
     def _bind(self, args: Sequence[Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-        known = graph.input_types(self.objective)
-        name = self.objective.name if graph.is_task(self.objective) else self.objective.__qualname__
+        known = objectives.input_types(self.objective)
+        name = self.objective.name if objectives.is_task(self.objective) else self.objective.__qualname__
         if len(args) > len(known):
             raise TypeError(f"{name} takes {len(known)} inputs, but got {len(args)} positional ones.")
         positional = dict(zip(known, args, strict=False))
@@ -254,28 +250,28 @@ class Optimizer(Scoped):
                 raise TypeError(f"Input `{key}` of {name} was given twice.")
             if key not in known:
                 raise TypeError(f"{name} has no input `{key}`; it has: {', '.join(known) or 'none'}.")
-        return trials.completed(self.objective, name, known, {**positional, **inputs})
+        return objectives.completed(self.objective, name, known, {**positional, **inputs})
 
     def _check_space(self, varied: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
-        types = graph.input_types(self.objective)
+        types = objectives.input_types(self.objective)
         for name, value in (*varied.items(), *fixed.items()):
             if not isinstance(value, Promise):
-                space.check(value, types[name], name)
-        if not graph.is_task(self.objective):
+                check_input(value, types[name], name)
+        if not objectives.is_task(self.objective):
             for name in varied:
-                raise space.SpaceError(
+                raise SpaceError(
                     f"A callback suggests by its trial, and its inputs are fixed, but `{name}` holds a suggestion."
                 )
             return
         if not varied:
-            raise space.SpaceError("At least one input must hold a suggestion, but none does.")
+            raise SpaceError("At least one input must hold a suggestion, but none does.")
         seen: set[str] = set()
         for name, value in varied.items():
             for path, leaf in space.leaves(value, name):
                 if promises.anywhere(leaf):
-                    raise space.SpaceError(f"A promise cannot stand beside suggestions, but `{path}` is or holds one.")
-                if space.is_suggestion(leaf) and path in seen:
-                    raise space.SpaceError(f"Each suggestion must have a name of its own, but two are named `{path}`.")
+                    raise SpaceError(f"A promise cannot stand beside suggestions, but `{path}` is or holds one.")
+                if is_suggestion(leaf) and path in seen:
+                    raise SpaceError(f"Each suggestion must have a name of its own, but two are named `{path}`.")
                 seen.add(path)
 
 

@@ -9,7 +9,7 @@ import wrapt
 
 
 def _register(module: ModuleType) -> None:
-    importlib.import_module("flyteoptuna.types")
+    importlib.import_module("flyteoptuna.flyte.study_type")
 
 
 # Every pod loads flytekit's plugins, but the one of a trial must not pay for optuna.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 
-from flyteoptuna.space import Category, Choice, Float, Integer, SpaceError
+from flyteoptuna.core.suggestions import Category, Choice, Float, Integer, SpaceError
 
 __all__ = ["category", "float", "integer"]
 

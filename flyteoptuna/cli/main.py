@@ -1,0 +1,32 @@
+"""The command line: what a search would run, what a study holds, and a study for other tools."""
+
+from __future__ import annotations
+
+import click
+
+from flyteoptuna.cli.export import export
+from flyteoptuna.cli.plan import plan
+from flyteoptuna.cli.show import show
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="flyteoptuna", message="flyteoptuna %(version)s")
+def main() -> None:
+    """Hyperparameter searches as plain Flyte workflows: plan them, and look at their studies.
+
+    \b
+    What would this search run?
+      flyteoptuna plan workflows/train.py:train --n-trials 200 --concurrency 16
+    How did it go, or how is it going?
+      flyteoptuna show flyte://flytesnacks/development/f3a1c9d27e5b84d0
+    Look at it in optuna-dashboard, or in pandas:
+      flyteoptuna export s3://bucket/study --to sqlite:///study.db
+      flyteoptuna export s3://bucket/study --to trials.csv
+    """
+
+
+for _command in (plan, show, export):
+    main.add_command(_command)
+
+if __name__ == "__main__":
+    main(prog_name="flyteoptuna")

@@ -1,0 +1,36 @@
+"""The study that a command names, loaded or refused in one line."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import click
+
+from flyteoptuna.cli.errors import UsageError, first
+
+if TYPE_CHECKING:
+    import optuna
+
+
+STUDY_HELP = """STUDY is a path, a URL (s3://bucket/..., file://..., any that fsspec knows), or an execution of the
+cluster that Flyte's configuration names: flyte://PROJECT/DOMAIN/EXECUTION, with /OUTPUT after it where the workflow
+outputs several studies, or #NODE for the study of one node. Of an execution that still runs, or has failed, it is the
+study as it stands. Nothing is unpickled."""
+
+
+def load(source: str) -> optuna.Study:
+    """The study at a source, untrusted; what is wrong with the source ends the command."""
+    from flyteoptuna.show.load import StudyNotFoundError, load_study
+    from flyteoptuna.storage.read_results import StudyFormatError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return load_study(source)
+    except StudyFormatError as error:
+        raise click.ClickException(f"{source}: {first(error)}") from error
+    except StudyNotFoundError as error:
+        raise click.ClickException(first(error)) from error
+    except ValueError as error:
+        raise UsageError(first(error)) from error

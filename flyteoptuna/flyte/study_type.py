@@ -1,0 +1,127 @@
+"""``optuna.Study`` as a Flyte type."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import optuna
+from flytekit.core.context_manager import FlyteContext, FlyteContextManager
+from flytekit.core.type_engine import TypeEngine, TypeTransformer
+from flytekit.models import types as model_types
+from flytekit.models.literals import Literal
+from optuna.trial import TrialState
+
+from flyteoptuna.flyte import promises
+from flyteoptuna.flyte.references import Reference, packed, unpacked
+from flyteoptuna.storage import file
+from flyteoptuna.storage.memory import SearchStudy
+from flyteoptuna.storage.read_results import StudyFormatError
+from flyteoptuna.study import results
+
+INLINE_LIMIT = 512 * 1024
+"""Most bytes of a study that a workflow binds at registration, where Flyte keeps it inline."""
+
+_INTEGER = model_types.LiteralType(simple=model_types.SimpleType.INTEGER)
+_ATTRIBUTES = {
+    "best_value": model_types.LiteralType(simple=model_types.SimpleType.FLOAT),
+    "best_params": model_types.LiteralType(simple=model_types.SimpleType.STRUCT),
+    "best_trial": _INTEGER,
+    "best_trials": model_types.LiteralType(collection_type=_INTEGER),
+    **dict.fromkeys(promises.COUNTS, _INTEGER),
+}
+
+
+def attributes(study: optuna.Study) -> dict[str, Any]:
+    """The attributes that a workflow can use without a pod. What there is no value of yet is None."""
+    states = [t.state for t in study.get_trials(deepcopy=False)]
+    counts = {f"n_{state.name.lower()}": states.count(state) for state in TrialState}
+    complete = TrialState.COMPLETE in states
+    best = results.best(study) if len(study.directions) == 1 else None
+    return {
+        "best_value": best.value if best else None,
+        "best_params": best.params if best else {},
+        "best_trial": best.number if best else None,
+        "best_trials": [best.number] if best else [t.number for t in study.best_trials] if complete else [],
+        "n_trials": len(states),
+        **counts,
+    }
+
+
+class StudyTransformer(TypeTransformer[optuna.Study]):
+    """A study as a struct of its attributes, with its file beside them: by path, or inline at registration."""
+
+    def __init__(self) -> None:
+        super().__init__("optuna.Study", optuna.Study)
+
+    def get_literal_type(self, t: type[optuna.Study]) -> model_types.LiteralType:
+        """The struct type, whose attributes Flyte checks and resolves by themselves."""
+        return model_types.LiteralType(
+            simple=model_types.SimpleType.STRUCT,
+            structure=model_types.TypeStructure(tag=promises.STUDY, dataclass_type=_ATTRIBUTES),
+        )
+
+    def to_literal(self, ctx: FlyteContext, python_val: Any, python_type: Any, expected: Any) -> Literal:
+        """Save the study.
+
+        Raises:
+            ValueError: a study to be bound at registration is larger than ``INLINE_LIMIT``.
+        """
+        if not isinstance(python_val, optuna.Study):
+            raise TypeError(f"Expected an optuna.Study, but got {python_val!r} ({type(python_val).__name__}).")
+        data = file.dumps(python_val)
+        fields = attributes(python_val)
+        registering = ctx.compilation_state is not None and (
+            ctx.execution_state is None or ctx.execution_state.mode is None
+        )
+        if registering:
+            if len(data) > INLINE_LIMIT:
+                raise ValueError(
+                    f"A study bound at registration must have at most {INLINE_LIMIT} bytes when saved, but this has "
+                    f"{len(data)}. Let a task return it, and pass the promise."
+                )
+            fields["_data"] = data
+        else:
+            local = ctx.file_access.get_random_local_path()
+            Path(local).write_bytes(data)
+            fields["_path"] = ctx.file_access.put_raw_data(local)
+        return packed(fields)
+
+    def to_python_value(self, ctx: FlyteContext, lv: Literal, expected_python_type: Any) -> optuna.Study:
+        """Load the study.
+
+        Raises:
+            StudyFormatError: the literal or the file it names is no study.
+        """
+        fields = unpacked(lv)
+        if not fields.keys() & {"_data", "_path"}:
+            raise StudyFormatError(f"Not the literal of an optuna.Study: {lv}")
+        if "_data" in fields:
+            return file.loads(fields["_data"])
+        local = ctx.file_access.get_random_local_path()
+        ctx.file_access.get_data(fields["_path"], local)
+        return file.loads(Path(local).read_bytes())
+
+
+class HeldStudy(Reference):
+    """A study that is still in this process. It is saved when its literal is first asked for, and as it is then."""
+
+    def __init__(self, study: SearchStudy) -> None:
+        self.study = study
+
+    @functools.cached_property
+    def literal(self) -> Literal:
+        """The literal of the saved study. ``TypeEngine`` would pickle the study first, for a cache of its own."""
+        transformer = StudyTransformer()
+        expected = transformer.get_literal_type(optuna.Study)
+        return transformer.to_literal(FlyteContextManager.current_context(), self.study, optuna.Study, expected)
+
+
+def register() -> None:
+    """Make ``optuna.Study`` a Flyte type, once."""
+    if optuna.Study not in TypeEngine._REGISTRY:
+        TypeEngine.register(StudyTransformer())
+
+
+register()

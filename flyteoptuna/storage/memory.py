@@ -1,0 +1,96 @@
+"""A study in memory, made as optuna's own storage would have made it, and one that may be stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import InMemoryStorage
+from optuna.storages._in_memory import _StudyInfo
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from flyteoptuna.storage.rows import Written
+
+Callback = Callable[[optuna.Study, FrozenTrial], None]
+
+
+class SearchStudy(optuna.Study):
+    """A study whose ``stop`` works outside ``optimize``, where optuna's own raises; grid samplers call it.
+
+    Attributes:
+        stopped: whether ``stop`` has been called. It is saved with the study.
+        callbacks: what a search calls with the study and each trial that has been told. They are saved with the study.
+        written: the rows that are already JSON, as the study was last saved or loaded.
+    """
+
+    def __init__(
+        self,
+        study_name: str,
+        storage: str | optuna.storages.BaseStorage,
+        sampler: BaseSampler | None = None,
+        pruner: BasePruner | None = None,
+    ) -> None:
+        super().__init__(study_name, storage, sampler, pruner)
+        self.stopped = False
+        self.callbacks: list[Callback] = []
+        self.written: Written | None = None
+
+    def stop(self) -> None:
+        """Ask the search to end after the trials that have been asked."""
+        self.stopped = True
+
+
+def new_study(
+    directions: Sequence[StudyDirection], sampler: BaseSampler, pruner: BasePruner, name: str = "flyteoptuna"
+) -> SearchStudy:
+    """An empty study in memory. Unlike ``optuna.create_study``, it writes nothing to the log.
+
+    Args:
+        directions: one a value of the objective, at least one.
+        sampler: suggests the parameters.
+        pruner: decides which trials to prune.
+        name: the study's name.
+    """
+    storage = in_memory(name, directions, study_id=0, trials=(), declared={})
+    return SearchStudy(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
+
+
+def in_memory(
+    name: str,
+    directions: Sequence[StudyDirection],
+    study_id: int,
+    trials: Sequence[FrozenTrial],
+    declared: dict[str, BaseDistribution],
+) -> InMemoryStorage:
+    """An in-memory storage that holds one study, with the ids that it had.
+
+    Args:
+        name: the study\'s name.
+        directions: its directions.
+        study_id: its id.
+        trials: its trials, which become the storage\'s own.
+        declared: the distributions that new trials must be compatible with, by parameter.
+    """
+    # The only place that knows how an in-memory storage is made inside. Its public methods copy each trial deeply
+    # (0.7 s for 10,000 of them), write to the log, and give new ids, which samplers remember: NSGA-II those of a
+    # population's trials, others that of their study.
+    storage = InMemoryStorage()
+    info = _StudyInfo(name, list(directions))
+    storage._studies[study_id] = info
+    storage._study_name_to_id[name] = study_id
+    storage._prev_waiting_trial_number[study_id] = 0
+    storage._max_study_id = study_id
+    storage._max_trial_id = max((trial._trial_id for trial in trials), default=-1)
+    storage._trial_id_to_study_id_and_number = {trial._trial_id: (study_id, trial.number) for trial in trials}
+    info.trials = list(trials)
+    info.param_distribution = declared
+    if complete := [trial for trial in trials if trial.state == TrialState.COMPLETE]:
+        # A storage keeps the best trial of one objective, the first of equal ones, and the first trial of several.
+        choose = min if directions[0] == StudyDirection.MINIMIZE else max
+        best = complete[0] if len(directions) > 1 else choose(complete, key=lambda trial: trial.values[0])
+        storage._update_cache(best._trial_id, study_id)
+    return storage

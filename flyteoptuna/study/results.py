@@ -1,0 +1,44 @@
+"""What trials say of themselves, for those who show them: whether they are feasible, and why they failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from flyteoptuna.core.report import ERROR_ATTRIBUTE
+
+
+def feasible(trial: FrozenTrial) -> bool:
+    """Whether a trial satisfies its constraints, or has none."""
+    # Private to optuna, and of two formats: a tuple, and from 5.0 on an attribute for each constraint.
+    attrs = trial.system_attrs
+    found = [attrs[key] for key in attrs if key == "constraints" or key.startswith("constraints:")]
+    return all(v <= 0 for value in found for v in (value if isinstance(value, (list, tuple)) else [value or 0]))
+
+
+def best(study: optuna.Study) -> FrozenTrial | None:
+    """The best trial of a study of one objective; None where no trial is complete, or none is feasible."""
+    try:
+        return study.best_trial
+    except ValueError:
+        return None
+
+
+def reasons(failed: Iterable[FrozenTrial], most: int | None = None) -> list[tuple[str, list[int]]]:
+    """The first lines of why trials failed, each with the numbers of its trials, in the order in which they come.
+
+    Reasons that differ only in the number of their own trial and generation are one.
+
+    Args:
+        failed: the trials.
+        most: characters of a reason that are looked at; None for all.
+    """
+    groups: dict[str, tuple[str, list[int]]] = {}
+    for trial in failed:
+        reason = str(trial.user_attrs.get(ERROR_ATTRIBUTE) or "no reason is known").strip()[:most].partition("\n")[0]
+        key = re.sub(rf"\b{trial.number}\b|\bgeneration \d+", "#", reason)
+        groups.setdefault(key, (reason, []))[1].append(trial.number)
+    return list(groups.values())
