@@ -186,6 +186,15 @@ def _at(remote: FlyteRemote, node: Any) -> _Found | None:
     return found
 
 
+def _progress(literals: Mapping[str, Literal]) -> _Found | None:
+    found = _studies(literals)
+    if len(found) != 1:
+        return None
+    [(name, study)] = found.items()
+    reports = literals.get("reports") if name == "study" else None
+    return _Found(study, reports if reports is not None and reports.collection is not None else None)
+
+
 def _literals(data: Any, kind: str) -> Mapping[str, Literal]:
     """The inputs or the outputs of a node or an execution, which are apart where they are large."""
     from flyteidl.core import literals_pb2
