@@ -30,9 +30,13 @@ from flytekit.remote import FlyteRemote
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from flyteoptuna import cli, export, plan, stored, study_file
-from flyteoptuna.study import ERROR_ATTRIBUTE
-from flyteoptuna.study_file import StudyFormatError, dumps
+from flyteoptuna import StudyFormatError, StudyNotFoundError, load_study
+from flyteoptuna.cli.main import main
+from flyteoptuna.core import plan
+from flyteoptuna.core.report import ERROR_ATTRIBUTE
+from flyteoptuna.show import export
+from flyteoptuna.storage import file as study_file
+from flyteoptuna.storage.file import dumps
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FLYTE = "flyte://flytesnacks/development/ex"
@@ -40,7 +44,7 @@ FLYTE = "flyte://flytesnacks/development/ex"
 
 def run(*args, code=0):
     """What a command prints: standard output where it succeeds, standard error where it must not."""
-    result = CliRunner().invoke(cli.main, list(map(str, args)))
+    result = CliRunner().invoke(main, list(map(str, args)))
     assert result.exit_code == code, result.output
     if code:
         assert isinstance(result.exception, SystemExit)
@@ -116,7 +120,7 @@ def saved(tmp_path):
 def test_help_comes_fast_and_teaches():
     """`--help` imports neither optuna nor flytekit, and each command shows how it is used."""
     code = (
-        "import sys, contextlib\nfrom flyteoptuna.cli import main\n"
+        "import sys, contextlib\nfrom flyteoptuna.cli.main import main\n"
         "with contextlib.suppress(SystemExit): main(['--help'])\n"
         "print({'optuna', 'flytekit', 'rich', 'pandas'} & set(sys.modules))"
     )
@@ -234,7 +238,7 @@ def test_both_branches_of_a_conditional_are_planned(module):
 
 def test_numbers_that_are_not_known_are_asked_for(module):
     """The table has question marks for them, and an error names the option; options make it whole."""
-    result = CliRunner().invoke(cli.main, ["plan", f"{module}:unknown"])
+    result = CliRunner().invoke(main, ["plan", f"{module}:unknown"])
     assert result.exit_code == 1
     [line] = rows(result.stdout)
     assert line[2:] == ["?"] * 9
@@ -341,10 +345,10 @@ def test_show_unpickles_nothing(saved, monkeypatch):
     monkeypatch.setattr(os, "putenv", lambda *args: sprung.append(args))
     monkeypatch.setattr(study_file.cloudpickle, "loads", lambda data: sprung.append(data))
     run("show", path)
-    stored.load_study(path)
+    load_study(path)
     assert sprung == []
     with pytest.raises(StudyFormatError):
-        stored.load_study(path, trusted=True)
+        load_study(path, trusted=True)
     assert len(sprung) == 1
 
 
@@ -352,7 +356,7 @@ def test_a_trusted_study_goes_on(saved):
     """With its own sampler."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     path = saved(study)
-    again = stored.load_study(path, trusted=True)
+    again = load_study(path, trusted=True)
     assert again.ask().suggest_float("x", 0, 1) == study.ask().suggest_float("x", 0, 1)
 
 
@@ -365,7 +369,7 @@ def test_a_study_at_a_url(saved, scheme, tmp_path):
     url = f"file://{saved(study)}" if scheme == "file" else "memory://bucket/one.study"
     with fsspec.open(url, "wb") as file:
         file.write(dumps(study))
-    assert len(stored.load_study(url).trials) == 14
+    assert len(load_study(url).trials) == 14
     assert "14 trials" in run("show", url)
     missing = url.replace("one", "two")
     assert run("show", missing, code=1) == f"Error: There is no file {missing}\n"
@@ -495,7 +499,7 @@ def state_at(execution, ended, gone=()):
 
 
 def load(admin, source=FLYTE, **kwargs):
-    return stored.load_study(source, remote=remote_of(admin), **kwargs)
+    return load_study(source, remote=remote_of(admin), **kwargs)
 
 
 def same(study, other):
@@ -621,7 +625,7 @@ def test_structs_that_are_no_studies_are_passed_over():
 )
 def test_executions_without_a_study(monkeypatch, source, admin, message):
     """One line says what there is instead, from the command line too."""
-    with pytest.raises(stored.StudyNotFoundError) as raised:
+    with pytest.raises(StudyNotFoundError) as raised:
         load(admin, source)
     assert str(raised.value) == message
     monkeypatch.setattr("flytekit.remote.FlyteRemote", lambda config: remote_of(admin))
@@ -757,7 +761,7 @@ def dashboard(saved, tmp_path):
     """The address of a dashboard over an exported study."""
     pytest.importorskip("optuna_dashboard")
     base = f"sqlite:///{tmp_path}/study.db"
-    command = [sys.executable, "-m", "flyteoptuna.cli", "export", str(saved(mixed())), "--to", base]
+    command = [sys.executable, "-m", "flyteoptuna.cli.main", "export", str(saved(mixed())), "--to", base]
     made = subprocess.run(command, check=True, capture_output=True, text=True)
     assert made.stdout == f"14 trials of mixed written to {base}\n" and made.stderr == ""
     with socket.socket() as free:

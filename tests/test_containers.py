@@ -11,8 +11,8 @@ from engine import Engine, Fault
 from flyteidl.core import literals_pb2 as pb
 from optuna.trial import TrialState
 
-from flyteoptuna import plan
-from flyteoptuna.study import ERROR_ATTRIBUTE
+from flyteoptuna.core import plan
+from flyteoptuna.core.report import ERROR_ATTRIBUTE
 
 
 def check_shape(engine, shape):

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from flyteoptuna import deck, svg
-from flyteoptuna.trial import ERROR_ATTRIBUTE
+from flyteoptuna.core.report import ERROR_ATTRIBUTE
+from flyteoptuna.show.page import axis as axes
+from flyteoptuna.show.page import deck, plots
 
 HOSTILE = (
     "</style></svg><script>alert(1)</script><img src='http://evil.example/x.png' onerror=\"a()\">&\x00\u202e\ud800"
@@ -180,14 +181,14 @@ def test_failures_are_grouped_by_their_reason():
 )
 def test_numbers_have_six_significant_digits(value, text):
     """And no zeros that say nothing."""
-    assert svg.number(value) == text
+    assert axes.number(value) == text
 
 
 @settings(max_examples=300, deadline=None)
 @given(values=st.lists(st.floats(allow_nan=False), min_size=1), worse=st.sampled_from([-1, 0, 1]), whole=st.booleans())
 def test_an_axis_shows_its_best_value(values, worse, whole):
     """Whatever the magnitudes: ticks increase, their labels differ, and all of it lies inside."""
-    axis = svg.axis(values, worse=worse, whole=whole)
+    axis = axes.axis(values, worse=worse, whole=whole)
     ticks = [value for value, _ in axis.ticks]
     assert math.isfinite(axis.low) and math.isfinite(axis.high) and axis.low < axis.high
     assert ticks == sorted(set(ticks)) and len(ticks) <= 12
@@ -245,9 +246,9 @@ def test_a_plot_that_raises_says_so(monkeypatch):
 
 def test_a_large_study_is_thinned_in_its_plots():
     """The best trial and the last are among those plotted, under their own numbers, and the page says so."""
-    count = deck.MOST_PLOTTED + 501
+    count = plots.MOST_PLOTTED + 501
     page = deck.full(make([abs(i - 1001) + 0.5 for i in range(count)]))
-    assert f"The plots show {deck.MOST_PLOTTED:,} of {count:,} trials" in page
+    assert f"The plots show {plots.MOST_PLOTTED:,} of {count:,} trials" in page
     history = page.partition("<h3>History")[2].partition("<h3>Timeline")[0]
     start = history.index("[{", history.index("Plotly.newPlot(  "))
     dots, best, _ = json.JSONDecoder().raw_decode(history[start:])[0]
@@ -265,7 +266,7 @@ def test_without_plotly_a_full_report_is_the_light_page(without_plotly):
 
 def test_importing_the_module_does_not_import_plotly():
     """A driver between generations does not pay for it."""
-    code = "import sys, flyteoptuna.deck; print('plotly' in sys.modules)"
+    code = "import sys, flyteoptuna.show.page.deck; print('plotly' in sys.modules)"
     made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert made.stdout.strip() == "False"
 

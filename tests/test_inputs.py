@@ -10,8 +10,9 @@ import optuna
 import pytest
 from flytekit.core.type_engine import TypeEngine
 
-from flyteoptuna import Optimizer, optimize, promises, suggest
-from flyteoptuna.graph import Search
+from flyteoptuna import Optimizer, optimize, suggest
+from flyteoptuna.flyte import promises
+from flyteoptuna.search.graph import Search
 
 
 class Kind(Enum):
@@ -260,9 +261,9 @@ def test_two_searches_over_one_objective_have_tasks_of_their_own():
 def test_the_resolver_is_a_wire_format():
     """A container that starts with this path must find its task."""
     search = Search(square, ("x",), ("power",), True, ("minimize",))
-    assert search.span.task_resolver.location == "flyteoptuna.resolver.resolver"
+    assert search.span.task_resolver.location == "flyteoptuna.flyte.resolver.resolver"
     assert search.span.task_resolver.loader_args(None, search.span) == [
-        "flyteoptuna.graph:rebuild",
+        "flyteoptuna.search.graph:rebuild",
         "span",
         square.name.removesuffix(".square"),
         "square",

@@ -6,7 +6,7 @@ import math
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flyteoptuna import plan
+from flyteoptuna.core import plan
 
 counts = st.integers(1, 100_000)
 

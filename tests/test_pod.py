@@ -6,10 +6,10 @@ import optuna
 import pytest
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 
-from flyteoptuna import driver
-from flyteoptuna.references import refer
-from flyteoptuna.trial import ActiveTrial
-from flyteoptuna.trials import Decision
+from flyteoptuna.core.active_trial import ActiveTrial
+from flyteoptuna.flyte.references import refer
+from flyteoptuna.search import driver
+from flyteoptuna.search.trial_task import Decision
 
 PRUNERS = {
     "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=2),

@@ -8,8 +8,8 @@ from containers import CODE, driver_pods, number_of, study_of
 from engine import Engine, ExecutionFailed, Fault, Outcome
 from optuna.trial import TrialState
 
-from flyteoptuna import plan
-from flyteoptuna.study import ERROR_ATTRIBUTE
+from flyteoptuna.core import plan
+from flyteoptuna.core.report import ERROR_ATTRIBUTE
 
 
 def run(flow, tmp_path, name, inputs=None, **kwargs):

@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from flyteoptuna import Optimizer, SearchFailedError, optimize, suggest
-from flyteoptuna.study import ERROR_ATTRIBUTE
+from flyteoptuna.core.report import ERROR_ATTRIBUTE
 
 
 @fl.task
@@ -173,9 +173,9 @@ def test_five_hundred_generations_run_locally():
 @pytest.mark.parametrize(
     "imports",
     [
-        "import flytekit, flyteoptuna.study_file",
+        "import flytekit, flyteoptuna.storage.file",
         "import flytekit; from flyteoptuna import StudyFormatError, SearchFailedError",
-        "import flytekit, flyteoptuna.types",
+        "import flytekit, flyteoptuna.flyte.study_type",
         "import optuna, flytekit",
         "import flytekit, optuna",
     ],

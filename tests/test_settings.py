@@ -12,10 +12,13 @@ from flytekit.core.pod_template import PodTemplate
 from flytekit.tools.translator import get_serializable
 from kubernetes.client import V1Container, V1PodSpec
 
-from flyteoptuna import driver, graph, plan, space, suggest
-from flyteoptuna.references import refer
-from flyteoptuna.trial import TrialReport
-from flyteoptuna.trials import STUDY, TRIAL, map_task, trial_task
+from flyteoptuna import suggest
+from flyteoptuna.core import plan, space
+from flyteoptuna.core.report import TrialReport
+from flyteoptuna.flyte.objective import STUDY, TRIAL
+from flyteoptuna.flyte.references import refer
+from flyteoptuna.search import driver, graph
+from flyteoptuna.search.trial_task import map_task, trial_task
 
 SHARED = {
     "retries": 3,
@@ -89,7 +92,7 @@ def test_fast_registration_reaches_every_task_of_a_search():
     """Code that `pyflyte run --remote` copies is there in the drivers, and in the pods that a driver emits."""
     copied = FastSerializationSettings(enabled=True, destination_dir="/root", distribution_location="s3://bucket/code")
     fast = dataclasses.replace(SETTINGS, fast_serialization_settings=copied)
-    search = graph.search(line, ("x",), (), False, ("minimize",))
+    search = graph.search_of(line, ("x",), (), False, ("minimize",))
     made = [get_serializable({}, fast, task).to_flyte_idl().template for task in (search.search, search.finish)]
     ctx = FlyteContextManager.current_context()
     state = ctx.new_execution_state().with_params(mode=ExecutionState.Mode.TASK_EXECUTION)

@@ -8,7 +8,9 @@ from engine import Engine, ExecutionFailed, Fault
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 
-from flyteoptuna.trial import ActiveTrial, TrialReport, recording, room
+from flyteoptuna.core.active_trial import ActiveTrial
+from flyteoptuna.core.recording import recording
+from flyteoptuna.core.report import TrialReport, room
 
 LIMIT = 2 * 1024 * 1024
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from strategies import spaces
 
-from flyteoptuna import space, suggest
+from flyteoptuna import SpaceError, suggest
+from flyteoptuna.core import space
 
 
 @given(spaces)
@@ -52,7 +53,7 @@ def test_a_space_survives_its_json(inputs):
 )
 def test_bad_suggestions_are_refused(make, match):
     """The rule and the value stand in the message."""
-    with pytest.raises(space.SpaceError, match=match):
+    with pytest.raises(SpaceError, match=match):
         make()
 
 

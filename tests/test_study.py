@@ -10,9 +10,17 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 from strategies import spaces
 
-from flyteoptuna import space, suggest, types
-from flyteoptuna import study as studies
-from flyteoptuna.trial import InputsNotMade, TrialReport
+from flyteoptuna import SearchFailedError, suggest
+from flyteoptuna.core import space
+from flyteoptuna.core.recording import InputsNotMade
+from flyteoptuna.core.report import ERROR_ATTRIBUTE, TrialReport
+from flyteoptuna.flyte import study_type
+from flyteoptuna.storage.file import dumps, loads
+from flyteoptuna.study import budgets, marks
+from flyteoptuna.study.ask import ask, draw
+from flyteoptuna.study.progress import progress
+from flyteoptuna.study.sampler import create, wasteful
+from flyteoptuna.study.tell import tell
 
 LINE = {"x": suggest.float(0, 1)}
 GRID = {"a": suggest.category(["p", "q", "r"]), "b": suggest.integer(0, 3), "c": suggest.float(0, 1, step=0.5)}
@@ -51,7 +59,7 @@ def branched(inputs):
     def build(trial):
         depth = trial.suggest_int("depth", 0, len(inputs))
         return [
-            space.materialise(value, name, lambda n, s: studies.draw(trial, n, s))
+            space.materialise(value, name, lambda n, s: draw(trial, n, s))
             for name, value in list(inputs.items())[:depth]
         ]
 
@@ -60,7 +68,7 @@ def branched(inputs):
 
 def flat(inputs):
     def build(trial):
-        return {k: space.materialise(v, k, lambda n, s: studies.draw(trial, n, s)) for k, v in inputs.items()}
+        return {k: space.materialise(v, k, lambda n, s: draw(trial, n, s)) for k, v in inputs.items()}
 
     return build
 
@@ -83,7 +91,7 @@ def plain(sampler, build, batch, generations):
 
 
 def reloaded(study):
-    return studies.loads(studies.dumps(study))
+    return loads(dumps(study))
 
 
 def report_of(trial):
@@ -99,19 +107,19 @@ def report_of(trial):
 def searched(sampler, build, batch, generations):
     """The same search, the study saved and loaded around every step."""
     study = optuna.create_study(sampler=sampler)
-    studies.begin(study)
+    marks.begin(study)
     for generation in range(generations):
         study = reloaded(study)
         for _ in range(batch):
-            studies.ask(study, generation, build)
+            ask(study, generation, build)
         study = reloaded(study)
-        studies.tell(study, [report_of(t) for t in reversed(studies.own(study, TrialState.RUNNING))])
+        tell(study, [report_of(t) for t in reversed(marks.own(study, TrialState.RUNNING))])
     return study
 
 
 def comparable(study, name):
     # CMA-ES keeps its state as a pickle, which differs in bytes from run to run.
-    ours = (studies.TRIAL_ATTRIBUTE, *(["cma:"] if name == "cmaes" else []))
+    ours = (marks.TRIAL_ATTRIBUTE, *(["cma:"] if name == "cmaes" else []))
     return [
         (
             t.params,
@@ -141,12 +149,12 @@ def test_the_search_is_plain_optunas_to_the_bit(name, inputs, batch, seed, condi
 
 
 def asked(study, count, build=None, generation=0):
-    return [studies.ask(study, generation, build or flat(LINE)) for _ in range(count)]
+    return [ask(study, generation, build or flat(LINE)) for _ in range(count)]
 
 
 def begun(batch=4, **kwargs):
-    study = studies.create(batch, seed=1, **kwargs)
-    studies.begin(study)
+    study = create(batch, seed=1, **kwargs)
+    marks.begin(study)
     return study
 
 
@@ -155,12 +163,12 @@ def test_a_missing_report_fails_its_own_trial():
     study = begun()
     asked(study, 4)
     complete = {"state": "COMPLETE"}
-    studies.tell(
+    tell(
         study,
         [TrialReport(3, values=[3.0], start=5.0, end=7.0, **complete), None, TrialReport(0, values=[0.5], **complete)],
     )
     assert [t.values for t in study.trials] == [[0.5], None, None, [3.0]]
-    assert "Trial 1 (generation 0) sent no report" in study.trials[1].user_attrs[studies.ERROR_ATTRIBUTE]
+    assert "Trial 1 (generation 0) sent no report" in study.trials[1].user_attrs[ERROR_ATTRIBUTE]
     assert study.trials[3].duration.total_seconds() == 2.0
 
 
@@ -183,7 +191,7 @@ def test_telling_is_total(reports):
     """No report, however wrong, leaves a trial running or raises."""
     study = begun()
     asked(study, 5)
-    assert studies.tell(study, reports) == 5
+    assert tell(study, reports) == 5
     assert all(t.state.is_finished() for t in study.trials)
 
 
@@ -192,9 +200,9 @@ def test_trials_of_others_are_left_alone():
     study = optuna.create_study()
     study.ask()
     study.add_trial(optuna.trial.create_trial(value=1.0))
-    studies.begin(study)
+    marks.begin(study)
     asked(study, 2)
-    studies.tell(study, [])
+    tell(study, [])
     assert [t.state.name for t in study.trials] == ["RUNNING", "COMPLETE", "FAIL", "FAIL"]
 
 
@@ -202,9 +210,9 @@ def test_enqueued_points_are_asked_first():
     """They keep the numbers that they were given, and count as trials of the search."""
     study = optuna.create_study()
     study.enqueue_trial({"x": 0.25})
-    studies.begin(study)
+    marks.begin(study)
     assert [a.params["x"] == 0.25 for a in asked(study, 2)] == [True, False]
-    assert studies.tell(study, []) == 2
+    assert tell(study, []) == 2
 
 
 def test_attributes_constraints_and_intermediate_values_come_back():
@@ -212,10 +220,10 @@ def test_attributes_constraints_and_intermediate_values_come_back():
     seen = []
     sampler = optuna.samplers.NSGAIISampler(constraints_func=lambda t: seen.append(dict(t.user_attrs)) or [1.0])
     study = optuna.create_study(sampler=sampler)
-    studies.begin(study)
+    marks.begin(study)
     asked(study, 1)
     attrs, constraints = json.dumps({"loss": [1, 2]}), json.dumps({"constraints:size": 2.0})
-    studies.tell(
+    tell(
         study,
         [
             TrialReport(
@@ -242,30 +250,30 @@ def test_callbacks_run_after_each_tell_in_trial_order_and_may_stop():
     study, seen = begun(), []
     asked(study, 3)
     callbacks = [lambda s, t: seen.append((s is study, t.number, t.state)), optuna.study.MaxTrialsCallback(2)]
-    studies.tell(study, [TrialReport(n, state="COMPLETE", values=[1.0]) for n in (2, 1, 0)], callbacks)
+    tell(study, [TrialReport(n, state="COMPLETE", values=[1.0]) for n in (2, 1, 0)], callbacks)
     assert seen == [(True, n, TrialState.COMPLETE) for n in range(3)]
-    assert studies.over(study) == "stopped"
+    assert budgets.over(study) == "stopped"
 
 
 def test_a_timeout_counts_from_the_start_of_the_search():
     """It is over at the second, not before."""
-    study = studies.create(1, 1)
-    studies.begin(study, now=100.0)
-    assert studies.over(reloaded(study), timeout=10, now=109.9) == ""
-    assert studies.over(reloaded(study), timeout=10, now=110.0) == "timeout of 10 s"
+    study = create(1, 1)
+    marks.begin(study, now=100.0)
+    assert budgets.over(reloaded(study), timeout=10, now=109.9) == ""
+    assert budgets.over(reloaded(study), timeout=10, now=110.0) == "timeout of 10 s"
 
 
 def test_a_search_that_only_fails_quotes_its_first_cause():
     """Nine failures are borne, ten are not; each cause is quoted once, the first whole."""
     study = begun(10)
     for count in (9, 1):
-        studies.check(study, last=False)
+        budgets.check_failures(study, last=False)
         asked(study, count)
-        studies.tell(
-            study, [TrialReport(t.number, error="out of luck\ntrace") for t in studies.own(study, TrialState.RUNNING)]
+        tell(
+            study, [TrialReport(t.number, error="out of luck\ntrace") for t in marks.own(study, TrialState.RUNNING)]
         )
-    with pytest.raises(studies.SearchFailedError, match=r"first 10 trials failed.\nTrial 0: out of luck\ntrace$"):
-        studies.check(study, last=False)
+    with pytest.raises(SearchFailedError, match=r"first 10 trials failed.\nTrial 0: out of luck\ntrace$"):
+        budgets.check_failures(study, last=False)
 
 
 def test_failures_count_from_the_start_of_the_search():
@@ -273,32 +281,32 @@ def test_failures_count_from_the_start_of_the_search():
     study = begun()
     for _ in range(2):
         asked(study, 1)
-        studies.tell(study, [TrialReport(0, error="one")])
-        studies.begin(study)
+        tell(study, [TrialReport(0, error="one")])
+        marks.begin(study)
     asked(study, 3)
-    studies.tell(
+    tell(
         study,
         [TrialReport(2, state="COMPLETE", values=[1.0]), TrialReport(3, error="two"), TrialReport(4, error="three")],
     )
-    studies.check(study, last=True, max_failures=2)
-    with pytest.raises(studies.SearchFailedError, match=r"`max_failures=1` was exceeded: 2 of 3(.|\n)*two(.|\n)*three"):
-        studies.check(study, last=False, max_failures=1)
+    budgets.check_failures(study, last=True, max_failures=2)
+    with pytest.raises(SearchFailedError, match=r"`max_failures=1` was exceeded: 2 of 3(.|\n)*two(.|\n)*three"):
+        budgets.check_failures(study, last=False, max_failures=1)
 
 
 def test_a_search_without_a_complete_trial_ends_in_an_error():
     """There is no best value to show."""
     study = begun()
     asked(study, 2)
-    studies.tell(study, [TrialReport(0, state="PRUNED", error="TrialPruned"), TrialReport(1, error="no")])
-    studies.check(study, last=False)
-    with pytest.raises(studies.SearchFailedError, match="No trial completed: of 2, 1 failed"):
-        studies.check(study, last=True)
+    tell(study, [TrialReport(0, state="PRUNED", error="TrialPruned"), TrialReport(1, error="no")])
+    budgets.check_failures(study, last=False)
+    with pytest.raises(SearchFailedError, match="No trial completed: of 2, 1 failed"):
+        budgets.check_failures(study, last=True)
 
 
 def test_a_search_without_a_trial_says_why():
     """A timeout that passes before the first batch is no failure of trials."""
-    with pytest.raises(studies.SearchFailedError, match=r"No trial was asked: .* the timeout had passed"):
-        studies.check(begun(), last=True)
+    with pytest.raises(SearchFailedError, match=r"No trial was asked: .* the timeout had passed"):
+        budgets.check_failures(begun(), last=True)
 
 
 def test_a_search_goes_on_while_no_trial_is_feasible():
@@ -307,10 +315,10 @@ def test_a_search_goes_on_while_no_trial_is_feasible():
     reports = [TrialReport(a.number, state="COMPLETE", values=[1.0]) for a in asked(study, 2)]
     for report in reports:
         report.system_attrs = json.dumps({"constraints": [1.0], "constraints:c": 1.0})
-    studies.tell(study, reports)
-    assert str(studies.progress(study)).endswith("2/0 trials, 0 failed, none feasible")
-    assert types.attributes(study)["best_value"] is None
-    studies.check(study, last=True)
+    tell(study, reports)
+    assert str(progress(study)).endswith("2/0 trials, 0 failed, none feasible")
+    assert study_type.attributes(study)["best_value"] is None
+    budgets.check_failures(study, last=True)
 
 
 def test_inputs_that_cannot_be_made_end_their_own_trial():
@@ -328,42 +336,42 @@ def test_inputs_that_cannot_be_made_end_their_own_trial():
     made = asked(study, 3, build)
     assert [a.inputs for a in made] == [None, None, {}]
     study = reloaded(study)
-    studies.tell(study, [TrialReport(2, state="COMPLETE", values=[1.0])])
+    tell(study, [TrialReport(2, state="COMPLETE", values=[1.0])])
     assert [t.state.name for t in study.trials] == ["FAIL", "PRUNED", "COMPLETE"]
-    assert study.trials[0].user_attrs[studies.ERROR_ATTRIBUTE].startswith("ValueError: bad luck")
+    assert study.trials[0].user_attrs[ERROR_ATTRIBUTE].startswith("ValueError: bad luck")
 
 
 @pytest.mark.parametrize("sampler", ["tpe-5", "tpe-4", "random"])
 def test_no_point_is_asked_twice_until_the_space_is_exhausted(sampler):
     """A discrete space of 12 points gives 12 different trials, in batches, and no more."""
     study = optuna.create_study(sampler=SAMPLERS[sampler](1))
-    studies.begin(study)
+    marks.begin(study)
     inputs = {"a": suggest.category(["p", "q", "r"]), "b": suggest.integer(0, 3)}
-    points = studies.points(inputs)
+    points = budgets.points(inputs)
     assert points == 12
-    while not studies.exhausted(study, points):
+    while not budgets.exhausted(study, points):
         study = reloaded(study)
         for _ in range(5):
-            if not studies.exhausted(study, points):
-                studies.ask(study, 0, flat(inputs), fresh=True)
-        studies.tell(study, [report_of(t) for t in studies.own(study, TrialState.RUNNING)])
+            if not budgets.exhausted(study, points):
+                ask(study, 0, flat(inputs), fresh=True)
+        tell(study, [report_of(t) for t in marks.own(study, TrialState.RUNNING)])
     assert len({tuple(sorted(t.params.items())) for t in study.trials}) == len(study.trials) == 12
 
 
 def test_a_grid_is_exhausted_while_its_last_points_run():
     """A batch asks no point of a grid again."""
     study = optuna.create_study(sampler=optuna.samplers.GridSampler({"b": [0, 1, 2]}))
-    studies.begin(study)
+    marks.begin(study)
     for count in range(3):
-        assert not studies.exhausted(study), count
+        assert not budgets.exhausted(study), count
         asked(study, 1, flat({"b": suggest.integer(0, 3)}))
-    assert studies.exhausted(reloaded(study))
+    assert budgets.exhausted(reloaded(study))
 
 
 @pytest.mark.parametrize(("batch", "multivariate"), [(1, True), (19, True), (20, False), (100, False)])
 def test_the_default_sampler_depends_on_the_batch(batch, multivariate):
     """Constant liar always; univariate from batches of 20 on."""
-    sampler = studies.create(batch, 1).sampler
+    sampler = create(batch, 1).sampler
     assert (sampler._constant_liar, sampler._multivariate) == (True, multivariate)
 
 
@@ -381,16 +389,16 @@ def test_the_default_sampler_depends_on_the_batch(batch, multivariate):
 def test_a_population_smaller_than_the_batch_is_warned_of(make, dimensions, size):
     """Not one that is as large, nor a sampler without a population."""
     study = optuna.create_study(sampler=make())
-    assert studies.wasteful(study, size or 1, dimensions) == ""
-    said = studies.wasteful(study, (size or 1_000) + 1, dimensions)
+    assert wasteful(study, size or 1, dimensions) == ""
+    said = wasteful(study, (size or 1_000) + 1, dimensions)
     assert (f"populations of {size} trials, and batches of {(size or 0) + 1} waste" in said) == (size is not None)
 
 
 def test_what_is_fixed_in_a_dictionary_counts_for_no_point():
     """Only suggestions make a space larger."""
     inputs = {"params": {"depth": suggest.integer(1, 4), "kind": "tree"}, "b": suggest.category(["p", "q"])}
-    assert studies.points(inputs) == 8
-    assert studies.points({**inputs, "x": suggest.float(0, 1)}) == float("inf")
+    assert budgets.points(inputs) == 8
+    assert budgets.points({**inputs, "x": suggest.float(0, 1)}) == float("inf")
 
 
 @pytest.mark.parametrize(
@@ -402,19 +410,19 @@ def test_what_is_fixed_in_a_dictionary_counts_for_no_point():
 )
 def test_a_trial_that_cannot_be_saved_is_an_error_when_it_is_asked(spoil, message):
     """A local run would save it when all trials have run."""
-    study = studies.create(1, 0)
-    studies.begin(study)
+    study = create(1, 0)
+    marks.begin(study)
     with pytest.raises(TypeError, match=message):
-        studies.ask(study, 0, spoil)
+        ask(study, 0, spoil)
 
 
 def test_an_attribute_of_a_callback_that_cannot_be_saved_is_an_error_when_it_is_told():
     """The attribute is named."""
-    study = studies.create(1, 0)
-    studies.begin(study)
-    studies.ask(study, 0, lambda trial: trial.suggest_float("x", 0, 1))
+    study = create(1, 0)
+    marks.begin(study)
+    ask(study, 0, lambda trial: trial.suggest_float("x", 0, 1))
     with pytest.raises(TypeError, match=r"`user_attrs\['model'\]` cannot be saved"):
-        studies.tell(study, [], [lambda study, trial: study.set_user_attr("model", object())])
+        tell(study, [], [lambda study, trial: study.set_user_attr("model", object())])
 
 
 def test_what_has_run_is_told_when_a_callback_raises():
@@ -427,7 +435,7 @@ def test_what_has_run_is_told_when_a_callback_raises():
 
     reports = [TrialReport(n, state="COMPLETE", values=[float(n)]) for n in numbers]
     with pytest.raises(KeyError, match="0"):
-        studies.tell(study, reports, [fail])
+        tell(study, reports, [fail])
     assert [t.value for t in study.trials] == [0.0, 1.0, 2.0, 3.0]
 
 
@@ -441,5 +449,5 @@ def test_callbacks_see_the_attributes_that_a_file_would_hold():
         seen.append(study.user_attrs.get("counts"))
         study.set_user_attr("counts", {1: (trial.number,)})
 
-    studies.tell(study, [TrialReport(n, state="COMPLETE", values=[1.0]) for n in numbers], [count])
+    tell(study, [TrialReport(n, state="COMPLETE", values=[1.0]) for n in numbers], [count])
     assert seen == [None, {"1": [0]}]

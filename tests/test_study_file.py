@@ -22,9 +22,12 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from strategies import spaces
 
-from flyteoptuna import space, study_file, study_json
-from flyteoptuna import study as studies
-from flyteoptuna.study_file import SearchStudy, StudyFormatError, dumps, loads, new_study, read
+from flyteoptuna.core import space
+from flyteoptuna.storage import file, read_results
+from flyteoptuna.storage.file import dumps, loads, read
+from flyteoptuna.storage.memory import SearchStudy, in_memory, new_study
+from flyteoptuna.storage.read_results import StudyFormatError
+from flyteoptuna.study.ask import draw as draw_by
 
 FILES = Path(__file__).parent / "files"
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -114,7 +117,7 @@ times = st.none() | st.datetimes(timezones=zones).map(lambda t: t.replace(fold=0
 
 def suggest_all(trial, inputs):
     for name, value in inputs.items():
-        space.materialise(value, name, lambda n, s: studies.draw(trial, n, s))
+        space.materialise(value, name, lambda n, s: draw_by(trial, n, s))
 
 
 def leave(draw, study, trial, state):
@@ -805,12 +808,12 @@ def test_what_could_not_be_read_is_not_written(monkeypatch):
     data, study = dumps(example()), example()
     for limit, message in ((("MAX_BYTES", 1000), "bytes of JSON, where 1000"), (("MAX_VALUES", 50), "values of JSON")):
         with monkeypatch.context() as patch:
-            patch.setattr(study_json, *limit)
+            patch.setattr(read_results, *limit)
             refuses(data, f"study.json is too large: .*{message}")
             with pytest.raises(ValueError, match=f"'example' is too large for a file: .*{message}"):
                 dumps(study)
     study.sampler.weight = b"x" * 12_000
-    monkeypatch.setattr(study_file, "MAX_BYTES", 12_000)
+    monkeypatch.setattr(file, "MAX_BYTES", 12_000)
     with pytest.raises(ValueError, match=r"sampler\.pickle is too large to be read"):
         dumps(study)
 
@@ -828,10 +831,10 @@ def test_ten_thousand_trials_take_a_second_and_weigh_little():
         )
         for n in range(10_000)
     ]
-    study._storage = study_file._storage("s", study.directions, 0, trials, {})
+    study._storage = in_memory("s", study.directions, 0, trials, {})
     for number, trial in enumerate(trials):
         trial.number = trial._trial_id = number
-    study._storage = study_file._storage("s", study.directions, 0, trials, {})
+    study._storage = in_memory("s", study.directions, 0, trials, {})
     study._study_id = 0
     gc.collect()
     begin = time.process_time()

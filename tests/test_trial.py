@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyteoptuna import current_trial
-from flyteoptuna.trial import ActiveTrial, TrialReport, cut, match, outcome, recording, room
+from flyteoptuna.core.active_trial import ActiveTrial
+from flyteoptuna.core.recording import outcome, recording
+from flyteoptuna.core.report import TrialReport, cut, match, room
 
 
 @given(st.one_of(st.none(), st.floats(), st.text(), st.lists(st.floats()), st.binary()), st.integers(1, 3))
