@@ -12,8 +12,9 @@ from containers import CODE
 
 from flyteoptuna import Optimizer, load_study, suggest
 from flyteoptuna.core.report import ERROR_ATTRIBUTE
-from flyteoptuna.search import local_run, workers
+from flyteoptuna.search import local_run
 from flyteoptuna.search.trial_task import trial_task
+from flyteoptuna.search.workers import WORKERS, workers
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def said(monkeypatch):
 
 
 def searched(objective, monkeypatch, workers, **fixed):
-    monkeypatch.setenv(workers.WORKERS, workers)
+    monkeypatch.setenv(WORKERS, workers)
     start = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=1, n_startup_trials=2))
     return Optimizer(objective, 3, 6, study=start)(x=suggest.float(0, 1), **fixed)
 
@@ -89,8 +90,8 @@ def test_an_error_of_a_callback_keeps_the_study(flows, monkeypatch, callback, er
 def test_pruners_decide_the_same_in_workers_and_in_one_process(flows, monkeypatch):
     """A pruner sees the study as it was asked, and not what others of its batch report meanwhile."""
     studies = []
-    for workers in ("1", "2"):
-        monkeypatch.setenv(workers.WORKERS, workers)
+    for count in ("1", "2"):
+        monkeypatch.setenv(WORKERS, count)
         start = optuna.create_study(
             sampler=optuna.samplers.RandomSampler(seed=4), pruner=optuna.pruners.MedianPruner(n_startup_trials=2)
         )
@@ -113,7 +114,7 @@ if __name__ == "__main__":
 def test_ctrl_c_ends_a_search(tmp_path, workers):
     """Whoever runs the trials; the study is kept."""
     (tmp_path / "stopped.py").write_text(STOPPED)
-    environment = {**os.environ, workers.WORKERS: workers, "PYTHONPATH": str(CODE)}
+    environment = {**os.environ, WORKERS: workers, "PYTHONPATH": str(CODE)}
     with subprocess.Popen(
         [sys.executable, "stopped.py"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -150,22 +151,22 @@ def test_what_no_other_process_can_load_runs_in_this_one(tmp_path, monkeypatch, 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
 def test_a_wrong_number_of_workers_is_refused(monkeypatch, value):
     """The variable and the value stand in the message."""
-    monkeypatch.setenv(workers.WORKERS, value)
-    with pytest.raises(ValueError, match=f"`{workers.WORKERS}` must be a positive int, but got '{value}'"):
-        workers.workers(4)
+    monkeypatch.setenv(WORKERS, value)
+    with pytest.raises(ValueError, match=f"`{WORKERS}` must be a positive int, but got '{value}'"):
+        workers(4)
 
 
 @pytest.mark.parametrize(("given", "concurrency", "expected"), [("1", 8, 1), ("3", 8, 3), ("8", 2, 2)])
 def test_workers_never_exceed_the_concurrency(monkeypatch, given, concurrency, expected):
     """Fewer trials than workers need fewer workers."""
-    monkeypatch.setenv(workers.WORKERS, given)
-    assert workers.workers(concurrency) == expected
+    monkeypatch.setenv(WORKERS, given)
+    assert workers(concurrency) == expected
 
 
 def test_by_default_the_machine_is_used(monkeypatch):
     """As many workers as there are cores."""
-    monkeypatch.delenv(workers.WORKERS, raising=False)
-    assert workers.workers(1000) == os.cpu_count()
+    monkeypatch.delenv(WORKERS, raising=False)
+    assert workers(1000) == os.cpu_count()
 
 
 SCRIPT = """
@@ -184,7 +185,7 @@ print("best", study.best_value)
 def test_a_script_without_a_guard_ends(tmp_path):
     """Its workers refuse to run the search again, and the trials run in the script's own process."""
     (tmp_path / "script.py").write_text(SCRIPT.replace("VALUE", "3.0"))
-    environment = {**os.environ, workers.WORKERS: "2"}
+    environment = {**os.environ, WORKERS: "2"}
     made = subprocess.run(
         [sys.executable, "script.py"],
         cwd=tmp_path,
@@ -214,7 +215,7 @@ def test_workers_run_the_code_that_was_last_loaded(tmp_path, monkeypatch):
 def test_a_local_run_caches_nothing(flows, monkeypatch):
     """Flytekit's local cache would keep whole batches, failures and all."""
     flow = flows("flow_of_faults")
-    monkeypatch.setenv(workers.WORKERS, "1")
+    monkeypatch.setenv(WORKERS, "1")
     for _ in range(2):
         study = searched_points(flow.cached)
         assert {t.params["point"]: t.state.name for t in study.trials} == {2: "FAIL", 3: "COMPLETE"}

@@ -269,9 +269,7 @@ def test_a_search_that_only_fails_quotes_its_first_cause():
     for count in (9, 1):
         budgets.check_failures(study, last=False)
         asked(study, count)
-        tell(
-            study, [TrialReport(t.number, error="out of luck\ntrace") for t in marks.own(study, TrialState.RUNNING)]
-        )
+        tell(study, [TrialReport(t.number, error="out of luck\ntrace") for t in marks.own(study, TrialState.RUNNING)])
     with pytest.raises(SearchFailedError, match=r"first 10 trials failed.\nTrial 0: out of luck\ntrace$"):
         budgets.check_failures(study, last=False)
 
