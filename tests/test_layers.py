@@ -37,7 +37,7 @@ NEEDS = {
     "core": set(),
     "storage": {"cloudpickle", "optuna"},
     "study": {"optuna"},
-    "flyte": {"flytekit", "optuna"},
+    "flyte": {"flytekit", "msgpack", "optuna"},
     "show": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
     "show.page": {"numpy", "optuna", "plotly"},
     "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "optuna", "typing_extensions"},
