@@ -14,8 +14,8 @@ import flyteoptuna
 PACKAGE = Path(flyteoptuna.__file__).parent
 TYPED = Path(__file__).with_name("typing_api.py")
 LAYERS = [
-    {"space", "plan", "trial", "svg", "study_rows", "log", "resolver", "promises", "references", "scoped"},
-    {"study_json", "results", "suggest", "capture", "local", "reports"},
+    {"space", "plan", "trial", "svg", "study_rows", "log", "resolver", "promises", "references", "scoped", "objects"},
+    {"study_json", "results", "suggest", "capture", "local", "reports", "journal"},
     {"study_file", "deck", "trials"},
     {"study", "types"},
     {"driver"},
@@ -36,8 +36,10 @@ NEEDS = {
     "driver": {"cloudpickle", "flytekit", "msgpack", "optuna"},
     "export": {"click", "optuna", "rich", "sqlalchemy"},
     "graph": {"flytekit", "optuna"},
+    "journal": {"optuna"},
     "local": {"flyteidl", "flytekit", "joblib"},
     "log": {"rich"},
+    "objects": {"fsspec"},
     "optimizer": {"cloudpickle", "flytekit", "optuna"},
     "plugin": {"wrapt"},
     "promises": {"flytekit", "optuna"},
@@ -56,7 +58,7 @@ NEEDS = {
     "types": {"flytekit", "optuna"},
 }
 # Installed with optuna or flytekit, which cannot do without them.
-BROUGHT = {"numpy", "sqlalchemy", "flyteidl"}
+BROUGHT = {"numpy", "sqlalchemy", "flyteidl", "fsspec"}
 WITHOUT_FLYTEKIT = {
     "space",
     "plan",
@@ -70,6 +72,8 @@ WITHOUT_FLYTEKIT = {
     "study",
     "deck",
     "results",
+    "objects",
+    "journal",
 }
 IN_A_TRIALS_POD = {
     *("space", "plan", "trial", "log", "resolver", "promises", "references", "suggest", "capture", "local"),
