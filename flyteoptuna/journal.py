@@ -78,7 +78,7 @@ def parse(found: Any, number: int, after: str, where: str) -> Entry:
     if isinstance(found, bytes):
         try:
             found = json.loads(found)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise JournalError(f"{where} is no entry of a journal: {len(found)} bytes, not JSON: {error}") from error
     if not isinstance(found, dict) or found.get("kind") != KIND:
         raise JournalError(f"{where} is no entry of a journal: {str(found)[:80]!r}")
@@ -292,13 +292,14 @@ class JournalObjectBackend(BaseJournalBackend):
         stored = [{key: value for key, value in record.items() if key != "worker_id"} for record in records]
         try:
             if not self._opened:
-                self._objects.prepare()
                 self._look()
+            lost = 0
             while (sent := self._sent) is not None:
                 body = Entry(sent.mark, self._mark, stored).body(self._number)
-                there = self._objects.create(entry_name(self._number), body)
-                self._take(there)
-                if self._sent is not None:
+                self._take(self._objects.create(entry_name(self._number), body))
+                lost += 1
+                # Who lost against one writer tries the next number; who did so again may be far behind.
+                if self._sent is not None and lost % 2 == 0:
                     self._look()
             if self._number % PACK == 0:
                 self._write_pack()
@@ -346,7 +347,7 @@ class JournalObjectBackend(BaseJournalBackend):
             new = self._number - start
             # Later ones may have been made while an earlier one was asked for: then it is there by now.
             gap = new + found.count(None) < len(found)
-            if new < len(found) and not gap:
+            if new < len(found) - 1 and not gap:
                 break
             window = min(2 * window, WINDOW)
         if not self._number and not self._opened:

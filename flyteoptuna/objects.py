@@ -44,7 +44,9 @@ def _pipe(fs: Any, path: str, body: bytes) -> None:
 
 def _link(fs: Any, path: str, body: bytes) -> None:
     path = fs._strip_protocol(path)
-    aside = os.path.join(os.path.dirname(path), f".{uuid.uuid4().hex}")
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    aside = os.path.join(folder, f".{uuid.uuid4().hex}")
     try:
         with open(aside, "xb") as file:
             file.write(body)
@@ -99,18 +101,6 @@ class Objects:
         """An object, for people."""
         return f"{self.url}/{name}"
 
-    def prepare(self) -> None:
-        """Make the folder where a store has folders.
-
-        Raises:
-            JournalError: it cannot be made.
-        """
-        if isinstance(self.fs, LocalFileSystem):
-            try:
-                self.fs.makedirs(self._root, exist_ok=True)
-            except OSError as error:
-                raise JournalError(f"{self.url} cannot be made: {_said(error)}") from error
-
     def names(self) -> list[str]:
         """What the folder holds, as the store says now; nothing where there is no folder.
 
@@ -125,7 +115,7 @@ class Objects:
             except FileNotFoundError:
                 return []
 
-        return self._try(self.url, "listed", listed)
+        return self._try(lambda: self.url, "listed", listed)
 
     def read(self, names: Sequence[str]) -> list[bytes | None]:
         """Many objects at once: the content of each, or None where there is none.
@@ -135,11 +125,14 @@ class Objects:
         """
         found: dict[str, bytes | None] = {}
 
-        def missing() -> None:
-            left = [name for name in names if name not in found]
-            answers = self.fs.cat_ranges([f"{self._root}/{name}" for name in left], None, None, on_error="return")
-            failed = None
-            for name, answer in zip(left, answers, strict=True):
+        def left() -> list[str]:
+            return [name for name in names if name not in found]
+
+        def answered() -> list[bytes | None]:
+            asked, failed = left(), None
+            # From the first byte on: for a whole object, s3fs asks for its size before, and believes cached listings.
+            answers = self.fs.cat_ranges([f"{self._root}/{name}" for name in asked], 0, None, on_error="return")
+            for name, answer in zip(asked, answers, strict=True):
                 if isinstance(answer, FileNotFoundError):
                     found[name] = None
                 elif isinstance(answer, BaseException):
@@ -148,13 +141,9 @@ class Objects:
                     found[name] = bytes(answer)
             if failed is not None:
                 raise failed
+            return [found[name] for name in names]
 
-        try:
-            self._try(self.url, "read", missing)
-        except JournalError as error:
-            name = next(name for name in names if name not in found)
-            raise JournalError(f"{self.where(name)} cannot be read: {_said(error.__cause__ or error)}") from error
-        return [found[name] for name in names]
+        return self._try(lambda: self.where(left()[0]), "read", answered)
 
     def create(self, name: str, body: bytes) -> bytes:
         """Make an object unless there is one; returns what stands there now.
@@ -175,7 +164,7 @@ class Objects:
                 return there
             return body
 
-        return self._try(self.where(name), "written", made)
+        return self._try(lambda: self.where(name), "written", made)
 
     def write(self, name: str, body: bytes) -> None:
         """Write an object that may as well be lost."""
@@ -195,7 +184,6 @@ class Objects:
             # S3 says so for what does not exist to those who may not list the bucket.
             hint = "; it does not exist, so that the right to list may be missing"
             raise JournalError(f"{error}{hint}") from error
-        self.prepare()
         self.create(name, first)
         try:
             refused: Exception | None = None
@@ -215,7 +203,7 @@ class Objects:
             with contextlib.suppress(Exception):
                 self.fs.rm_file(f"{self._root}/{name}")
 
-    def _try(self, where: str, done: str, call: Callable[[], _T]) -> _T:
+    def _try(self, where: Callable[[], str], done: str, call: Callable[[], _T]) -> _T:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return call()
@@ -224,6 +212,6 @@ class Objects:
             except Exception as error:
                 if isinstance(error, FINAL) or attempt == ATTEMPTS:
                     tried = "" if attempt == 1 else f" in {attempt} attempts"
-                    raise JournalError(f"{where} cannot be {done}{tried}: {_said(error)}") from error
+                    raise JournalError(f"{where()} cannot be {done}{tried}: {_said(error)}") from error
                 time.sleep(PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
         raise AssertionError
