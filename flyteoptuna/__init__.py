@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flyteoptuna import suggest
+    from flyteoptuna.journal import JournalConflictError, JournalError, JournalObjectBackend
     from flyteoptuna.optimizer import Optimizer, optimize
     from flyteoptuna.space import SpaceError
     from flyteoptuna.stored import StudyNotFoundError, load_study
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from flyteoptuna.trial import current_trial
 
 __all__ = [
+    "JournalConflictError",
+    "JournalError",
+    "JournalObjectBackend",
     "Optimizer",
     "SearchFailedError",
     "SpaceError",
@@ -26,6 +30,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "JournalConflictError": "journal",
+    "JournalError": "journal",
+    "JournalObjectBackend": "journal",
     "Optimizer": "optimizer",
     "SearchFailedError": "study",
     "SpaceError": "space",
