@@ -10,8 +10,10 @@ from typing import Any
 
 import optuna
 from fsspec.asyn import AsyncFileSystem
+from optuna.distributions import FloatDistribution
 from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import TrialState
 
 from benchmarks.common import Options, Table, seconds
 from flyteoptuna.journal import JournalObjectBackend
@@ -75,11 +77,30 @@ class _Memory(BaseJournalBackend):
         self.logs += logs
 
 
+def _create_at_once(fs: Any, path: str, body: bytes) -> None:
+    if path in fs.objects:
+        raise FileExistsError(path)
+    fs.objects[path] = body
+
+
 def _backend(fs: SlowStore) -> JournalObjectBackend:
     return JournalObjectBackend("slow://journal", fs=fs, create=_create)
 
 
-def _fill(study: optuna.Study, trials: int, backend: Any = None) -> list[float]:
+def _fill(storage: Any, trials: int, backend: Any = None) -> None:
+    """Finished trials, in the entries that a worker makes of them."""
+    together = backend.together if backend is not None else nullcontext
+    study, distribution = _study(storage)._study_id, FloatDistribution(-10, 10)
+    for number in range(trials):
+        trial = storage.create_new_trial(study)
+        with together():
+            for index in range(PARAMETERS):
+                storage.set_trial_param(trial, f"x{index}", (number * 0.6180339887 + index) % 10, distribution)
+        with together():
+            storage.set_trial_state_values(trial, TrialState.COMPLETE, [number / 7])
+
+
+def _work(study: optuna.Study, trials: int, backend: Any = None) -> list[float]:
     """Ask and tell as a worker does; the seconds that each trial took."""
     together = backend.together if backend is not None else nullcontext
     took = []
@@ -97,7 +118,8 @@ def _fill(study: optuna.Study, trials: int, backend: Any = None) -> list[float]:
 
 
 def _study(storage: Any) -> optuna.Study:
-    return optuna.create_study(storage=storage, study_name="s", sampler=optuna.samplers.RandomSampler(seed=1))
+    sampler = optuna.samplers.RandomSampler(seed=1)
+    return optuna.create_study(storage=storage, study_name="s", sampler=sampler, load_if_exists=True)
 
 
 def _median(values: list[float]) -> float:
@@ -105,20 +127,20 @@ def _median(values: list[float]) -> float:
 
 
 def _row(trials: int) -> dict[str, Any]:
-    fs, memory = SlowStore(), _Memory()
-    _fill(_study(JournalStorage(memory)), trials)
+    fs, memory, plain = SlowStore(), _Memory(), InMemoryStorage()
+    _fill(JournalStorage(memory), trials)
     start = time.perf_counter()
     JournalStorage(memory)
     replay = time.perf_counter() - start
+    _fill(plain, trials)
+    filling = JournalObjectBackend("slow://journal", fs=fs, create=_create_at_once, poll=1e9)
+    _fill(JournalStorage(filling), trials, filling)
     backend = _backend(fs)
     study = _study(JournalStorage(backend))
-    _fill(study, trials, backend)
-    plain = _study(InMemoryStorage())
-    _fill(plain, trials)
     fs.latency, before = LATENCY, fs.requests
-    slow = _median(_fill(study, 50, backend))
+    slow = _median(_work(study, 50, backend))
     requests = (fs.requests - before) / 50
-    own = _median(_fill(plain, 50))
+    own = _median(_work(_study(plain), 50))
     fs.requests = 0
     start = time.perf_counter()
     late = JournalStorage(_backend(fs))
