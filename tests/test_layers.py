@@ -15,27 +15,29 @@ import flyteoptuna
 
 PACKAGE = Path(flyteoptuna.__file__).parent
 TYPED = Path(__file__).with_name("typing_api.py")
-WINGS = ["core", "storage", "study", "flyte", "show", "search", "cli"]
+WINGS = ["core", "storage", "journal", "study", "flyte", "show", "search", "cli"]
 # What each wing may import of the package besides itself.
 BELOW = {
     "core": set(),
     "storage": set(),
-    "study": {"core", "storage"},
+    "journal": set(),
+    "study": {"core", "storage", "journal"},
     "flyte": {"core", "storage", "study"},
     "show": {"core", "storage", "study", "flyte"},
     "show.page": {"core", "study"},
-    "search": {"core", "storage", "study", "flyte", "show", "show.page"},
+    "search": {"core", "storage", "journal", "study", "flyte", "show", "show.page"},
     "cli": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
     # The modules at the top: what users write, and the entry points of Python and of flytekit.
     "optimizer": {"core", "storage", "study", "flyte", "show", "search"},
     "suggest": {"core"},
     "plugin": {"flyte"},
-    "__init__": {"core", "storage", "study", "show", "optimizer", "suggest"},
+    "__init__": {"core", "storage", "journal", "study", "show", "optimizer", "suggest"},
 }
 # What each of them imports besides Python's own library.
 NEEDS = {
     "core": set(),
     "storage": {"cloudpickle", "optuna"},
+    "journal": {"fsspec", "optuna"},
     "study": {"optuna"},
     "flyte": {"flytekit", "msgpack", "optuna"},
     "show": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
