@@ -322,7 +322,8 @@ class JournalObjectBackend(BaseJournalBackend):
                 why = _disagree(held, record) if held else ""
                 if why and not self._conflict:
                     self._conflict = f"{entry_name(self._number)} stands before what was held back, and {why}"
-                self._served.append({**record, "worker_id": writer})
+                record["worker_id"] = writer
+            self._served += entry.records
         if self._number % PACK == 0:
             self._tail = []
         self._tail.append(body)
