@@ -1,6 +1,9 @@
-"""The suite is a good guest on the machine that it runs on."""
+"""What the project tells those who carry it on, and that its suite is a good guest on their machines."""
 
+import configparser
+import importlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,8 +11,13 @@ import threading
 from pathlib import Path
 
 import pytest
+import yaml
+
+import flyteoptuna
+from flyteoptuna.cli.main import main
 
 TESTS = Path(__file__).parent
+ROOT = TESTS.parent
 BOUND = 600
 """Seconds after which a session is killed, so that this test fails where it would wait for ever."""
 # A session says so in a line of its own when what it is to be interrupted at has begun, and would then run for ever.
@@ -101,3 +109,43 @@ def test_openmp_has_one_thread_in_whatever_the_suite_starts():
     code = "import sklearn.ensemble, threadpoolctl as t; print({p['num_threads'] for p in t.threadpool_info()})"
     made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert made.stdout.strip() == "{1}"
+
+
+def test_the_workflow_runs_every_environment_of_tox_and_calls_nothing_else():
+    """What is checked here is checked there, and the other way round."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "tox.ini")
+    listed = {name.strip() for name in config["tox"]["env_list"].split(",")}
+    sections = {name.removeprefix("testenv:") for name in config.sections() if name.startswith("testenv:")}
+    [job] = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())["jobs"].values()
+    runs = job["strategy"]["matrix"]["include"]
+    assert sorted(run["env"] for run in runs) == sorted(listed)
+    assert listed == sections | {"py310", "py311", "py312"}
+    assert {f"py{run['python'].replace('.', '')}" for run in runs} == {"py310", "py311", "py312"}
+    assert all(run["env"] in (f"py{run['python'].replace('.', '')}", *sections) for run in runs)
+    *install, command = [step["run"] for step in job["steps"] if "run" in step]
+    assert install == ["python -m pip install tox"]
+    assert command == "python -m tox run --skip-missing-interpreters false -e ${{ matrix.env }}"
+
+
+def test_the_reference_documents_every_public_name_and_every_command():
+    """And each name that it documents can be imported from where it says."""
+    documented = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
+    for name in documented:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
+    public = {f"flyteoptuna.{name}" for name in flyteoptuna.__all__ if name != "suggest"}
+    suggestions = {f"flyteoptuna.suggest.{name}" for name in flyteoptuna.suggest.__all__}
+    others = set(documented) - public - suggestions
+    assert public | suggestions <= set(documented)
+    assert {name.rpartition(".")[2] for name in others} == {type(flyteoptuna.current_trial()).__name__}
+    commands = re.findall(r"^flyteoptuna (\w+) --help$", (ROOT / "docs" / "cli.md").read_text(), re.MULTILINE)
+    assert sorted(commands) == sorted(main.commands)
+
+
+def test_every_file_that_the_contributing_guide_names_is_there():
+    """A file that is moved is moved there too."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:flyteoptuna|tests|docs|examples)/[\w./-]*)`", text))
+    assert len(named) > 10
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []

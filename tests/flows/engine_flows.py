@@ -300,7 +300,7 @@ def with_checkpoint() -> str:
 
 @fl.task
 def asleep(x: int, seconds: int) -> int:
-    print("asleep", flush=True)
+    os.write(1, b"asleep\n")
     time.sleep(seconds)
     return x
 
