@@ -176,6 +176,12 @@ def test_what_a_trials_pod_loads_imports_optuna_late_or_never(module):
     assert not HEAVY & packages(module, when_loaded=True)
 
 
+@pytest.mark.parametrize("module", sorted(loaded_by("flyteoptuna.flyte.study_type") - {"flyteoptuna.flyte.study_type"}))
+def test_any_module_may_be_the_first_to_import_optuna(module):
+    """That import loads the study's type, which therefore needs no module that may be halfway loaded itself."""
+    assert "optuna" not in packages(module, when_loaded=True)
+
+
 @pytest.mark.parametrize("module", ["flyteoptuna", "flyteoptuna.plugin"])
 def test_an_entry_point_imports_no_module_of_the_package_when_it_is_loaded(module):
     """Every pod loads flytekit's plugins."""
