@@ -19,7 +19,7 @@ from flyteoptuna.core.suggestions import SpaceError, is_suggestion
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte import promises
 from flyteoptuna.flyte.scoped import Scoped
-from flyteoptuna.search import graph, local_run
+from flyteoptuna.search import graph, local_run, reused_local
 from flyteoptuna.search import reused as reused_graph
 from flyteoptuna.search.request import Request
 from flyteoptuna.search.workers import refuse_while_loading
@@ -224,7 +224,9 @@ class Optimizer(Scoped):
             directions=("minimize",) * objectives.arity(objective),
             reuse_pods=self.reuse_pods,
         )
-        batches, reused = (local_run.run, local_run.run) if local_run.is_local() else (graph.nodes, reused_graph.nodes)
+        batches, reused = (
+            (local_run.run, reused_local.run) if local_run.is_local() else (graph.nodes, reused_graph.nodes)
+        )
         result = (reused if self.reuse_pods else batches)(request)
         self._set("result", result)
         return result

@@ -8,6 +8,7 @@ import functools
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,7 +112,7 @@ class ReusedSearch:
         # A trial is timed by the worker.
         task._metadata = dataclasses.replace(self.objective.metadata, retries=WORKER_RETRIES, timeout=None)
         # What a plugin does around one call of the objective is done for each trial, and not around them all.
-        task.execute = self._work
+        task.execute = functools.partial(self.work, hung=begin_anew)
         args = self._args("worker")
         return adopt(task, f"{self._name('worker')}-{digest(args)}", args)
 
@@ -143,8 +144,25 @@ class ReusedSearch:
         workers = list(range(min(settings.concurrency, settings.n_trials)))
         return begun, journal, settings.dumps(), workers
 
-    def _work(self, optuna_worker: int, study: Reference, journal: str, settings: str, **fixed: Any) -> int:
-        """Run trials until all are taken."""
+    def work(
+        self,
+        optuna_worker: int,
+        study: Reference,
+        journal: str,
+        settings: str,
+        hung: Callable[[], None] | None = None,
+        **fixed: Any,
+    ) -> int:
+        """Run trials until all are taken; the number of trials that were told.
+
+        Args:
+            optuna_worker: which of the workers this is, counted from 0.
+            study: the study that the search began from.
+            journal: the folder of the journal.
+            settings: the settings of the search, as JSON.
+            hung: begins this process anew, where a trial has taken longer than its timeout; None for no timeouts.
+            fixed: the inputs that all trials share, by their names in the search.
+        """
         from flyteoptuna.search import shared_driver
 
         given = plan.settings(settings)
@@ -152,7 +170,7 @@ class ReusedSearch:
         build = builder(self.origin, self.objective, given.space, inputs)
         trials = inputs if self.origin is self.objective else {}
         worker = shared_driver.worker(
-            str(optuna_worker), study, journal, given, self.objective, build, self.mapped, trials, hung=begin_anew
+            str(optuna_worker), study, journal, given, self.objective, build, self.mapped, trials, hung
         )
         return worker.run()
 
@@ -169,7 +187,9 @@ def begin_anew() -> None:
     program = shutil.which(sys.argv[0]) or (beside if os.path.exists(beside) else sys.argv[0])
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, program, *sys.argv[1:]])  # noqa: S606 - it is this process's own command
+    # What was put on the path after Python had begun is to be found again.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    os.execve(sys.executable, [sys.executable, program, *sys.argv[1:]], environment)  # noqa: S606 - its own command
 
 
 @functools.cache
