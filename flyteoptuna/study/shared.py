@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import optuna
@@ -164,24 +164,21 @@ class SharedStudy:
         return [trial for trial in running if trial._trial_id in taken]
 
     def ask(self, trial_id: int, build: Callable[[Any], Any], *, fresh: bool = False) -> Asked:
-        """Ask a trial that this worker has taken, on a copy in memory, and write what was suggested as one entry."""
-        storage, study_id = self.study._storage, self.study._study_id
-        before = copy.deepcopy(storage.get_study_system_attrs(study_id))
-        shadow = self._shadow(trial_id)
-        knew = len([t for t in shadow.get_trials(deepcopy=False) if t.state.is_finished()])
-        asked = ask_trial(shadow, None, build, fresh=fresh, noted={"worker": self._worker, "knew": knew})
-        record = marks.record_of(shadow, asked.number)
-        with self._backend.together():
-            for name, value in record.params.items():
-                distribution = record.distributions[name]
-                storage.set_trial_param(trial_id, name, distribution.to_internal_repr(value), distribution)
-            for key, value in record.user_attrs.items():
-                storage.set_trial_user_attr(trial_id, key, value)
-            for key, value in record.system_attrs.items():
-                storage.set_trial_system_attr(trial_id, key, value)
-            for key, value in shadow._storage.get_study_system_attrs(shadow._study_id).items():
-                if before.get(key) != value:
-                    storage.set_study_system_attr(study_id, key, value)
+        """Ask a trial that this worker has taken, and write what was suggested as one entry.
+
+        Asking goes on in memory, which tries a point as often as it likes, and costs a store nothing.
+        """
+        memory = self._before(trial_id)
+        knew = len([t for t in memory.get_trials(deepcopy=False) if t.state.is_finished()])
+        asked = ask_trial(memory, None, build, fresh=fresh, noted={"worker": self._worker, "knew": knew})
+        try:
+            self._write(memory, asked.number)
+        except ValueError as error:
+            # Another worker has meanwhile suggested a parameter of this name with a distribution of another kind.
+            mark = marks.record_of(memory, asked.number).system_attrs[marks.TRIAL_ATTRIBUTE]
+            lost = {**mark, "state": "FAIL", "error": f"{type(error).__name__}: {error}"}
+            self.study._storage.set_trial_system_attr(trial_id, marks.TRIAL_ATTRIBUTE, lost)
+            asked = asked._replace(inputs=None)
         return asked
 
     def ask_again(self, trial: FrozenTrial, build: Callable[[Any], Any]) -> Asked:
@@ -189,11 +186,25 @@ class SharedStudy:
         inputs = build(optuna.trial.FixedTrial(trial.params, number=trial.number))
         return Asked(trial.number, dict(trial.params), inputs)
 
-    def _shadow(self, trial_id: int) -> SearchStudy:
-        """The study as of before a trial was taken, such that ``ask`` asks just that one.
+    def tell(self, number: int, report: TrialReport | None) -> None:
+        """Tell a trial of this worker and call the callbacks; whether they have stopped the search is known to all.
 
-        Asking in memory tries a point as often as it likes, and costs a store nothing.
+        Raises:
+            BaseException: what a callback raised, once the trial has been told.
         """
+        trials = [copy.copy(t) if t.number == number else t for t in self.study.get_trials(deepcopy=False)]
+        memory = _copy(self.study, self.study.sampler, self.study.pruner, trials)
+        try:
+            tell.tell(memory, [report], self.study.callbacks, numbers=[number])
+        finally:
+            self._write(memory, number)
+            for added in memory.get_trials(deepcopy=False)[len(trials) :]:
+                self.study._storage.create_new_trial(self.study._study_id, template_trial=added)
+            if memory.stopped:
+                self.stop("stopped")
+
+    def _before(self, trial_id: int) -> SearchStudy:
+        """The study in memory as of before a trial was taken, such that ``ask`` asks just that one."""
         number = self.study._storage.get_trial(trial_id).number
         enqueued = next(claim.enqueued for claim in self.claims if claim.trial_id == trial_id)
         trials = []
@@ -206,18 +217,29 @@ class SharedStudy:
                 trials.append(_in_state(trial, TrialState.RUNNING) if waits else trial)
         return _copy(self.study, self.study.sampler, self.study.pruner, trials)
 
-    def tell(self, number: int, report: TrialReport | None) -> None:
-        """Tell a trial of this worker and call the callbacks; whether they have stopped the search is known to all.
-
-        Raises:
-            Exception: what a callback raised, once the trial has been told.
-        """
-        try:
-            with self._backend.together():
-                tell.tell(self.study, [report], self.study.callbacks, numbers=[number])
-        finally:
-            if self.study.stopped:
-                self.stop("stopped")
+    def _write(self, memory: SearchStudy, number: int) -> None:
+        """Write as one entry what a trial and the study have in memory, and not in the journal."""
+        storage, study_id = self.study._storage, self.study._study_id
+        made, known = marks.record_of(memory, number), marks.record_of(self.study, number)
+        trial_id = known._trial_id
+        with self._backend.together():
+            for name in [name for name in made.params if name not in known.params]:
+                distribution = made.distributions[name]
+                internal = distribution.to_internal_repr(made.params[name])
+                storage.set_trial_param(trial_id, name, internal, distribution)
+            for key, value in _changed(known.user_attrs, made.user_attrs):
+                storage.set_trial_user_attr(trial_id, key, value)
+            for key, value in _changed(known.system_attrs, made.system_attrs):
+                storage.set_trial_system_attr(trial_id, key, value)
+            for step, value in _changed(known.intermediate_values, made.intermediate_values):
+                storage.set_trial_intermediate_value(trial_id, step, value)
+            for key, value in _changed(self.study.user_attrs, memory.user_attrs):
+                storage.set_study_user_attr(study_id, key, value)
+            before, after = (s._storage.get_study_system_attrs(s._study_id) for s in (self.study, memory))
+            for key, value in _changed(before, after):
+                storage.set_study_system_attr(study_id, key, value)
+            if made.state != known.state:
+                storage.set_trial_state_values(trial_id, made.state, made.values)
 
     def stop(self, why: str) -> None:
         """End the search for all workers, once they have ended what they run."""
@@ -274,6 +296,10 @@ def collected(backend: JournalObjectBackend, base: SearchStudy, n_trials: int) -
     info.system_attrs = {key: value for key, value in attrs.items() if key != STOPPED_ATTRIBUTE}
     found.stopped, found.callbacks = bool(shared.stopped), base.callbacks
     return found, "all trials" if len(claims) >= n_trials else shared.stopped
+
+
+def _changed(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    return [(key, value) for key, value in after.items() if key not in before or before[key] != value]
 
 
 def _in_state(trial: FrozenTrial, state: TrialState) -> FrozenTrial:
