@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Callable, Iterable, Sequence
 
 import cloudpickle
@@ -14,9 +13,10 @@ from flyteoptuna.core.report import TrialReport
 from flyteoptuna.search.inputs import Build
 from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import ask, budgets, marks, sampler
+from flyteoptuna.study import ask, budgets, declared, marks, sampler
+from flyteoptuna.study.mend import Attributes
 from flyteoptuna.study.progress import Progress, progress
-from flyteoptuna.study.tell import tell
+from flyteoptuna.study.tell import interrupted, tell
 
 
 def begun(
@@ -31,8 +31,12 @@ def begun(
         callbacks: the callbacks of the search, as text; empty for none.
         seed: the seed of a new study's sampler.
 
+    The trials that an earlier search has left running have failed, for nobody will tell them; they are the callbacks'
+    first.
+
     Raises:
         ValueError: the given study has another number of directions.
+        SpaceError: it has a parameter of the same name with another kind of distribution, or other choices.
     """
     study = sampler.create(settings.batch, seed, directions or ("minimize",)) if given is None else given
     if directions and len(study.directions) != len(directions):
@@ -41,11 +45,13 @@ def begun(
             f"and the objective returns {len(directions)}."
         )
     inputs = space.loads(settings.space) if settings.space else {}
+    declared.check(study, inputs)
     if waste := sampler.wasteful(study, settings.batch, len([*space.suggestions(inputs)]) or None):
         logger.warning(waste)
     study.stopped = False
     study.callbacks = cloudpickle.loads(base64.b64decode(callbacks)) if callbacks else []
     marks.begin(study, settings.n_trials, plan.generations(settings.n_trials, settings.batch))
+    interrupted(study, study.callbacks)
     return study
 
 
@@ -69,7 +75,7 @@ def told(
     Raises:
         SearchFailedError: the search has failed.
     """
-    if tell(study, reports, study.callbacks) or last:
+    if tell(study, reports, study.callbacks, trusted=True) or last:
         show(progress(study))
     budgets.check_failures(study, last=last, max_failures=max_failures)
 
@@ -85,12 +91,15 @@ def asked(study: SearchStudy, index: int, settings: plan.Settings, build: Build)
     """
     inputs = space.loads(settings.space) if settings.space else {}
     distinct = settings.avoid_duplicates or isinstance(study.sampler, optuna.samplers.BruteForceSampler)
-    points = budgets.points(inputs) if inputs and distinct else math.inf
     found: list[ask.Asked] = []
-    if budgets.over(study, timeout=settings.timeout):
-        return found
-    for _ in range(plan.batch(index, settings.n_trials, settings.batch)):
-        if budgets.exhausted(study, points):
+    why = budgets.over(study, timeout=settings.timeout)
+    attributes = Attributes(study)
+    for _ in range(0 if why else plan.batch(index, settings.n_trials, settings.batch)):
+        if budgets.exhausted(study, inputs if distinct else None):
+            why = "nothing is left to ask"
             break
         found.append(ask.ask(study, index, build, fresh=settings.avoid_duplicates))
+    attributes.check()
+    if why and not found:
+        logger.info("The search is over: %s.", why)
     return found

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core.recording import InputsNotMade, raised
+from flyteoptuna.core.described import said
+from flyteoptuna.core.jsonable import plain
+from flyteoptuna.core.recording import raised
 from flyteoptuna.core.suggestions import Choice, Float, Integer, Suggestion
-from flyteoptuna.storage import rows
-from flyteoptuna.study.marks import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, record_of, set_trial_attr, study_attr
+from flyteoptuna.study import mend
+from flyteoptuna.study.marks import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, note, record_of, set_trial_attr, study_attr
 
 T = TypeVar("T")
 
@@ -35,62 +37,91 @@ class Asked(NamedTuple):
     inputs: Any
 
 
+class NotSuggestedError(ValueError):
+    """A parameter that cannot be suggested; names it."""
+
+
 def draw(trial: Draws, name: str, suggestion: Suggestion) -> Any:
-    """The value that a trial suggests for one suggestion."""
+    """The value that a trial suggests for one suggestion.
+
+    Raises:
+        NotSuggestedError: it suggests none, as where an enqueued value is none that Optuna takes.
+    """
+    try:
+        return plain(_drawn(trial, name, suggestion))
+    except Exception as error:
+        raise NotSuggestedError(f"Parameter `{name}`: {said(error)}") from error
+
+
+def _drawn(trial: Draws, name: str, suggestion: Suggestion) -> Any:
     if isinstance(suggestion, Float):
         # Some samplers of optuna 4.4 draw numpy's floats, which Flyte does not take.
         drawn = trial.suggest_float(name, suggestion.low, suggestion.high, step=suggestion.step, log=suggestion.log)
         return float(drawn)
     if isinstance(suggestion, Integer):
-        return trial.suggest_int(name, suggestion.low, suggestion.high, step=suggestion.step, log=suggestion.log)
+        return int(trial.suggest_int(name, suggestion.low, suggestion.high, step=suggestion.step, log=suggestion.log))
     return trial.suggest_categorical(name, suggestion.choices)
+
+
+def ask(study: optuna.Study, generation: int, build: Callable[[optuna.Trial], T], *, fresh: bool = False) -> Asked:
+    """Ask one trial, and let ``build`` make its inputs by suggesting.
+
+    Whatever raises, the sampler or ``build``, and whatever cannot be saved of the trial afterwards, the trial is to FAIL
+    with that reason, or to be PRUNED, once its batch is told; its inputs are None. Ctrl-C alone goes on.
+
+    Args:
+        study: the study, in memory, in which a search has begun.
+        generation: the generation that asks, counted from 0.
+        build: makes the inputs of the objective.
+        fresh: ask again, ``REASKS`` times in all, where the point is one of an earlier trial.
+    """
+    running = {t.number for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
+    mark: dict[str, Any] = {"search": study_attr(study, SEARCH_ATTRIBUTE)["count"], "generation": generation}
+    inputs = None
+    try:
+        trial = study.ask()
+        number = trial.number
+        inputs = _built(study, trial, build, fresh=fresh)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # A sampler that raises leaves its trial running, and hands out none.
+        left = [t.number for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
+        number = next((each for each in reversed(left) if each not in running), -1)
+        if number < 0:
+            raise
+        mark["state"], mark["error"] = raised(error)
+    record = record_of(study, number)
+    record.params = {name: plain(value) for name, value in record.params.items()}
+    set_trial_attr(study, record, TRIAL_ATTRIBUTE, mark)
+    if lost := mend.savable(study, number):
+        note(study, number, state="FAIL", error=lost)
+        inputs = None
+    return Asked(number, dict(record_of(study, number).params), inputs)
+
+
+def _built(study: optuna.Study, trial: optuna.Trial, build: Callable[[optuna.Trial], T], *, fresh: bool) -> T:
+    number, sampler = trial.number, study.sampler
+    # A point that was enqueued is the user's wish, even a second time.
+    fresh = fresh and "fixed_params" not in record_of(study, number).system_attrs
+    known = {point(t) for t in study.get_trials(deepcopy=False) if t.number != number} if fresh else set()
+    try:
+        for again in range(1, REASKS + 1):
+            inputs = build(trial)
+            if again == REASKS or point(record_of(study, number)) not in known:
+                break
+            if again >= REASKS // 2:
+                study.sampler = optuna.samplers.RandomSampler(seed=number * REASKS + again)
+            trial = _asked_again(study, number)
+    finally:
+        study.sampler = sampler
+    return inputs
 
 
 def _asked_again(study: optuna.Study, number: int) -> optuna.Trial:
     record = record_of(study, number)
     record.params, record.distributions = {}, {}
     return optuna.Trial(study, record._trial_id)
-
-
-def ask(study: optuna.Study, generation: int, build: Callable[[optuna.Trial], T], *, fresh: bool = False) -> Asked:
-    """Ask one trial, and let ``build`` make its inputs by suggesting.
-
-    Where ``build`` raises ``InputsNotMade``, the trial is to FAIL with that reason, or to be PRUNED, once its batch is
-    told; its inputs are None.
-
-    Args:
-        study: the study, in which a search has begun.
-        generation: the generation that asks, counted from 0.
-        build: makes the inputs of the objective.
-        fresh: ask again, ``REASKS`` times in all, where the point is one of an earlier trial.
-
-    Raises:
-        TypeError: ``build`` left an attribute or a choice that cannot be saved.
-    """
-    trial = study.ask()
-    mark: dict[str, Any] = {"search": study_attr(study, SEARCH_ATTRIBUTE)["count"], "generation": generation}
-    # A point that was enqueued is the user's wish, even a second time.
-    fresh = fresh and "fixed_params" not in record_of(study, trial.number).system_attrs
-    known = {point(t) for t in study.get_trials(deepcopy=False) if t.number != trial.number} if fresh else set()
-    sampler, inputs = study.sampler, None
-    try:
-        for again in range(1, REASKS + 1):
-            inputs = build(trial)
-            if again == REASKS or point(record_of(study, trial.number)) not in known:
-                break
-            if again >= REASKS // 2:
-                study.sampler = optuna.samplers.RandomSampler(seed=trial.number * REASKS + again)
-            trial = _asked_again(study, trial.number)
-    except InputsNotMade as error:
-        mark["state"], mark["error"] = raised(error.__cause__ or error)
-        inputs = None
-    finally:
-        study.sampler = sampler
-    record = record_of(study, trial.number)
-    set_trial_attr(study, record, TRIAL_ATTRIBUTE, mark)
-    # A local run saves the study when all trials have run.
-    rows.check(record_of(study, trial.number))
-    return Asked(trial.number, dict(record.params), inputs)
 
 
 def point(trial: FrozenTrial) -> tuple[tuple[str, str], ...] | None:
