@@ -57,15 +57,13 @@ def traced(error: BaseException) -> str:
     while own is not None and own.tb_frame.f_code.co_filename.startswith(_HERE):
         # The library's own frames come first, and say nothing about what went wrong.
         own = own.tb_next
-    for made in (_whole, _frames):
-        try:
-            return _text(made(error, own or found))
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            # What an exception says of itself, or of its causes, can raise anything.
-            continue
-    return ""
+    try:
+        return _text(_whole(error, own or found))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        # What an exception says of itself, or of its causes, can raise anything.
+        return _text(_frames(error, own or found))
 
 
 def _whole(error: BaseException, trace: TracebackType | None) -> str:

@@ -73,8 +73,8 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
             raise TypeError(f"Expected an optuna.Study, but got {python_val!r} ({type(python_val).__name__}).")
         if not isinstance(python_val._storage, optuna.storages.InMemoryStorage):
             warnings.warn(
-                f"Study {python_val.study_name!r} is read from its {type(python_val._storage).__name__} now, and what a "
-                "search finds is not written there: keep the study that the search returns.",
+                f"Study {python_val.study_name!r} is read from its {type(python_val._storage).__name__} now, and what "
+                "a search finds is not written there: keep the study that the search returns.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -136,6 +136,11 @@ def register() -> None:
     """Make ``optuna.Study`` a Flyte type, once."""
     if optuna.Study not in TypeEngine._REGISTRY:
         TypeEngine.register(StudyTransformer())
+        # Guesses are made in this order, and flytekit's dictionary takes every struct for its own.
+        rest = {kind: found for kind, found in TypeEngine._REGISTRY.items() if kind is not optuna.Study}
+        for kind in rest:
+            del TypeEngine._REGISTRY[kind]
+        TypeEngine._REGISTRY.update(rest)
 
 
 register()

@@ -66,8 +66,8 @@ def _drawn(trial: Draws, name: str, suggestion: Suggestion) -> Any:
 def ask(study: optuna.Study, generation: int, build: Callable[[optuna.Trial], T], *, fresh: bool = False) -> Asked:
     """Ask one trial, and let ``build`` make its inputs by suggesting.
 
-    Whatever raises, the sampler or ``build``, and whatever cannot be saved of the trial afterwards, the trial is to FAIL
-    with that reason, or to be PRUNED, once its batch is told; its inputs are None. Ctrl-C alone goes on.
+    Whatever raises, the sampler or ``build``, and whatever cannot be saved of the trial afterwards, the trial is to
+    FAIL with that reason, or to be PRUNED, once its batch is told; its inputs are None. Ctrl-C alone goes on.
 
     Args:
         study: the study, in memory, in which a search has begun.

@@ -69,7 +69,7 @@ def _suggests(suggestion: Suggestion, value: Any) -> bool:
     if isinstance(value, (bool, str, type(None))) or not suggestion.low <= value <= suggestion.high:
         return False
     steps = (value - suggestion.low) / (suggestion.step or 1)
-    return abs(steps - round(steps)) < 1e-6
+    return bool(abs(steps - round(steps)) < 1e-6)
 
 
 def check_failures(study: optuna.Study, *, last: bool, max_failures: int | None = None) -> None:

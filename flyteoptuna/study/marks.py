@@ -75,8 +75,8 @@ def note(study: optuna.Study, number: int, **fields: Any) -> None:
     Args:
         study: the study.
         number: the trial.
-        fields: ``key``, the digest of its inputs, by which a report is known to be the trial's; ``cached``, whether that
-            report may be another trial's at the same point; ``timeout``, the seconds after which Flyte ends it;
+        fields: ``key``, the digest of its inputs, by which a report is known to be the trial's; ``cached``, whether
+            that report may be another trial's at the same point; ``timeout``, the seconds after which Flyte ends it;
             ``state`` and ``error``, what it is to be told as, for it is not run.
     """
     record = record_of(study, number)
