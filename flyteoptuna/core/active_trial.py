@@ -193,8 +193,8 @@ class ActiveTrial:
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("suggest_"):
             raise AttributeError(
-                f"A trial that runs has its parameters in `params`, and no `{name}`: write suggestions where the search is "
-                "called, as in `optimizer(x=suggest.float(0, 1))`, or in a callback, which has a parameter `trial`."
+                f"A trial that runs has its parameters in `params`, and no `{name}`: suggestions stand where a search "
+                "is called, as in `optimizer(x=suggest.float(0, 1))`, or in a callback, which has a parameter `trial`."
             )
         known = ", ".join(sorted(key for key in dir(type(self)) if not key.startswith("_")))
         raise AttributeError(f"A trial that runs has no `{name}`; it has: number, {known}.")

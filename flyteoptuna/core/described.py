@@ -14,7 +14,7 @@ LONGEST = 2_000
 FRAMES = 50
 """Most frames of a traceback, the last ones."""
 
-CHAIN = 10
+CHAIN = 50
 """Most exceptions of a chain of causes, the last ones."""
 
 _HERE = str(Path(__file__).parents[1])

@@ -24,14 +24,28 @@ def plain(value: Any) -> Any:
     return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
 
 
-def _default(value: Any) -> Any:
-    made = plain(value)
-    if made is value:
+class _Copy:
+    """A copy of a value that JSON can hold, made of Python's own types; counts what its JSON would take."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def of(self, value: Any, depth: int) -> Any:
+        """The copy of a value at a depth."""
+        if depth > DEEPEST:
+            raise TypeError(f"it is nested deeper than {DEEPEST}, or holds itself")
+        value = plain(value)
+        self.size += (len(value) if isinstance(value, str) else 1) + 2
+        if self.size > LARGEST:
+            # A value that holds another many times over has no end to speak of.
+            raise TooLargeError(f"it is longer than {LARGEST} characters")
+        if isinstance(value, dict):
+            return {self.of(key, depth + 1): self.of(inner, depth + 1) for key, inner in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.of(inner, depth + 1) for inner in value]
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
         raise TypeError(f"an object of type {type(value).__name__} is not JSON serializable")
-    return made
-
-
-_ENCODER = json.JSONEncoder(default=_default)
 
 
 def encoded(value: Any) -> str:
@@ -41,20 +55,9 @@ def encoded(value: Any) -> str:
         TypeError: JSON cannot hold it, or it is nested deeper than ``DEEPEST``.
         TooLargeError: it is longer than ``LARGEST``.
     """
-    parts: list[str] = []
-    size = depth = 0
+    copy = _Copy().of(value, 0)
     try:
-        # In pieces, for a value that holds itself many times over has no end to speak of.
-        for part in _ENCODER.iterencode(value):
-            parts.append(part)
-            size += len(part)
-            if size > LARGEST:
-                raise TooLargeError(f"it is longer than {LARGEST} characters")
-            depth += (part[0] in "[{" and part not in ("[]", "{}")) - (part in ("]", "}"))
-            if depth > DEEPEST:
-                raise TypeError(f"it is nested deeper than {DEEPEST}")
-    except TooLargeError:
-        raise
-    except (TypeError, ValueError, RecursionError) as error:
+        return json.dumps(copy)
+    except ValueError as error:
+        # Of an int with thousands of digits.
         raise TypeError(str(error)) from None
-    return "".join(parts)

@@ -67,11 +67,12 @@ def recording(
         report.values, report.error = outcome(result, arity)
         report.state = "COMPLETE" if not report.error else "FAIL"
 
+    through: tuple[type[BaseException], ...] = (KeyboardInterrupt, *passes)
     report.start = time.time()
     try:
         with running(active):
             yield returned
-    except passes + (KeyboardInterrupt,):
+    except through:
         raise
     except BaseException as error:
         report.state, report.error = raised(error)
