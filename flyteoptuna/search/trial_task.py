@@ -163,11 +163,11 @@ class Directions:
 class Decision:
     """Asks the study's pruner. The study is read when it is first asked, and optuna imported no earlier."""
 
-    def __init__(self, study: Reference) -> None:
-        self._study = study
-        self._trial: Any = None
-        self._reported: set[int] = set()
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+        self._study: Any = None
         self._known = ""
+        self._reported: set[int] = set()
         # The threads of an objective may ask, one at a time, and know nothing of flytekit's context.
         self._lock = threading.Lock()
         self._context = contextvars.copy_context()
@@ -175,40 +175,35 @@ class Decision:
     def __call__(self, active: ActiveTrial) -> bool:
         """Whether the pruner would end the trial now. What it keeps with the trial is kept with ``active``."""
         with self._lock:
-            trial = self._read(active.number)
+            study = self._read()
+            trial = study.get_trials(deepcopy=False)[active.number]
             intermediate = active.intermediate
             for step in [step for step in intermediate if step not in self._reported]:
-                trial.report(intermediate[step], step)
+                study._storage.set_trial_intermediate_value(trial._trial_id, step, intermediate[step])
             self._reported.update(intermediate)
-            before = self._attrs(active.number)
-            pruned = bool(trial.should_prune())
-            after = self._attrs(active.number)
-            active.keep({key: value for key, value in after.items() if key not in before or before[key] != value})
+            # Not by a trial of optuna's, which would have the sampler suggest when it is made.
+            before = study.get_trials(deepcopy=False)[active.number]
+            pruned = bool(study.pruner.prune(study, copy.deepcopy(before)))
+            after = study.get_trials(deepcopy=False)[active.number].system_attrs
+            # Successive halving compares a trial with the rungs that others have left in theirs.
+            active.keep({key: after[key] for key in after if before.system_attrs.get(key, self) != after[key]})
             return pruned
 
-    def _read(self, number: int) -> Any:
-        from flyteoptuna.study import pruning
-
-        if self._trial is None:
-            self._trial = self._context.copy().run(self._asked, number)
-            self._known = pruning.packed(self._trial.study.pruner)
-        return self._trial
-
-    def _asked(self, number: int) -> Any:
+    def _read(self) -> Any:
         import optuna
 
-        study = self._study.read(optuna.Study)
-        return optuna.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+        from flyteoptuna.study import pruning
 
-    def _attrs(self, number: int) -> dict[str, Any]:
-        # Successive halving compares a trial with the rungs that others have left in theirs.
-        return dict(self._trial.study.get_trials(deepcopy=False)[number].system_attrs)
+        if self._study is None:
+            self._study = self._context.copy().run(self._reference.read, optuna.Study)
+            self._known = pruning.packed(self._study.pruner)
+        return self._study
 
     def learned(self, room: int) -> str:
         """The pruner, packed, where it has learned in this trial and a report of so much room can hold it."""
         from flyteoptuna.study import pruning
 
-        if self._trial is None:
+        if self._study is None:
             return ""
-        now = pruning.packed(self._trial.study.pruner)
+        now = pruning.packed(self._study.pruner)
         return now if now != self._known and len(now) <= room else ""
