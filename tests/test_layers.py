@@ -36,7 +36,7 @@ BELOW = {
 NEEDS = {
     "core": set(),
     "storage": {"cloudpickle", "optuna"},
-    "study": {"optuna"},
+    "study": {"cloudpickle", "optuna"},
     "flyte": {"flytekit", "msgpack", "optuna"},
     "show": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
     "show.page": {"numpy", "optuna", "plotly"},

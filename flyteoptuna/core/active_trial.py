@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
-from flyteoptuna.core.described import said, shown
-from flyteoptuna.core.jsonable import TooLargeError, encoded, plain
+from flyteoptuna.core.values import TooLargeError, encoded, plain, said, shown
 
 OWN = "flyteoptuna:"
 """What the names of the library's own attributes begin with."""

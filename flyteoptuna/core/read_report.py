@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flyteoptuna.core.active_trial import OWN
-from flyteoptuna.core.described import said, shown
 from flyteoptuna.core.report import CUT_ATTRIBUTE, TrialReport
+from flyteoptuna.core.values import said, shown
 
 LATEST = 4_102_444_800.0
 """The year 2100, in seconds since the epoch: the latest time of a report."""

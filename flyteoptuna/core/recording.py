@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from flyteoptuna.core.active_trial import ActiveTrial, running
-from flyteoptuna.core.described import named, said, shown, traced
 from flyteoptuna.core.report import TrialReport, fill
+from flyteoptuna.core.values import named, said, shown, traced
 
 
 def outcome(result: Any, arity: int) -> tuple[list[float], str]:

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from flyteoptuna.core import report, space
 from flyteoptuna.core.annotations import fitted
-from flyteoptuna.core.described import shown
-from flyteoptuna.core.jsonable import plain
 from flyteoptuna.core.recording import raised
 from flyteoptuna.core.suggestions import Suggestion
+from flyteoptuna.core.values import plain, shown
 from flyteoptuna.flyte.callback import ObjectiveCall, objective_call
 from flyteoptuna.flyte.objective import completed, input_types
 from flyteoptuna.flyte.references import Reference, offloaded, packed, refer, reference

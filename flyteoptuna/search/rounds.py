@@ -13,7 +13,7 @@ from flyteoptuna.core.report import TrialReport
 from flyteoptuna.search.inputs import Build
 from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import ask, budgets, declared, marks, sampler
+from flyteoptuna.study import ask, budgets, marks, sampler
 from flyteoptuna.study.mend import Attributes
 from flyteoptuna.study.progress import Progress, progress
 from flyteoptuna.study.tell import interrupted, tell
@@ -45,7 +45,7 @@ def begun(
             f"and the objective returns {len(directions)}."
         )
     inputs = space.loads(settings.space) if settings.space else {}
-    declared.check(study, inputs)
+    ask.check_space(study, inputs)
     if waste := sampler.wasteful(study, settings.batch, len([*space.suggestions(inputs)]) or None):
         logger.warning(waste)
     study.stopped = False

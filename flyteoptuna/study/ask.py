@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    check_distribution_compatibility,
+)
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core.described import said
-from flyteoptuna.core.jsonable import plain
+from flyteoptuna.core import space
 from flyteoptuna.core.recording import raised
-from flyteoptuna.core.suggestions import Choice, Float, Integer, Suggestion
+from flyteoptuna.core.suggestions import Choice, Float, Integer, SpaceError, Suggestion
+from flyteoptuna.core.values import plain, said
+from flyteoptuna.storage import memory
 from flyteoptuna.study import mend
 from flyteoptuna.study.marks import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, note, record_of, set_trial_attr, study_attr
 
@@ -127,3 +135,48 @@ def _asked_again(study: optuna.Study, number: int) -> optuna.Trial:
 def point(trial: FrozenTrial) -> tuple[tuple[str, str], ...] | None:
     """What tells the parameters of a trial from those of others; None where it has none."""
     return tuple(sorted((k, repr(v)) for k, v in trial.params.items())) or None
+
+
+class _Declares:
+    """Takes a suggestion as a trial does, and declares its distribution instead of drawing."""
+
+    def __init__(self) -> None:
+        self.distributions: dict[str, BaseDistribution] = {}
+
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
+        self.distributions[name] = FloatDistribution(low, high, log=log, step=step)
+        return low
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
+        self.distributions[name] = IntDistribution(low, high, log=log, step=step)
+        return low
+
+    def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice:
+        self.distributions[name] = CategoricalDistribution(choices)
+        return choices[0]
+
+
+def check_space(study: optuna.Study, inputs: Mapping[str, Any]) -> None:
+    """Refuse a space that contradicts a study.
+
+    Args:
+        study: the study, in memory.
+        inputs: the inputs with their suggestions.
+
+    Raises:
+        SpaceError: the study knows one of its parameters by a distribution that optuna does not let it change.
+    """
+    declares = _Declares()
+    for name, suggestion in space.suggestions(inputs):
+        draw(declares, name, suggestion)
+    known = memory.declared(study)
+    for name, distribution in declares.distributions.items():
+        if name not in known:
+            continue
+        try:
+            check_distribution_compatibility(known[name], distribution)
+        except ValueError as error:
+            raise SpaceError(
+                f"Parameter `{name}` was {known[name]} in the study, and cannot be {distribution} now: {error} Give it "
+                "another name, or begin a new study."
+            ) from None

@@ -9,9 +9,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core.described import said, shown
-from flyteoptuna.core.jsonable import TooLargeError, encoded
 from flyteoptuna.core.report import ERROR_ATTRIBUTE
+from flyteoptuna.core.values import TooLargeError, encoded, said, shown
 from flyteoptuna.storage import rows
 from flyteoptuna.storage.memory import declared, retract
 from flyteoptuna.study.marks import record_of
@@ -96,16 +95,16 @@ class Attributes:
     """
 
     def __init__(self, study: optuna.Study) -> None:
-        get = (study._storage.get_study_user_attrs, study._storage.get_study_system_attrs)
-        # An in-memory storage hands out its own.
-        self._live: list[dict[str, Any]] = [each(study._study_id) for each in get]
+        self._study = study
         self._good: list[dict[str, str]] = [{}, {}]
         self.check()
 
     def check(self) -> str:
         """Look at all attributes; why user attributes had to be put back, empty where none had."""
-        found = []
-        for kind, live, good in zip(("user_attrs", "system_attrs"), self._live, self._good, strict=True):
+        found, storage = [], self._study._storage
+        # An in-memory storage hands out its own.
+        lives = (each(self._study._study_id) for each in (storage.get_study_user_attrs, storage.get_study_system_attrs))
+        for kind, live, good in zip(("user_attrs", "system_attrs"), lives, self._good, strict=True):
             for key in list(live):
                 try:
                     text = as_json(key, live[key])

@@ -1,8 +1,10 @@
-"""Values and exceptions in words, whatever they do when they are looked at."""
+"""Values and exceptions in words and as JSON, whatever they do when they are looked at, in bounded time."""
 
 from __future__ import annotations
 
+import json
 import reprlib
+import sys
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +18,13 @@ FRAMES = 50
 
 CHAIN = 50
 """Most exceptions of a chain of causes, the last ones."""
+
+LARGEST = 1_500_000
+"""Most characters of a value's JSON that are looked at; no report has room for more."""
+
+DEEPEST = 100
+"""Most lists and dictionaries inside each other. Reading and writing JSON recurses, beneath stacks of any depth."""
+
 
 _HERE = str(Path(__file__).parents[1])
 
@@ -109,3 +118,53 @@ def _links(error: BaseException) -> int:
 def _text(text: str) -> str:
     # A NUL ends a text in databases and terminals, and half a surrogate pair has no UTF-8.
     return str.replace(text, "\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+class TooLargeError(ValueError):
+    """A value whose JSON is longer than ``LARGEST``."""
+
+
+def plain(value: Any) -> Any:
+    """A numpy scalar as the plain number, bool or text that it is; any other value as it is."""
+    # Only what has imported numpy can have made one.
+    numpy = sys.modules.get("numpy")
+    return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
+
+
+class _Copy:
+    """A copy of a value that JSON can hold, made of Python's own types; counts what its JSON would take."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def of(self, value: Any, depth: int) -> Any:
+        """The copy of a value at a depth."""
+        if depth > DEEPEST:
+            raise TypeError(f"it is nested deeper than {DEEPEST}, or holds itself")
+        value = plain(value)
+        self.size += (len(value) if isinstance(value, str) else 1) + 2
+        if self.size > LARGEST:
+            # A value that holds another many times over has no end to speak of.
+            raise TooLargeError(f"it is longer than {LARGEST} characters")
+        if isinstance(value, dict):
+            return {self.of(key, depth + 1): self.of(inner, depth + 1) for key, inner in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.of(inner, depth + 1) for inner in value]
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        raise TypeError(f"an object of type {type(value).__name__} is not JSON serializable")
+
+
+def encoded(value: Any) -> str:
+    """A value as JSON, with numpy's scalars as plain numbers.
+
+    Raises:
+        TypeError: JSON cannot hold it, or it is nested deeper than ``DEEPEST``.
+        TooLargeError: it is longer than ``LARGEST``.
+    """
+    copy = _Copy().of(value, 0)
+    try:
+        return json.dumps(copy)
+    except ValueError as error:
+        # Of an int with thousands of digits.
+        raise TypeError(str(error)) from None
