@@ -38,7 +38,7 @@ NEEDS = {
     "core": set(),
     "storage": {"cloudpickle", "optuna"},
     "journal": {"fsspec", "optuna"},
-    "study": {"optuna"},
+    "study": {"cloudpickle", "optuna"},
     "flyte": {"flytekit", "msgpack", "optuna"},
     "show": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
     "show.page": {"numpy", "optuna", "plotly"},

@@ -22,6 +22,7 @@ from flyteoptuna.search.trial_task import trial_task
 from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study import budgets, marks
+from flyteoptuna.study.ask import Asked
 from flyteoptuna.study.shared import SharedStudy
 
 ATTEMPT = "attempt"
@@ -92,15 +93,18 @@ class Worker:
             self.shared.stop(str(error))
             return True
         why = budgets.over(study, timeout=settings.timeout)
-        if not why and budgets.exhausted(study, rounds.points_of(study, settings)):
+        if not why and budgets.exhausted(study, rounds.asked_once(study, settings)):
             why = "exhausted"
         if why:
             self.shared.stop(why)
         return bool(why)
 
     def _begin(self, trial_id: int) -> None:
-        asked = self.shared.ask(trial_id, self._build, fresh=self._settings.avoid_duplicates)
-        self._run_and_tell(asked.number, jobs_of(self.shared.study, [asked], self._mapped))
+        number, jobs = self.shared.ask(trial_id, self._build, self._jobs, fresh=self._settings.avoid_duplicates)
+        self._run_and_tell(number, jobs)
+
+    def _jobs(self, study: SearchStudy, asked: Asked) -> list[Job]:
+        return jobs_of(study, [asked], self._mapped)
 
     def _take_up(self, trial: FrozenTrial) -> None:
         """Begin a trial again that an earlier attempt of this pod was running, or fail it."""
@@ -118,8 +122,7 @@ class Worker:
             return
         marks.set_trial_attr(self.shared.study, trial, marks.TRIAL_ATTRIBUTE, {**mark, ATTEMPT: attempt})
         # Asked again with what was suggested: a parameter that a trial has is not drawn anew.
-        asked = self.shared.ask_again(trial, self._build)
-        self._run_and_tell(trial.number, jobs_of(self.shared.study, [asked], self._mapped))
+        self._run_and_tell(trial.number, self._jobs(self.shared.study, self.shared.ask_again(trial, self._build)))
 
     def _run_and_tell(self, number: int, jobs: list[Job]) -> None:
         reports = [self._report(job) for job in jobs]

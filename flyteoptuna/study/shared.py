@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -18,6 +18,8 @@ from flyteoptuna.storage.memory import SearchStudy, in_memory
 from flyteoptuna.study import marks, tell
 from flyteoptuna.study.ask import Asked
 from flyteoptuna.study.ask import ask as ask_trial
+
+T = TypeVar("T")
 
 STOPPED_ATTRIBUTE = "flyteoptuna:stopped"
 """The system attribute of a study that says why a worker has ended its search for all."""
@@ -163,14 +165,31 @@ class SharedStudy:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return [trial for trial in running if trial._trial_id in taken]
 
-    def ask(self, trial_id: int, build: Callable[[Any], Any], *, fresh: bool = False) -> Asked:
+    def ask(
+        self,
+        trial_id: int,
+        build: Callable[[Any], Any],
+        jobs: Callable[[SearchStudy, Asked], list[T]],
+        *,
+        fresh: bool = False,
+    ) -> tuple[int, list[T]]:
         """Ask a trial that this worker has taken, and write what was suggested as one entry.
 
         Asking goes on in memory, which tries a point as often as it likes, and costs a store nothing.
+
+        Args:
+            trial_id: the trial.
+            build: makes the inputs of the objective.
+            jobs: makes what is to be run of what was asked, and notes it on the trial.
+            fresh: ask again where the point is one of an earlier trial.
+
+        Returns:
+            The number of the trial, and what is to be run.
         """
         memory = self._before(trial_id)
         knew = len([t for t in memory.get_trials(deepcopy=False) if t.state.is_finished()])
         asked = ask_trial(memory, None, build, fresh=fresh, noted={"worker": self._worker, "knew": knew})
+        made = jobs(memory, asked)
         try:
             self._write(memory, asked.number)
         except ValueError as error:
@@ -178,8 +197,8 @@ class SharedStudy:
             mark = marks.record_of(memory, asked.number).system_attrs[marks.TRIAL_ATTRIBUTE]
             lost = {**mark, "state": "FAIL", "error": f"{type(error).__name__}: {error}"}
             self.study._storage.set_trial_system_attr(trial_id, marks.TRIAL_ATTRIBUTE, lost)
-            asked = asked._replace(inputs=None)
-        return asked
+            made = []
+        return asked.number, made
 
     def ask_again(self, trial: FrozenTrial, build: Callable[[Any], Any]) -> Asked:
         """Make the inputs of a trial anew, of the parameters that it was asked with."""
