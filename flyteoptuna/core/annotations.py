@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -86,13 +87,13 @@ def _instead(value: Any, annotation: Any) -> str:
 
 
 def _check_fixed(value: Any, annotation: Any, path: str) -> None:
-    """Refuse a list or a range where a number or a word is wanted: it was meant as choices."""
-    plain = _bare(annotation)
-    if plain not in (int, float, str, bool) or not isinstance(value, (list, tuple, range, set, frozenset, Mapping)):
+    wanted = _bare(annotation)
+    if wanted not in (int, float, str, bool) or isinstance(value, wanted) or (wanted is float and type(value) is int):
         return
+    several = hasattr(value, "__len__") and not isinstance(value, (str, bytes))
     raise SpaceError(
-        f"`{path}` is of type {_named(annotation)}, but got {shown(value)}. To search over it, write "
-        "suggest.category([...]), suggest.integer(low, high) or suggest.float(low, high)."
+        f"`{path}` is of type {_named(annotation)}, but got {shown(value)}."
+        + (" To search over it, write suggest.category, suggest.integer or suggest.float." if several else "")
     )
 
 
@@ -102,16 +103,24 @@ def _named(annotation: Any) -> str:
 
 def fields(annotation: Any) -> dict[str, tuple[Any, bool]] | None:
     """The fields of a dataclass or a pydantic model: the type of each, and whether it must be given; else None."""
-    if not isinstance(annotation, type):
-        return None
-    if dataclasses.is_dataclass(annotation):
-        hints = typing.get_type_hints(annotation, include_extras=True)
+    return _fields_of(annotation) if _is_class(annotation) else None
+
+
+@functools.cache
+def _fields_of(cls: Any) -> dict[str, tuple[Any, bool]] | None:
+    if dataclasses.is_dataclass(cls):
+        hints = typing.get_type_hints(cls, include_extras=True)
         unset = dataclasses.MISSING
-        made = [each for each in dataclasses.fields(annotation) if each.init]
+        made = [each for each in dataclasses.fields(cls) if each.init]
         return {f.name: (hints[f.name], f.default is unset and f.default_factory is unset) for f in made}
-    if isinstance(models := getattr(annotation, "model_fields", None), Mapping):
+    if isinstance(models := getattr(cls, "model_fields", None), Mapping):
         return {name: (field.annotation, field.is_required()) for name, field in models.items()}
     return None
+
+
+def _is_class(annotation: Any) -> bool:
+    # Of Python 3.10, `list[int]` is a type too.
+    return isinstance(annotation, type) and get_origin(annotation) is None
 
 
 def annotation_of_mapping(annotation: Any) -> Any:
@@ -120,7 +129,7 @@ def annotation_of_mapping(annotation: Any) -> Any:
     if get_origin(annotation) in (Union, types.UnionType):
         return next(filter(None, map(annotation_of_mapping, get_args(annotation))), None)
     kind = get_origin(annotation) or annotation
-    mapping = isinstance(kind, type) and issubclass(kind, Mapping)
+    mapping = _is_class(kind) and issubclass(kind, Mapping)
     return annotation if mapping or annotation is Any or annotation is object or fields(annotation) is not None else None
 
 
@@ -142,7 +151,7 @@ def _enum(annotation: Any) -> type[Enum] | None:
     annotation = _bare(annotation)
     if get_origin(annotation) in (Union, types.UnionType):
         return next(filter(None, map(_enum, get_args(annotation))), None)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, Enum) else None
+    return annotation if _is_class(annotation) and issubclass(annotation, Enum) else None
 
 
 def fits(value: Choice, annotation: Any) -> bool:
@@ -152,7 +161,7 @@ def fits(value: Choice, annotation: Any) -> bool:
         return any(fits(value, a) for a in get_args(annotation))
     if get_origin(annotation) is Literal:
         return any(value == a and type(value) is type(a) for a in get_args(annotation))
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
+    if _is_class(annotation) and issubclass(annotation, Enum):
         return isinstance(value, annotation) or (type(value) is str and value in annotation.__members__)
     if annotation is float:
         return type(value) in (int, float)
@@ -180,7 +189,7 @@ def fitted(value: Any, annotation: Any) -> Any:
         return next((each for each in made if each is not value), value)
     if annotation is float and type(value) is int:
         return float(value)
-    if isinstance(annotation, type) and issubclass(annotation, Enum) and type(value) is str:
+    if _is_class(annotation) and issubclass(annotation, Enum) and type(value) is str:
         return annotation.__members__.get(value, value)
     if isinstance(value, dict):
         names = fields(annotation)

@@ -56,7 +56,7 @@ def nodes(request: Request) -> StudyPromise:
         **({} if request.study is None else {"study": request.study}),
     )
     made = search.finish(study=progress.study, reports=progress.reports, max_failures=request.counts["max_failures"])
-    return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1)
+    return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1, request.names)
 
 
 def _named_tuple(name: str, fields: Mapping[str, Any]) -> Any:

@@ -64,7 +64,7 @@ def run(request: Request) -> Any:
         _generations(kept, settings, request, fixed)
         literal = HeldStudy(study).literal
     if scope() is not None:
-        return StudyPromise("o0", literal, None, len(request.directions) > 1)
+        return StudyPromise("o0", literal, None, len(request.directions) > 1, request.names)
     return reference(literal).read(optuna.Study)
 
 

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
+from flytekit.core.promise import Promise
 
-from flyteoptuna.core.space import dumps
+from flyteoptuna.core.space import dumps, suggestions
+
+MOST = 512 * 1024
+"""Most bytes that a workflow binds inline for a search's callbacks, sampler and pruner."""
 
 COUNTS = {
     "n_trials": int,
@@ -34,7 +38,9 @@ class Request:
         study: the study to go on with; None for a new one.
         counts: the settings named in ``COUNTS``.
         callbacks: called after each tell.
-        directions: directions of a new study, one a value of the objective; none where that is not known.
+        directions: directions of a new study, one a value of the objective.
+        sampler: the sampler of a new study; None for the default one.
+        pruner: the pruner of a new study; None for none.
     """
 
     origin: Any
@@ -45,6 +51,8 @@ class Request:
     counts: Mapping[str, Any]
     callbacks: Sequence[Callable[..., None]]
     directions: tuple[str, ...]
+    sampler: Any = None
+    pruner: Any = None
 
     @property
     def mapped(self) -> tuple[str, ...]:
@@ -55,7 +63,46 @@ class Request:
         """The suggestions as JSON; empty where a callback makes the inputs."""
         return dumps(self.varied) if self.varied else ""
 
+    @property
+    def names(self) -> frozenset[str] | None:
+        """Names of the parameters that each trial has; None where they are not known."""
+        known = self.varied and self.study is None
+        return frozenset(name for name, _ in suggestions(self.varied)) if known else None
+
     def pickled(self) -> str:
-        """The callbacks as text, for the road to the driver pods; empty for none."""
-        callbacks = list(self.callbacks)
-        return base64.b64encode(cloudpickle.dumps(callbacks)).decode() if callbacks else ""
+        """The callbacks, the sampler and the pruner as text, for the road to the driver pods; empty for none.
+
+        Raises:
+            TypeError: one of them cannot be pickled; names it.
+            ValueError: together they are larger than what a workflow binds inline.
+        """
+        carried = {"callbacks": list(self.callbacks), "sampler": self.sampler, "pruner": self.pruner}
+        for name, value in (*carried.items(), *_strategies(self.study)):
+            try:
+                cloudpickle.dumps(value)
+            except Exception as error:
+                raise TypeError(
+                    f"`{name}` must be what cloudpickle can carry to the driver pods, but {value!r} is not: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+        carried = {name: value for name, value in carried.items() if value}
+        text = base64.b64encode(cloudpickle.dumps(carried)).decode() if carried else ""
+        if len(text) > MOST:
+            raise ValueError(
+                f"`callbacks`, `sampler` and `pruner` must take at most {MOST} bytes, but they take {len(text)}. Let a "
+                "task return a study with them, and pass it as `study`."
+            )
+        return text
+
+
+def unpickled(text: str) -> dict[str, Any]:
+    """What :meth:`Request.pickled` wrote, by name."""
+    found: dict[str, Any] = cloudpickle.loads(base64.b64decode(text)) if text else {}
+    return found
+
+
+def _strategies(study: Any) -> list[tuple[str, Any]]:
+    # A promise has neither yet.
+    return [] if study is None or isinstance(study, Promise) else [
+        ("study.sampler", study.sampler), ("study.pruner", study.pruner)
+    ]

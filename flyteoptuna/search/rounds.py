@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-import cloudpickle
 import optuna
 
 from flyteoptuna.core import plan, space
 from flyteoptuna.core.report import TrialReport
 from flyteoptuna.search.inputs import Build
+from flyteoptuna.search.request import unpickled
 from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import ask, budgets, marks, sampler
+from flyteoptuna.study import ask, budgets, marks, runnable, sampler
 from flyteoptuna.study.progress import Progress, progress
 from flyteoptuna.study.tell import tell
 
@@ -28,11 +27,12 @@ def begun(
         given: the study to go on with, which is changed.
         settings: the settings of the search.
         directions: directions of a new study, as many as the objective has values; empty where that is not known.
-        callbacks: the callbacks of the search, as text; empty for none.
+        callbacks: the callbacks, the sampler and the pruner of the search, as text; empty for none.
         seed: the seed of a new study's sampler.
 
     Raises:
         ValueError: the given study has another number of directions.
+        ImportError: its sampler needs a package that is not installed.
     """
     study = sampler.create(settings.batch, seed, directions or ("minimize",)) if given is None else given
     if directions and len(study.directions) != len(directions):
@@ -40,11 +40,14 @@ def begun(
             f"`study` must have as many directions as the objective has values, but it has {len(study.directions)} "
             f"and the objective returns {len(directions)}."
         )
+    carried = unpickled(callbacks)
+    study.sampler, study.pruner = carried.get("sampler", study.sampler), carried.get("pruner", study.pruner)
+    runnable.check(study.sampler)
     inputs = space.loads(settings.space) if settings.space else {}
     if waste := sampler.wasteful(study, settings.batch, len([*space.suggestions(inputs)]) or None):
         logger.warning(waste)
     study.stopped = False
-    study.callbacks = cloudpickle.loads(base64.b64decode(callbacks)) if callbacks else []
+    study.callbacks = carried.get("callbacks", [])
     marks.begin(study, settings.n_trials, plan.generations(settings.n_trials, settings.batch))
     return study
 
