@@ -173,9 +173,8 @@ def _direction(name: str, value: Any) -> str:
     if not isinstance(word, str) or isinstance(word, Promise):
         raise TypeError(f"`{name}` must be 'minimize' or 'maximize', but got {shown(value)}.")
     if word not in ("minimize", "maximize"):
-        raise ValueError(
-            f"`{name}` must be 'minimize' or 'maximize', but got {shown(value)}.{meant(word, ('minimize', 'maximize'))}"
-        )
+        near = meant(word.lower()[:3] + "imize", ("minimize", "maximize"))
+        raise ValueError(f"`{name}` must be 'minimize' or 'maximize', but got {shown(value)}.{near}")
     return word
 
 

@@ -30,7 +30,9 @@ _BINARY = {
 }
 
 
-def _refusing(symbol: str) -> Callable[..., NoReturn]:
+def refusing(symbol: str) -> Callable[..., NoReturn]:
+    """A method that refuses an operation, as it is written."""
+
     def refuse(self: Valueless, *others: Any, **more: Any) -> NoReturn:
         raise TypeError(f"{self._stands_for()}, but got `{symbol}`.")
 
@@ -38,7 +40,7 @@ def _refusing(symbol: str) -> Callable[..., NoReturn]:
 
 
 for _name, _symbol in _OPERATIONS.items():
-    setattr(Valueless, _name, _refusing(_symbol))
+    setattr(Valueless, _name, refusing(_symbol))
 for _name, _symbol in _BINARY.items():
     for _side in ("", "r"):
-        setattr(Valueless, f"__{_side}{_name}__", _refusing(_symbol))
+        setattr(Valueless, f"__{_side}{_name}__", refusing(_symbol))

@@ -17,7 +17,8 @@ from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.core.task import ReferenceTask
 from flytekit.core.workflow import WorkflowBase
 
-from flyteoptuna.core.words import shown
+from flyteoptuna.core.words import listed, meant, shown
+from flyteoptuna.flyte.scoped import Scoped
 
 
 def is_task(origin: Any) -> bool:
@@ -97,6 +98,12 @@ def name_of(origin: Any) -> str:
     return str(origin.name if is_task(origin) else origin.__qualname__)
 
 
+def _shown(objective: Any) -> str:
+    if isinstance(objective, (Task, WorkflowBase, LaunchPlan)):
+        return f"{objective.name} ({type(objective).__name__})"
+    return shown(objective)
+
+
 def _what(objective: Any) -> str:
     """What there is in place of a plain task, and what to write; a sentence without its end."""
     if isinstance(objective, WorkflowBase):
@@ -112,6 +119,8 @@ def _what(objective: Any) -> str:
         return "a map task: pass the task that it maps"
     if isinstance(objective, Task):
         return "a task that runs no function of Python: call its work from one"
+    if isinstance(objective, Scoped):
+        return "an optimizer already: call it, or pass the objective that it is made of"
     if isinstance(objective, functools.partial):
         return "a partial function: pass what it calls, and give its inputs where the optimizer is called"
     if isinstance(objective, type):
@@ -134,13 +143,13 @@ def check_objective(objective: Any) -> PythonFunctionTask[Any]:
     """
     plain = isinstance(objective, PythonFunctionTask) and not isinstance(objective, ReferenceTask)
     if not plain or objective.execution_mode != PythonFunctionTask.ExecutionBehavior.DEFAULT:
-        raise TypeError(f"`objective` must be a plain @task, but got {shown(objective)}, {_what(objective)}.")
+        raise TypeError(f"`objective` must be a plain @task, but got {_shown(objective)}, {_what(objective)}.")
     outputs = [_bare(kind) for kind in objective.python_interface.outputs.values()]
     if not outputs or any(kind is not float for kind in outputs):
         returned = ", ".join(_named(kind) for kind in outputs) or "nothing"
         raise TypeError(
             f"`objective` must return a float or a tuple of floats, but {objective.name} returns {returned}: annotate "
-            "it with `-> float`, or `-> tuple[float, float]` for two directions. NaN, None or what else fails its trial."
+            "it with `-> float`, or with `-> tuple[float, float]` for two directions."
         )
     signature = inspect.signature(objective.task_function)
     for parameter in signature.parameters.values():
@@ -177,7 +186,7 @@ def _check_callback(function: Any) -> Any:
     if "trial" not in parameters:
         raise TypeError(
             f"`objective` must be a @task, or a callback with a parameter named `trial`, but {name} takes "
-            f"({', '.join(parameters)})."
+            f"({listed(parameters)}).{meant('trial', parameters) or ' Write @task above it.'}"
         )
     if "<" in name or "." in name:
         raise ValueError(f"A callback must be a function at the top of a module, for pods to find it, but got {name}.")

@@ -8,7 +8,7 @@ from typing import Any
 from flytekit.core.promise import Promise
 from flytekit.models.types import LiteralType, SimpleType
 
-from flyteoptuna.core.valueless import Valueless
+from flyteoptuna.core.valueless import Valueless, refusing
 from flyteoptuna.core.words import listed, meant
 
 _OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
@@ -53,7 +53,9 @@ class StudyPromise(Promise, Valueless):
         raise TypeError(f"A study has attributes, as `study.best_value`, and no items, but got study[{key!r}].")
 
     def _stands_for(self) -> str:
-        return f"A study has no value yet where a workflow is written. {_ALL}"
+        return "A study is known once the search has run: a task that takes `study: optuna.Study` gets all of it"
+
+    __iter__, __bool__ = refusing("iter()"), refusing("bool()")
 
 
 class _AttributePromise(Promise, Valueless):
@@ -71,7 +73,15 @@ class _AttributePromise(Promise, Valueless):
             raise AttributeError(key)
         if self._path != "best_params":
             raise AttributeError(self._wrong(f".{key}"))
-        return self[key]
+        if hasattr(dict, key) and key not in (self._names or ()):
+            raise AttributeError(
+                f"`best_params` is no dictionary where a workflow is written, but got `best_params.{key}`: read one as "
+                "`best_params[name]`, or give all to a task that takes a `dict`."
+            )
+        try:
+            return self[key]
+        except KeyError as error:
+            raise AttributeError(*error.args) from None
 
     def __getitem__(self, key: Any) -> Promise:
         known = f"{self._path}[{key!r}]"
@@ -95,6 +105,8 @@ class _AttributePromise(Promise, Valueless):
         return (
             f"`study.{self._path}` has no value yet where a workflow is written: give it to a task, which gets the value"
         )
+
+    __iter__, __bool__ = refusing("iter()"), refusing("bool()")
 
 
 class _Words(str):
