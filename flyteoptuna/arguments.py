@@ -142,7 +142,7 @@ def callbacks(given: Any) -> list[Callable[..., None]]:
     if not isinstance(given, (list, tuple)):
         raise TypeError(f"`callbacks` must be a list of callables, but got {shown(given)}.")
     for callback in given:
-        if isinstance(callback, Promise) or isinstance(callback, type) or not callable(callback):
+        if isinstance(callback, (Promise, type)) or not callable(callback):
             raise TypeError(f"`callbacks` must be callables, but got {shown(callback)}.")
     return [*given]
 
@@ -178,9 +178,7 @@ def _direction(name: str, value: Any) -> str:
     return word
 
 
-def directions_for(
-    objective: str, arity: int, given: tuple[str, ...] | None, *, continued: bool
-) -> tuple[str, ...]:
+def directions_for(objective: str, arity: int, given: tuple[str, ...] | None, *, continued: bool) -> tuple[str, ...]:
     """The directions of a new study, one for each value of an objective.
 
     Args:
@@ -306,7 +304,8 @@ def check_space(origin: Any, inputs: Mapping[str, Any]) -> None:
     varied = {name: value for name, value in inputs.items() if space.has_suggestion(value, name)}
     if suggests and not varied:
         raise SpaceError(
-            f"At least one input must hold a suggestion, as suggest.float(low, high), but none of {listed(inputs)} does."
+            "At least one input must hold a suggestion, as suggest.float(low, high), but none does of: "
+            f"{listed(inputs)}."
         )
     seen: set[str] = set()
     for name, value in varied.items():
@@ -331,4 +330,3 @@ def enough(n_trials: Any, timeout: Any) -> None:
     if n_trials is None:
         more = " A `timeout` ends it earlier, but each search has a greatest number." if timeout is not None else ""
         raise TypeError(f"`n_trials` must be given: the trials of a search in all, an int or a promise of one.{more}")
-

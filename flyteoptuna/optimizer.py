@@ -182,9 +182,7 @@ class Optimizer(Scoped):
         counts = {
             "n_trials": None if self.n_trials is None else arguments.count("n_trials", self.n_trials),
             "concurrency": concurrency,
-            "batch_size": concurrency
-            if self.batch_size is None
-            else arguments.count("batch_size", self.batch_size),
+            "batch_size": concurrency if self.batch_size is None else arguments.count("batch_size", self.batch_size),
             "timeout": arguments.seconds(self.timeout),
             "max_failures": None
             if self.max_failures is None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import optuna
 
 
-class StudyParamType(click.ParamType):
+class StudyParamType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """The study that is stored at a path, at a URL or in an execution. It is loaded to go on with, which unpickles."""
 
     name = "study: a path, a URL or flyte://PROJECT/DOMAIN/EXECUTION"

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from flyteoptuna.core.misplaced import check_placed
 from flyteoptuna.core.space import MAX_NAME, has_suggestion
-from flyteoptuna.core.suggestions import Category, Choice, Float, SpaceError, is_suggestion
+from flyteoptuna.core.suggestions import Category, Choice, Float, SpaceError
 from flyteoptuna.core.words import listed, meant, shown
 
 
@@ -39,7 +39,9 @@ def check_input(value: Any, annotation: Any, path: str) -> None:
 def _check_mapping(value: Mapping[Any, Any], annotation: Any, path: str) -> None:
     takes = annotation_of_mapping(annotation)
     if takes is None:
-        raise SpaceError(f"`{path}` is of type {_named(annotation)}, which no dictionary can be, but got {shown(value)}.")
+        raise SpaceError(
+            f"`{path}` is of type {_named(annotation)}, which no dictionary can be, but got {shown(value)}."
+        )
     for key in value:
         if not isinstance(key, str) or not key:
             raise SpaceError(
@@ -65,7 +67,7 @@ def _check_suggestion(value: Any, annotation: Any, path: str) -> None:
             f"The name of a suggestion must have at most {MAX_NAME} characters, but `{path[:40]}...` has {len(path)}."
         )
     for sample in value.choices if isinstance(value, Category) else (value.low, value.high):
-        kind: Any = float(sample) if isinstance(value, Float) else sample
+        kind: Any = float(sample) if isinstance(value, Float) else sample  # type: ignore[arg-type]
         if not fits(kind, annotation):
             raise SpaceError(
                 f"`{path}` is of type {_named(annotation)}, but {value!r} may suggest {shown(kind)}."
@@ -130,7 +132,9 @@ def annotation_of_mapping(annotation: Any) -> Any:
         return next(filter(None, map(annotation_of_mapping, get_args(annotation))), None)
     kind = get_origin(annotation) or annotation
     mapping = _is_class(kind) and issubclass(kind, Mapping)
-    return annotation if mapping or annotation is Any or annotation is object or fields(annotation) is not None else None
+    return (
+        annotation if mapping or annotation is Any or annotation is object or fields(annotation) is not None else None
+    )
 
 
 def _inner(annotation: Any, key: str) -> Any:

@@ -28,7 +28,7 @@ def _number(kind: str, name: str, value: object) -> None:
             + (" What a task or a workflow is given is known to a callback, as an input of its own." if later else "")
         )
     try:
-        finite = kind == "integer" or math.isfinite(value)
+        finite = kind == "integer" or math.isfinite(value)  # type: ignore[arg-type]
     except OverflowError:
         finite = False
     if not finite:
@@ -57,7 +57,6 @@ def _fits(value: int) -> bool:
 
 
 class _Suggestion(Valueless):
-
     def _stands_for(self) -> str:
         return (
             f"{self!r} has no value where the search is written: pass it as an input or as a leaf of a dictionary, and "
@@ -167,4 +166,3 @@ def n_values(suggestion: Suggestion) -> float:
     if suggestion.step is None:
         return math.inf
     return math.floor((suggestion.high - suggestion.low) / suggestion.step + 1e-9) + 1
-

@@ -17,17 +17,17 @@ class Valueless:
         raise NotImplementedError
 
 
-_OPERATIONS = {
-    **{f"__{name}__": f"{name}()" for name in ("bool", "int", "float", "complex", "len", "abs", "round", "reversed")},
-    **{f"__{name}__": f"{name}()" for name in ("iter", "trunc", "floor", "ceil", "index")},
-    **{"__neg__": "-", "__pos__": "+", "__invert__": "~"},
-    **{"__lt__": "<", "__le__": "<=", "__gt__": ">", "__ge__": ">="},
-    **{"__getitem__": "[]", "__setitem__": "[]", "__contains__": "in"},
-}
-_BINARY = {
-    **{"add": "+", "sub": "-", "mul": "*", "matmul": "@", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**"},
-    **{"divmod": "divmod()", "lshift": "<<", "rshift": ">>", "and": "&", "or": "|", "xor": "^"},
-}
+_CALLED = "bool int float complex len abs round reversed iter trunc floor ceil index".split()
+_WRITTEN = dict(
+    zip("neg pos invert lt le gt ge getitem setitem contains".split(), "- + ~ < <= > >= [] [] in".split(), strict=True)
+)
+_BETWEEN = dict(
+    zip(
+        "add sub mul matmul truediv floordiv mod pow divmod lshift rshift and or xor".split(),
+        "+ - * @ / // % ** divmod() << >> & | ^".split(),
+        strict=True,
+    )
+)
 
 
 def refusing(symbol: str) -> Callable[..., NoReturn]:
@@ -39,8 +39,7 @@ def refusing(symbol: str) -> Callable[..., NoReturn]:
     return refuse
 
 
-for _name, _symbol in _OPERATIONS.items():
-    setattr(Valueless, _name, refusing(_symbol))
-for _name, _symbol in _BINARY.items():
-    for _side in ("", "r"):
-        setattr(Valueless, f"__{_side}{_name}__", refusing(_symbol))
+for _name, _symbol in ({name: f"{name}()" for name in _CALLED} | _WRITTEN | _BETWEEN).items():
+    setattr(Valueless, f"__{_name}__", refusing(_symbol))
+for _name, _symbol in _BETWEEN.items():
+    setattr(Valueless, f"__r{_name}__", refusing(_symbol))

@@ -76,7 +76,7 @@ def objective_call(callback: Callable[..., Any], trial: Any, fixed: Mapping[str,
     # In an eager task flytekit hands each call of a task, positional or by keyword, to the worker queue. It is the one
     # way to see a call before its inputs are converted, or bound to a node.
     state = ctx.new_execution_state().with_params(mode=ExecutionState.Mode.EAGER_EXECUTION)
-    eager = ctx.with_execution_state(state).with_worker_queue(notebook)  # type: ignore[arg-type]
+    eager = ctx.with_execution_state(state).with_worker_queue(notebook)
     with FlyteContextManager.with_context(eager):
         result = callback(trial=trial, **fixed)
         if inspect.isawaitable(result):

@@ -93,8 +93,12 @@ class _AttributePromise(Promise, Valueless):
         elif not isinstance(key, str):
             raise TypeError(f"`best_params` has the parameters by their names, but got {known}.")
         elif self._names is not None and key not in self._names:
-            raise KeyError(_Words(f"The search has no parameter {key!r}; it has: {listed(sorted(self._names))}."
-                                  f"{meant(key, self._names)}"))
+            raise KeyError(
+                _Words(
+                    f"The search has no parameter {key!r}; it has: {listed(sorted(self._names))}."
+                    f"{meant(key, self._names)}"
+                )
+            )
         return _AttributePromise(super().__getitem__(key), known, None)
 
     def _wrong(self, written: str) -> str:
@@ -102,9 +106,7 @@ class _AttributePromise(Promise, Valueless):
         return f"`study.{self._path}` has nothing inside, but got `study.{self._path}{written}`.{number} {_ALL}"
 
     def _stands_for(self) -> str:
-        return (
-            f"`study.{self._path}` has no value yet where a workflow is written: give it to a task, which gets the value"
-        )
+        return f"`study.{self._path}` is known once the search has run: give it to a task, which gets the value"
 
     __iter__, __bool__ = refusing("iter()"), refusing("bool()")
 

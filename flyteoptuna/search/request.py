@@ -103,6 +103,8 @@ def unpickled(text: str) -> dict[str, Any]:
 
 def _strategies(study: Any) -> list[tuple[str, Any]]:
     # A promise has neither yet.
-    return [] if study is None or isinstance(study, Promise) else [
-        ("study.sampler", study.sampler), ("study.pruner", study.pruner)
-    ]
+    return (
+        []
+        if study is None or isinstance(study, Promise)
+        else [("study.sampler", study.sampler), ("study.pruner", study.pruner)]
+    )
