@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from flyteoptuna import arguments
+from flyteoptuna import arguments, calls
 from flyteoptuna.core import space
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte.promises import ATTRIBUTES
@@ -142,8 +142,8 @@ class Optimizer(Scoped):
         objective = self._mapped()
         directions = self._directions(objective)
         arguments.enough(self.n_trials, self.timeout)
-        bound = arguments.bound(self.objective, args, inputs, _SETTINGS)
-        arguments.check_space(self.objective, bound)
+        bound = calls.bound(self.objective, args, inputs, _SETTINGS)
+        calls.check_space(self.objective, bound)
         request = Request(
             origin=self.objective,
             objective=objective,

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from flyteoptuna.core.misplaced import check_placed
 from flyteoptuna.core.space import MAX_NAME, has_suggestion
 from flyteoptuna.core.suggestions import Category, Choice, Float, SpaceError
-from flyteoptuna.core.words import listed, meant, shown
+from flyteoptuna.core.values import listed, meant, shown
 
 
 def check_input(value: Any, annotation: Any, path: str) -> None:

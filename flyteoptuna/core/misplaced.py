@@ -9,7 +9,7 @@ from typing import Any
 
 from flyteoptuna.core.space import too_deep
 from flyteoptuna.core.suggestions import SpaceError, is_suggestion
-from flyteoptuna.core.words import shown
+from flyteoptuna.core.values import shown
 
 _SIMPLE = (int, float, str, bool, bytes, type(None))
 _MOST = 10_000

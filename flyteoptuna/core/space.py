@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from flyteoptuna.core.suggestions import Category, Float, Integer, SpaceError, Suggestion, is_suggestion
-from flyteoptuna.core.words import plain, shown
+from flyteoptuna.core.values import plain, shown
 
 Draw: TypeAlias = Callable[[str, Suggestion], Any]
 

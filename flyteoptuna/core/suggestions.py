@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
-from flyteoptuna.core.valueless import Valueless
-from flyteoptuna.core.words import plain, shown
+from flyteoptuna.core.values import Valueless, plain, shown
 
 Choice: TypeAlias = bool | int | float | str | Enum | None
 

@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.utils.asyn import loop_manager
 
-from flyteoptuna.core.valueless import Valueless
-from flyteoptuna.core.words import listed, shown
+from flyteoptuna.core.values import Valueless, listed, shown
 
 
 def _name(task: Any) -> str:

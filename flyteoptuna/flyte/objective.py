@@ -17,7 +17,7 @@ from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.core.task import ReferenceTask
 from flytekit.core.workflow import WorkflowBase
 
-from flyteoptuna.core.words import listed, meant, shown
+from flyteoptuna.core.values import listed, meant, shown
 from flyteoptuna.flyte.scoped import Scoped
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from flytekit.core.promise import Promise
 from flytekit.models.types import LiteralType, SimpleType
 
-from flyteoptuna.core.valueless import Valueless, refusing
-from flyteoptuna.core.words import listed, meant
+from flyteoptuna.core.values import Valueless, listed, meant, refusing
 
 _OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
 COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waiting")

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from flytekit.core.context_manager import FlyteContextManager
 
-from flyteoptuna.core.words import listed, meant
+from flyteoptuna.core.values import listed, meant
 
 # By name, for flytekit 1.15 has no mode of its own for the body of a dynamic.
 _BODIES = ("LOCAL_WORKFLOW_EXECUTION", "LOCAL_DYNAMIC_TASK_EXECUTION")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import optuna
 
-from flyteoptuna.core.words import shown
+from flyteoptuna.core.values import shown
 from flyteoptuna.storage import file
 from flyteoptuna.storage.read_results import StudyFormatError
 
