@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, cast
@@ -252,12 +253,30 @@ def study(given: Any, wanted: int | None, objective: str) -> Any:
     return given
 
 
-def enough(n_trials: Any, timeout: Any) -> None:
-    """Refuse a search of which nothing says how long it is.
+FLYTE_TAKES, A_LOCAL_RUN_TAKES = 3.0, 0.001
+"""Seconds that no generation is shorter than, the engine's own work alone; measured."""
+
+
+def trials(n_trials: Any, timeout: Any, batch: Any, *, local: bool) -> Any:
+    """The trials of a search in all; where a timeout alone is given, more than can be run until then.
+
+    Args:
+        n_trials: what was given; None for until the timeout.
+        timeout: seconds, a promise of them, or None for no limit.
+        batch: trials of a generation, or a promise of them.
+        local: whether the search is run here.
 
     Raises:
-        TypeError: there is no ``n_trials``.
+        TypeError: nothing says how long the search is, or not before it runs.
     """
-    if n_trials is None:
-        more = " A `timeout` ends it earlier, but each search has a greatest number." if timeout is not None else ""
-        raise TypeError(f"`n_trials` must be given: the trials of a search in all, an int or a promise of one.{more}")
+    if n_trials is not None:
+        return n_trials
+    if timeout is None:
+        raise TypeError("`n_trials` or a `timeout` must be given: one says how many trials, the other for how long.")
+    if isinstance(timeout, Promise) or isinstance(batch, Promise):
+        raise TypeError(
+            "`n_trials` must be given where `timeout`, `concurrency` or `batch_size` is a promise: without it, the "
+            "generations are counted where the search is written."
+        )
+    generations = 1 + math.ceil(timeout / (A_LOCAL_RUN_TAKES if local else FLYTE_TAKES))
+    return min(MOST, batch * generations)

@@ -43,7 +43,8 @@ class Optimizer(Scoped):
             call of such a task returns. A callback runs in a driver pod, gets plain values, and must not change data
             that it hands on.
         concurrency: trials that run at once; at least 1, an int or a promise of one.
-        n_trials: trials in all; at least 1, an int or a promise of one. Each search needs it; it may be set later.
+        n_trials: trials in all; at least 1, an int or a promise of one. None (the default) asks until the ``timeout``,
+            one of which each search needs; both may be set later.
         study: the study to go on with, or a promise of one. Default: a new one.
         batch_size: trials of a generation, which are asked together; at least 1, an int or a promise of one. Default:
             ``concurrency``. In a larger batch the slots are filled again as trials end, but the trials know less of
@@ -134,14 +135,16 @@ class Optimizer(Scoped):
         """Run the search over ``inputs``; in a workflow, a promise of the study, elsewhere the study itself.
 
         Raises:
-            TypeError: an input is unknown, missing or given twice, or ``n_trials`` or ``directions`` is missing.
+            TypeError: an input is unknown, missing or given twice, or neither ``n_trials`` nor a ``timeout`` is there, or ``directions``
+                are missing.
             SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
         """
         refuse_while_loading()
         settings = self._checked()
         objective = self._mapped()
         directions = self._directions(objective)
-        arguments.enough(self.n_trials, self.timeout)
+        local, counts = local_run.is_local(), settings["counts"]
+        counts["n_trials"] = arguments.trials(counts["n_trials"], counts["timeout"], counts["batch_size"], local=local)
         bound = calls.bound(self.objective, args, inputs, _SETTINGS)
         calls.check_space(self.objective, bound)
         request = Request(
@@ -152,7 +155,7 @@ class Optimizer(Scoped):
             directions=directions,
             **settings,
         )
-        result = local_run.run(request) if local_run.is_local() else graph.nodes(request)
+        result = local_run.run(request) if local else graph.nodes(request)
         self._set("result", result)
         return result
 
