@@ -135,8 +135,8 @@ class Optimizer(Scoped):
         """Run the search over ``inputs``; in a workflow, a promise of the study, elsewhere the study itself.
 
         Raises:
-            TypeError: an input is unknown, missing or given twice, or neither ``n_trials`` nor a ``timeout`` is there, or ``directions``
-                are missing.
+            TypeError: an input is unknown, missing or given twice, there is neither ``n_trials`` nor a ``timeout``, or
+                there are no ``directions`` for several values.
             SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
         """
         refuse_while_loading()

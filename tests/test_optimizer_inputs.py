@@ -105,7 +105,7 @@ def without_trial(x: float):
         (lambda: Optimizer(square, True, 1), "`concurrency` must be a positive int.*True"),
         (lambda: Optimizer(square, 1, 2.0), r"`n_trials` must be a positive int.*2.0 \(float\)"),
         (lambda: Optimizer(square, 1, "2"), r"`n_trials` must be a positive int.*'2' \(str\)"),
-        (lambda: Optimizer(square, np.int64(1), 1), "`concurrency` must be a positive int.*int64"),
+        (lambda: Optimizer(square, np.float64(1), 1), "`concurrency` must be a positive int.*float"),
         (lambda: Optimizer(square, None, 1), "`concurrency` must be a positive int.*None"),
         (lambda: Optimizer(square, 0, 1), "`concurrency >= 1` must hold, but got concurrency=0"),
         (lambda: Optimizer(square, 1, -3), "`n_trials >= 1` must hold, but got n_trials=-3"),
@@ -117,7 +117,10 @@ def without_trial(x: float):
         (lambda: Optimizer(square, 1, 1, timeout="1h"), "`timeout` must be seconds, a timedelta.*'1h'"),
         (lambda: Optimizer(square, 1, 1, callbacks=[1]), "`callbacks` must be callables, but got 1"),
         (lambda: Optimizer(square, 1, 1, callbacks=print), "`callbacks` must be a list"),
-        (lambda: Optimizer(square, 1, 1, avoid_duplicates=1), "`avoid_duplicates` must be a bool, but got 1"),
+        (
+            lambda: Optimizer(square, 1, 1, avoid_duplicates=1),
+            "`avoid_duplicates` must be a bool or a promise of one, but got 1",
+        ),
         (lambda: Optimizer(square, 1, 1, study="s"), "`study` must be an optuna.Study, but got 's'"),
         (lambda: Optimizer(pair, 1, 1, study=optuna.create_study()), "has 1 and .*pair returns 2"),
         (lambda: Optimizer(without_trial, 1, 1), r"a callback with a parameter named `trial`, but without_trial takes"),
@@ -137,18 +140,26 @@ def without_trial(x: float):
         (lambda: Optimizer(square, 1, 1)(x=suggest.category([True])), r"`x` is of type float, but .*True \(bool"),
         (lambda: Optimizer(typed, 1, 1)(word=suggest.integer(0, 1)), "`word` is of type str"),
         (lambda: Optimizer(typed, 1, 1)(mode=suggest.category(["p", "r"])), "`mode` is of type .*'r'"),
-        (lambda: Optimizer(typed, 1, 1)(numbers=[suggest.float(0, 1)]), "`numbers` is a list that holds one"),
+        (
+            lambda: Optimizer(typed, 1, 1)(numbers=[suggest.float(0, 1)]),
+            r"`numbers\[0\]` is in a list. Give the elements as inputs",
+        ),
         (lambda: Optimizer(typed, 1, 1)(numbers=suggest.float(0, 1)), r"`numbers` is of type list\[float\]"),
         (lambda: Optimizer(typed, 1, 1)(kind=suggest.category(["a"])), "`kind` is of type Kind"),
         (lambda: Optimizer(typed, 1, 1)(deep={"a": {"b": suggest.float(0, 1)}}), r"`deep.a.b` is of type int"),
         (lambda: Optimizer(typed, 1, 1)(deep={"a": {3: suggest.integer(0, 1)}}), "`deep.a` has 3"),
         (
-            lambda: Optimizer(pair, 1, 1)(
-                params={"a.b": suggest.integer(0, 1), "a": {"b": suggest.integer(0, 1)}}, y=1.0
+            lambda: Optimizer(typed, 1, 1)(
+                deep={"a.b": {"c": suggest.integer(0, 1)}, "a": {"b.c": suggest.integer(0, 1)}}
             ),
-            "two are named `params.a.b`",
+            "two are named `deep.a.b.c`",
         ),
-        (lambda: Optimizer(pair, 1, 1)(params={"a": suggest.integer(0, 1), "b": object()}, y=1.0), "`params.b`"),
+        (
+            lambda: Optimizer(pair, 1, 1, directions=["minimize"] * 2)(
+                params={"a": suggest.integer(0, 1), "b": object()}, y=1.0
+            ),
+            "`params.b`",
+        ),
     ],
 )
 def test_bad_input_is_refused_where_it_is_written(make, match):

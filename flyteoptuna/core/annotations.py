@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from flyteoptuna.core.misplaced import check_placed
 from flyteoptuna.core.space import MAX_NAME, has_suggestion
 from flyteoptuna.core.suggestions import Category, Choice, Float, SpaceError
-from flyteoptuna.core.values import listed, meant, shown
+from flyteoptuna.core.values import listed, meant, plain, shown
 
 
 def check_input(value: Any, annotation: Any, path: str) -> None:
@@ -34,6 +34,23 @@ def check_input(value: Any, annotation: Any, path: str) -> None:
         _check_mapping(value, annotation, path)
     else:
         _check_suggestion(value, annotation, path)
+
+
+def check_value(value: Any, annotation: Any, path: str) -> None:
+    """Check an input that a callback made against its annotation.
+
+    Args:
+        value: the input.
+        annotation: its type.
+        path: its name.
+
+    Raises:
+        SpaceError: it is or holds a suggestion, or is plainly of another type.
+    """
+    if has_suggestion(value, path):
+        raise SpaceError(f"A callback suggests by its trial, as trial.suggest_float, but `{path}` is {shown(value)}.")
+    check_placed(value, path)
+    _check_fixed(value, annotation, path)
 
 
 def _check_mapping(value: Mapping[Any, Any], annotation: Any, path: str) -> None:
@@ -89,7 +106,7 @@ def _instead(value: Any, annotation: Any) -> str:
 
 
 def _check_fixed(value: Any, annotation: Any, path: str) -> None:
-    wanted = _bare(annotation)
+    wanted, value = _bare(annotation), plain(value)
     if wanted not in (int, float, str, bool) or isinstance(value, wanted) or (wanted is float and type(value) is int):
         return
     several = hasattr(value, "__len__") and not isinstance(value, (str, bytes))

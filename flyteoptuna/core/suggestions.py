@@ -30,6 +30,8 @@ def _number(kind: str, name: str, value: object) -> None:
         finite = kind == "integer" or math.isfinite(value)  # type: ignore[arg-type]
     except OverflowError:
         finite = False
+    if kind == "integer" and not _fits(value):  # type: ignore[arg-type]
+        raise SpaceError(f"Flyte's ints have 64 bits, but `{name}` of suggest.integer is {shown(value)}.")
     if not finite:
         raise SpaceError(f"`{name}` of suggest.{kind} must be finite, but got {shown(value)}.")
 
@@ -101,10 +103,6 @@ class Integer(_Suggestion):
     def __post_init__(self) -> None:
         self._made_plain()
         _range("integer", self.low, self.high, self.step, self.log)
-        if not all(map(_fits, (self.low, self.high, self.step))):
-            raise SpaceError(
-                f"Flyte's ints have 64 bits, but got (low={self.low}, high={self.high}, step={self.step})."
-            )
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,7 +122,7 @@ class Category(_Suggestion):
                     f"but got {shown(choice)}. Suggest a name, and let the objective choose by it."
                 )
             if isinstance(choice, int) and not _fits(choice):
-                raise SpaceError(f"Flyte's ints have 64 bits, but got the choice {choice}.")
+                raise SpaceError(f"Flyte's ints have 64 bits, but a choice of suggest.category is {shown(choice)}.")
 
     def named(self) -> tuple[bool | int | float | str | None, ...]:
         """The choices as a study knows them: the members of an enum by their names."""

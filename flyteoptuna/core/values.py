@@ -13,7 +13,12 @@ _SHORT.maxstring = _SHORT.maxother = 120
 
 def shown(value: object) -> str:
     """A value and its type, however long or broken its ``repr`` is."""
-    return f"{_SHORT.repr(value)} ({type(value).__name__})"
+    name = type(value).__name__
+    try:
+        return f"{_SHORT.repr(value)} ({name})"
+    except Exception:
+        # As of an int of more than 4300 digits.
+        return f"a value without a repr ({name})"
 
 
 def meant(name: object, known: Iterable[str]) -> str:

@@ -10,14 +10,16 @@ from typing import Any, NoReturn
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.utils.asyn import loop_manager
 
+from flyteoptuna.core.annotations import check_value
 from flyteoptuna.core.values import Valueless, listed, shown
+from flyteoptuna.flyte.objective import is_task
 
 
 def _name(task: Any) -> str:
     return str(getattr(task, "name", task))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ObjectiveCall(Valueless):
     """What a task returns when a callback calls it: which task, and the inputs by name. It has no value yet."""
 
@@ -28,6 +30,9 @@ class ObjectiveCall(Valueless):
         # An async callback may await what it calls, as a task of flytekit's eager plugin has to.
         yield from ()
         return self
+
+    def __repr__(self) -> str:
+        return f"{_name(self.objective)}({', '.join(f'{name}={shown(value)}' for name, value in self.inputs.items())})"
 
     def _stands_for(self) -> str:
         return (
@@ -103,6 +108,9 @@ def _check(name: str, result: Any, calls: list[ObjectiveCall]) -> None:
             f"A callback must call one task, once for a trial, but {name} called "
             f"{listed(_name(call.objective) for call in calls)}."
         )
+    for key, value in result.inputs.items():
+        if is_task(result.objective):
+            check_value(value, result.objective.python_interface.inputs.get(key, Any), key)
 
 
 async def _awaited(result: Any) -> Any:

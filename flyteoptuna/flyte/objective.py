@@ -17,7 +17,7 @@ from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.core.task import ReferenceTask
 from flytekit.core.workflow import WorkflowBase
 
-from flyteoptuna.core.values import listed, meant, shown
+from flyteoptuna.core.values import listed, shown
 from flyteoptuna.flyte.scoped import Scoped
 
 
@@ -30,7 +30,10 @@ def input_types(origin: Any) -> dict[str, Any]:
     """Types of the inputs of an objective, or of the fixed ones of a callback."""
     if is_task(origin):
         return dict(origin.python_interface.inputs)
-    hints = typing.get_type_hints(origin, include_extras=True)
+    try:
+        hints = typing.get_type_hints(origin, include_extras=True)
+    except Exception as error:
+        raise TypeError(f"The types of the parameters of {origin.__qualname__} cannot be read: {error}") from error
     return {name: hints[name] for name in inspect.signature(origin).parameters if name != "trial" and name in hints}
 
 
@@ -186,7 +189,7 @@ def _check_callback(function: Any) -> Any:
     if "trial" not in parameters:
         raise TypeError(
             f"`objective` must be a @task, or a callback with a parameter named `trial`, but {name} takes "
-            f"({listed(parameters)}).{meant('trial', parameters) or ' Write @task above it.'}"
+            f"({listed(parameters)}). Write @task above it, or name a parameter `trial`."
         )
     if "<" in name or "." in name:
         raise ValueError(f"A callback must be a function at the top of a module, for pods to find it, but got {name}.")

@@ -51,7 +51,7 @@ def nodes(request: Request) -> StudyPromise:
     progress = search.search(
         **request.counts,
         space=request.space(),
-        callbacks=request.pickled(),
+        callbacks=request.pickled,
         **{f"{INPUT}{name}": value for name, value in request.fixed.items()},
         **({} if request.study is None else {"study": request.study}),
     )

@@ -59,7 +59,7 @@ def run(request: Request) -> Any:
     # A copy, as a pod would read: the study that was given stays as it is.
     given = None if request.study is None else _literal("study", request.study, optuna.Study).read(optuna.Study)
     seed = random.SystemRandom().getrandbits(31)
-    study = rounds.begun(given, settings, request.directions, request.pickled(), seed)
+    study = rounds.begun(given, settings, request.directions, request.pickled, seed)
     with _Kept(study) as kept:
         _generations(kept, settings, request, fixed)
         literal = HeldStudy(study).literal

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cloudpickle
 from flytekit.core.promise import Promise
 
 from flyteoptuna.core.space import dumps, suggestions
+from flyteoptuna.core.values import shown
 
 MOST = 512 * 1024
 """Most bytes that a workflow binds inline for a search's callbacks, sampler and pruner."""
@@ -41,6 +42,11 @@ class Request:
         directions: directions of a new study, one a value of the objective.
         sampler: the sampler of a new study; None for the default one.
         pruner: the pruner of a new study; None for none.
+        pickled: the callbacks, the sampler and the pruner as text, for the road to the driver pods; empty for none.
+
+    Raises:
+        TypeError: one of them, or of what the study has, cannot be pickled; names it.
+        ValueError: together they are larger than what a workflow binds inline.
     """
 
     origin: Any
@@ -53,6 +59,12 @@ class Request:
     directions: tuple[str, ...]
     sampler: Any = None
     pruner: Any = None
+    pickled: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Here, so that what cannot be pickled is refused before anything runs.
+        text = _pickled(self.callbacks, self.sampler, self.pruner, self.study)
+        object.__setattr__(self, "pickled", text)
 
     @property
     def mapped(self) -> tuple[str, ...]:
@@ -69,42 +81,31 @@ class Request:
         known = self.varied and self.study is None
         return frozenset(name for name, _ in suggestions(self.varied)) if known else None
 
-    def pickled(self) -> str:
-        """The callbacks, the sampler and the pruner as text, for the road to the driver pods; empty for none.
 
-        Raises:
-            TypeError: one of them cannot be pickled; names it.
-            ValueError: together they are larger than what a workflow binds inline.
-        """
-        carried = {"callbacks": list(self.callbacks), "sampler": self.sampler, "pruner": self.pruner}
-        for name, value in (*carried.items(), *_strategies(self.study)):
-            try:
-                cloudpickle.dumps(value)
-            except Exception as error:
-                raise TypeError(
-                    f"`{name}` must be what cloudpickle can carry to the driver pods, but {value!r} is not: "
-                    f"{type(error).__name__}: {error}"
-                ) from error
-        carried = {name: value for name, value in carried.items() if value}
-        text = base64.b64encode(cloudpickle.dumps(carried)).decode() if carried else ""
-        if len(text) > MOST:
-            raise ValueError(
-                f"`callbacks`, `sampler` and `pruner` must take at most {MOST} bytes, but they take {len(text)}. Let a "
-                "task return a study with them, and pass it as `study`."
-            )
-        return text
+def _pickled(callbacks: Sequence[Callable[..., None]], sampler: Any, pruner: Any, study: Any) -> str:
+    """What a search carries to its driver pods, as text; empty for nothing."""
+    carried = {"callbacks": list(callbacks) or None, "sampler": sampler, "pruner": pruner}
+    carried = {name: value for name, value in carried.items() if value is not None}
+    known = study is not None and not isinstance(study, Promise)
+    held = {"study.sampler": study.sampler, "study.pruner": study.pruner} if known else {}
+    for name, value in (*carried.items(), *held.items()):
+        try:
+            cloudpickle.loads(cloudpickle.dumps(value))
+        except Exception as error:
+            raise TypeError(
+                f"`{name}` must be what cloudpickle can carry to the driver pods, but {shown(value)} is not: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    text = base64.b64encode(cloudpickle.dumps(carried)).decode() if carried else ""
+    if len(text) > MOST:
+        raise ValueError(
+            f"`callbacks`, `sampler` and `pruner` must take at most {MOST} bytes, but they take {len(text)}. Let a task "
+            "return a study with them, and pass it as `study`."
+        )
+    return text
 
 
 def unpickled(text: str) -> dict[str, Any]:
-    """What :meth:`Request.pickled` wrote, by name."""
+    """What ``Request.pickled`` holds, by name."""
     found: dict[str, Any] = cloudpickle.loads(base64.b64decode(text)) if text else {}
     return found
-
-
-def _strategies(study: Any) -> list[tuple[str, Any]]:
-    # A promise has neither yet.
-    return (
-        []
-        if study is None or isinstance(study, Promise)
-        else [("study.sampler", study.sampler), ("study.pruner", study.pruner)]
-    )
