@@ -54,7 +54,8 @@ def suggestions(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Suggestion]]:
 
 def has_suggestion(value: object, path: str = "") -> bool:
     """Whether a value is a suggestion or a mapping that holds one."""
-    return any(is_suggestion(leaf) for _, leaf in leaves(value, path))
+    # All of it is looked at, so that what is too deep is refused.
+    return sum(is_suggestion(leaf) for _, leaf in leaves(value, path)) > 0
 
 
 def materialise(value: Any, path: str, draw: Draw) -> Any:

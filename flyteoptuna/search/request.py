@@ -83,7 +83,7 @@ class Request:
 
 
 def _pickled(callbacks: Sequence[Callable[..., None]], sampler: Any, pruner: Any, study: Any) -> str:
-    """What a search carries to its driver pods, as text; empty for nothing."""
+    """What a search carries to its driver pods, as text; empty for nothing. See :class:`Request`."""
     carried = {"callbacks": list(callbacks) or None, "sampler": sampler, "pruner": pruner}
     carried = {name: value for name, value in carried.items() if value is not None}
     known = study is not None and not isinstance(study, Promise)
