@@ -130,6 +130,24 @@ def flag(name: str, value: Any) -> Any:
     return value
 
 
+def reuse_pods(value: Any, batch_size: Any) -> bool:
+    """Whether pods are to be reused, which is known where the search is written.
+
+    Raises:
+        TypeError: it is no bool.
+        ValueError: there are batches.
+    """
+    value = plain(value)
+    if not isinstance(value, bool):
+        raise TypeError(f"`reuse_pods` must be a bool, but got {shown(value)}.")
+    if value and batch_size is not None:
+        raise ValueError(
+            f"With `reuse_pods` there are no batches, but got batch_size={batch_size!r}: `concurrency` is the "
+            "number of pods."
+        )
+    return value
+
+
 def callbacks(given: Any) -> list[Callable[..., None]]:
     """Optuna's callbacks.
 
@@ -253,18 +271,18 @@ def study(given: Any, wanted: int | None, objective: str) -> Any:
     return given
 
 
-FLYTE_TAKES, A_LOCAL_RUN_TAKES = 3.0, 0.001
-"""Seconds that no generation is shorter than, the engine's own work alone; measured."""
+PODS_TAKE, TRIALS_TAKE = 3.0, 0.001
+"""Seconds that no generation is shorter than: where Flyte starts pods for it, and where it starts none."""
 
 
-def trials(n_trials: Any, timeout: Any, batch: Any, *, local: bool) -> Any:
+def trials(n_trials: Any, timeout: Any, batch: Any, *, pods: bool) -> Any:
     """The trials of a search in all; where a timeout alone is given, more than can be run until then.
 
     Args:
         n_trials: what was given; None for until the timeout.
         timeout: seconds, a promise of them, or None for no limit.
         batch: trials of a generation, or a promise of them.
-        local: whether the search is run here.
+        pods: whether each generation is run by pods of its own.
 
     Raises:
         TypeError: nothing says how long the search is, or not before it runs.
@@ -278,5 +296,5 @@ def trials(n_trials: Any, timeout: Any, batch: Any, *, local: bool) -> Any:
             "`n_trials` must be given where `timeout`, `concurrency` or `batch_size` is a promise: without it, the "
             "generations are counted where the search is written."
         )
-    generations = 1 + math.ceil(timeout / (A_LOCAL_RUN_TAKES if local else FLYTE_TAKES))
+    generations = 1 + math.ceil(timeout / (PODS_TAKE if pods else TRIALS_TAKE))
     return min(MOST, batch * generations)

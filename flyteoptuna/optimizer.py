@@ -10,7 +10,8 @@ from flyteoptuna.core import space
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte.promises import ATTRIBUTES
 from flyteoptuna.flyte.scoped import Scoped
-from flyteoptuna.search import graph, local_run
+from flyteoptuna.search import graph, local_run, reused_local
+from flyteoptuna.search import reused as reused_graph
 from flyteoptuna.search.request import Request
 from flyteoptuna.search.workers import refuse_while_loading
 
@@ -26,6 +27,7 @@ _SETTINGS = (
     "callbacks",
     "max_failures",
     "avoid_duplicates",
+    "reuse_pods",
     *arguments.OF_A_NEW_STUDY,
 )
 _MADE_WITH = ("objective", "task")
@@ -57,6 +59,9 @@ class Optimizer(Scoped):
             one, or None (the default) for no limit.
         avoid_duplicates: ask a trial again, a bounded number of times, where its point has been run or is running,
             and end the search when a discrete space is exhausted. Default: False.
+        reuse_pods: start ``concurrency`` pods that run one trial after another, rather than a pod for each trial. No
+            slot waits, and start-up is paid once a pod; but trials are asked as others end, so that a search is not
+            reproducible. Without batches there is no ``batch_size``, and nothing is cached. Default: False.
         task: the task that a callback calls. Default: the one that its code names; only where that names several, or
             calls one by a function of yours, it has to be said.
         direction: of a new study, ``minimize`` or ``maximize``. Default: ``minimize``.
@@ -87,6 +92,7 @@ class Optimizer(Scoped):
         callbacks: Sequence[Callable[..., None]] = (),
         max_failures: Any = None,
         avoid_duplicates: Any = False,
+        reuse_pods: bool = False,
         task: Any = None,
         direction: str | optuna.study.StudyDirection | None = None,
         directions: Sequence[str | optuna.study.StudyDirection] | None = None,
@@ -108,6 +114,7 @@ class Optimizer(Scoped):
             directions=directions,
             sampler=sampler,
             pruner=pruner,
+            reuse_pods=reuse_pods,
         )
         self._checked()
 
@@ -143,8 +150,15 @@ class Optimizer(Scoped):
         settings = self._checked()
         objective = self._mapped()
         directions = self._directions(objective)
-        local, counts = local_run.is_local(), settings["counts"]
-        counts["n_trials"] = arguments.trials(counts["n_trials"], counts["timeout"], counts["batch_size"], local=local)
+        local, counts, reuse = local_run.is_local(), settings["counts"], settings["reuse_pods"]
+        if reuse and objective.metadata.cache:
+            raise ValueError(
+                f"With `reuse_pods` there is no pod for each trial, and nothing to cache, but {objective.name} has "
+                "`cache=True`."
+            )
+        counts["n_trials"] = arguments.trials(
+            counts["n_trials"], counts["timeout"], counts["batch_size"], pods=not (local or reuse)
+        )
         bound = calls.bound(self.objective, args, inputs, _SETTINGS)
         calls.check_space(self.objective, bound)
         request = Request(
@@ -155,7 +169,8 @@ class Optimizer(Scoped):
             directions=directions,
             **settings,
         )
-        result = local_run.run(request) if local else graph.nodes(request)
+        batches, reused = (local_run.run, reused_local.run) if local else (graph.nodes, reused_graph.nodes)
+        result = (reused if reuse else batches)(request)
         self._set("result", result)
         return result
 
@@ -203,6 +218,7 @@ class Optimizer(Scoped):
             )
         return {
             "counts": counts,
+            "reuse_pods": arguments.reuse_pods(self.reuse_pods, self.batch_size),
             "callbacks": arguments.callbacks(self.callbacks),
             "study": arguments.study(given, objectives.arity(known) if known else None, known.name if known else ""),
             "sampler": arguments.strategy("sampler", self.sampler),
@@ -235,6 +251,7 @@ def optimize(
     callbacks: Sequence[Callable[..., None]] = ...,
     max_failures: Any = ...,
     avoid_duplicates: Any = ...,
+    reuse_pods: bool = ...,
     task: Any = ...,
     direction: str | optuna.study.StudyDirection | None = ...,
     directions: Sequence[str | optuna.study.StudyDirection] | None = ...,

@@ -42,6 +42,7 @@ class Request:
         directions: directions of a new study, one a value of the objective.
         sampler: the sampler of a new study; None for the default one.
         pruner: the pruner of a new study; None for none.
+        reuse_pods: whether each pod runs one trial after another.
         pickled: the callbacks, the sampler and the pruner as text, for the road to the driver pods; empty for none.
 
     Raises:
@@ -59,6 +60,7 @@ class Request:
     directions: tuple[str, ...]
     sampler: Any = None
     pruner: Any = None
+    reuse_pods: bool = False
     pickled: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,7 +101,7 @@ def _pickled(callbacks: Sequence[Callable[..., None]], sampler: Any, pruner: Any
     text = base64.b64encode(cloudpickle.dumps(carried)).decode() if carried else ""
     if len(text) > MOST:
         raise ValueError(
-            f"`callbacks`, `sampler` and `pruner` must take at most {MOST} bytes, but they take {len(text)}. Let a task "
+            f"`callbacks`, `sampler` and `pruner` must take at most {MOST} bytes, but take {len(text)}. Let a task "
             "return a study with them, and pass it as `study`."
         )
     return text
