@@ -40,12 +40,12 @@ def nodes(request: Request) -> StudyPromise:
     progress = search.search(
         **request.counts,
         space=request.space(),
-        callbacks=request.pickled(),
+        callbacks=request.pickled,
         **{f"{INPUT}{name}": value for name, value in request.fixed.items()},
         **({} if request.study is None else {"study": request.study}),
     )
     made = search.finish(study=progress.study, reports=progress.reports, max_failures=request.counts["max_failures"])
-    return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1)
+    return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1, request.names)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def begin(request: Request) -> Start:
     # A copy, as a pod would read: the study that was given stays as it is.
     given = None if request.study is None else _literal("study", request.study, optuna.Study).read(optuna.Study)
     seed, batches = random.SystemRandom().getrandbits(31), not request.reuse_pods
-    study = rounds.begun(given, settings, request.directions, request.pickled(), seed, batches=batches)
+    study = rounds.begun(given, settings, request.directions, request.pickled, seed, batches=batches)
     return Start(study, settings, fixed)
 
 
@@ -92,7 +92,7 @@ def result(study: SearchStudy, request: Request) -> Any:
 
     literal = HeldStudy(study).literal
     if scope() is not None:
-        return StudyPromise("o0", literal, None, len(request.directions) > 1)
+        return StudyPromise("o0", literal, None, len(request.directions) > 1, request.names)
     return reference(literal).read(optuna.Study)
 
 

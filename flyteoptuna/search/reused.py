@@ -47,13 +47,13 @@ def nodes(request: Request) -> StudyPromise:
     begun = search.search(
         **request.counts,
         space=request.space(),
-        callbacks=request.pickled(),
+        callbacks=request.pickled,
         **({} if request.study is None else {"study": request.study}),
     )
     state = {name: getattr(begun, name) for name in STATE}
     told = search.workers(**{INDEX: begun.workers}, **state, **fixed).with_overrides(node_name="workers-of-the-search")
     made = search.finish(**state, told=told)
-    return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1)
+    return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1, request.names)
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import cloudpickle
 import optuna
 
 from flyteoptuna.core import plan, space
 from flyteoptuna.core.report import TrialReport
 from flyteoptuna.search.inputs import Build
+from flyteoptuna.search.request import unpickled
 from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import ask, budgets, marks, sampler
+from flyteoptuna.study import ask, budgets, marks, runnable, sampler
 from flyteoptuna.study.mend import Attributes
 from flyteoptuna.study.progress import Progress, progress
 from flyteoptuna.study.tell import interrupted, tell
@@ -45,6 +44,7 @@ def begun(
     Raises:
         ValueError: the given study has another number of directions.
         SpaceError: it has a parameter of the same name with another kind of distribution, or other choices.
+        ImportError: its sampler needs a package that is not installed.
     """
     study = sampler.create(settings.batch, seed, directions or ("minimize",)) if given is None else given
     if directions and len(study.directions) != len(directions):
@@ -52,12 +52,15 @@ def begun(
             f"`study` must have as many directions as the objective has values, but it has {len(study.directions)} "
             f"and the objective returns {len(directions)}."
         )
+    carried = unpickled(callbacks)
+    study.sampler, study.pruner = carried.get("sampler", study.sampler), carried.get("pruner", study.pruner)
+    runnable.check(study.sampler)
     inputs = space.loads(settings.space) if settings.space else {}
     ask.check_space(study, inputs)
     if batches and (waste := sampler.wasteful(study, settings.batch, len([*space.suggestions(inputs)]) or None)):
         logger.warning(waste)
     study.stopped = False
-    study.callbacks = cloudpickle.loads(base64.b64decode(callbacks)) if callbacks else []
+    study.callbacks = carried.get("callbacks", [])
     generations = plan.generations(settings.n_trials, settings.batch) if batches else 0
     marks.begin(study, settings.n_trials, generations)
     interrupted(study, study.callbacks)

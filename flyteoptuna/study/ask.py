@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import optuna
 from optuna.distributions import (
     BaseDistribution,
+    CategoricalChoiceType,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
@@ -162,7 +163,8 @@ class _Declares:
         return low
 
     def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice:
-        self.distributions[name] = CategoricalDistribution(choices)
+        # An enum's members are their names by now.
+        self.distributions[name] = CategoricalDistribution(cast("Sequence[CategoricalChoiceType]", choices))
         return choices[0]
 
 

@@ -36,11 +36,17 @@ def typed(
         (lambda: Optimizer(square, 1, 1)(x=suggest.category([True])), r"`x` is of type float, but .*True \(bool"),
         (lambda: Optimizer(typed, 1, 1)(word=suggest.integer(0, 1)), "`word` is of type str"),
         (lambda: Optimizer(typed, 1, 1)(mode=suggest.category(["p", "r"])), "`mode` is of type .*'r'"),
-        (lambda: Optimizer(typed, 1, 1)(numbers=[suggest.float(0, 1)]), "`numbers` is a list that holds one"),
+        (lambda: Optimizer(typed, 1, 1)(numbers=[suggest.float(0, 1)]), r"`numbers\[0\]` is in a list. Give the"),
         (lambda: Optimizer(typed, 1, 1)(numbers=suggest.float(0, 1)), r"`numbers` is of type list\[float\]"),
         (lambda: Optimizer(typed, 1, 1)(kind=suggest.category(["a"])), "`kind` is of type Kind"),
         (lambda: Optimizer(typed, 1, 1)(deep={"a": {"b": suggest.float(0, 1)}}), r"`deep.a.b` is of type int"),
         (lambda: Optimizer(typed, 1, 1)(deep={"a": {3: suggest.integer(0, 1)}}), "`deep.a` has 3"),
+        (
+            lambda: Optimizer(typed, 1, 1)(
+                deep={"a.b": {"c": suggest.integer(0, 1)}, "a": {"b.c": suggest.integer(0, 1)}}
+            ),
+            "two are named `deep.a.b.c`",
+        ),
     ],
 )
 def test_a_suggestion_that_does_not_fit_its_input_is_refused(make, match):
