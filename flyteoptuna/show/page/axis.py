@@ -80,7 +80,7 @@ def log_axis(values: Sequence[float]) -> Axis:
     """The axis, by orders of magnitude, that shows some positive values; an even one where they span less than two."""
     low, high = min(values), max(values)
     if low <= 0 or high / low < 100:
-        return axis(values, ticks=3)
+        return axis(values, ticks=4)
     powers = [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
     return Axis(low / 1.2, high * 1.2, tuple((v, number(v)) for v in thin(powers, 4)), log=True)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from flyteoptuna.show.page import charts, elements, figures, params, trials
 from flyteoptuna.show.page.axis import number, thin
@@ -47,6 +47,7 @@ def light(study: optuna.Study, *, generation: int, generations: int, n_trials: i
     spent = cost(study, results.trials)
     return elements.wrap(
         _head(results, progress, spent)
+        + elements.section("Trials by state", _states(results) or elements.note("There are no trials yet."))
         + figures.outcome(results, MOST_DOTS)
         + _best(results)
         + figures.curves(results, 30, 20)
@@ -67,7 +68,7 @@ def full(study: optuna.Study) -> str:
     """
     results = summary(study)
     done = sum(t.state.is_finished() for t in results.trials)
-    progress = elements.tile("Trials", f"{done:,} of {len(results.trials):,}", "finished")
+    progress = elements.tile("Trials finished", f"{done:,} of {len(results.trials):,}", _states(results))
     spent = cost(study, results.trials)
     with params.quiet():
         learned = _part("Parameters", lambda: params.parameters(results))
@@ -107,7 +108,7 @@ def _head(results: Summary, progress: str, spent: Cost) -> str:
     more = f" and {len(results.names) - MOST_VALUES} more" if len(results.names) > MOST_VALUES else ""
     tiles = progress + _best_tile(results) + _cost_tiles(spent)
     name = elements.path(results.study.study_name, 80)
-    return f'<h2>{name}</h2>{elements.note(goals + more)}<div class="tiles">{tiles}</div>{_states(results)}'
+    return f'<h2>{name}</h2>{elements.note(goals + more)}<div class="tiles">{tiles}</div>'
 
 
 def _best_tile(results: Summary) -> str:
@@ -124,11 +125,14 @@ def _cost_tiles(spent: Cost) -> str:
     if not spent.trials:
         return ""
     count = elements.plural(len(spent.runs), "trial")
-    took = elements.tile("Trial time", elements.duration(spent.trials), f"of {count}, in {elements.duration(spent.wall)}")
-    bar = charts.bar([("complete", spent.trials), ("left", spent.waited)], label="share of the slots that was used")
-    of = f"{spent.slots} slots" if spent.known else f"at most {spent.slots}"
-    waited = f"{elements.duration(spent.waited)} of slots waited" if spent.waited else "no slot waited"
-    used = elements.tile("Trials at once", f"{spent.at_once:.2g} of {spent.slots}", waited, bar)
+    took = elements.tile(
+        "Trial time", elements.duration(spent.trials), f"of {count}, in {elements.duration(spent.wall)}"
+    )
+    bar = charts.bar(
+        [("complete", spent.trials), ("left", spent.waited)], label="share of the slots' time that was used"
+    )
+    waited = f"slots waited {elements.duration(spent.waited)} in all" if spent.waited else "no slot waited"
+    used = elements.tile("Slots used, on average", f"{number(round(spent.at_once, 1))} of {spent.slots}", waited, bar)
     return took + used
 
 
@@ -136,12 +140,13 @@ def _states(results: Summary) -> str:
     states = [t.state for t in results.trials]
     present = [(name, states.count(state)) for state, name in STATES.items() if state in states]
     if not present:
-        return elements.section("Trials by state", elements.note("There are no trials yet."))
+        return ""
     key = "".join(f'<li><i class="{name}"></i>{n:,} {name}</li>' for name, n in present)
     unfit = len(results.infeasible)
-    note = elements.note(f"{unfit:,} complete trials violate a constraint." if unfit else "")
+    verb = "trial violates" if unfit == 1 else "trials violate"
+    note = elements.note(f"{unfit:,} complete {verb} a constraint." if unfit else "")
     bar = charts.bar(present, label=", ".join(f"{n} {name}" for name, n in present))
-    return elements.section("Trials by state", bar, f'<ul class="key">{key}</ul>', note)
+    return f'{bar}<ul class="key">{key}</ul>{note}'
 
 
 def _best(results: Summary) -> str:
@@ -165,7 +170,9 @@ def _front(results: Summary) -> str:
         found = ", ".join(f"{k[:40]}={elements.plain(v)[:60]}" for k, v in list(trial.params.items())[:MOST_PARAMS])
         rows.append([("n", str(trial.number)), *values, ("reason", elements.text(found, 100))])
     head = ["trial", *results.labels[:MOST_VALUES], "parameters"]
-    more = f"{len(rows)} of {len(results.best):,}, evenly spread along the front" if len(results.best) > len(rows) else ""
+    more = (
+        f"{len(rows)} of {len(results.best):,}, evenly spread along the front" if len(results.best) > len(rows) else ""
+    )
     return elements.section("Pareto-optimal trials", elements.table(head, rows), elements.note(more))
 
 

@@ -17,7 +17,9 @@ def plain(value: object) -> str:
 
 def short(value: object, limit: int) -> str:
     """A value in one line, cut."""
-    shown = "".join(c if c.isprintable() else " " for c in plain(value)[: limit + 1])
+    shown = plain(value)[: limit + 1]
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else " " for c in shown)
     return shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -28,13 +30,14 @@ def text(value: object, limit: int) -> str:
 
 def path(name: str, limit: int) -> str:
     """A dotted path or another name, cut, escaped, and broken between its words alone, if it has any."""
+    words = re.sub(r"([._/:-])(?=[^._/:-])", r"\1<wbr/>", text(name, limit))
     # A name in another direction of writing must not turn what stands around it.
-    return f"<bdi>{re.sub(r'([._/:-])(?=[^._/:-])', r'<wbr/>', text(name, limit))}</bdi>"
+    return f"<bdi>{words}</bdi>"
 
 
-def end(name: str, limit: int) -> str:
-    """The end of a dotted path, which tells most, cut."""
-    return name if len(name) <= limit else "\N{HORIZONTAL ELLIPSIS}" + name[1 - limit :]
+def widest(name: str, limit: int) -> int:
+    """Characters of the longest word of a name, as :func:`path` shows it."""
+    return max(map(len, re.split(r"(?<=[._/:-])", short(name, limit))))
 
 
 def duration(seconds: float) -> str:
@@ -54,8 +57,9 @@ def plural(count: int, noun: str) -> str:
 
 def tile(head: str, value: str, foot: str, below: str = "") -> str:
     """A frame around one large value."""
-    foot = f'<span class="muted">{foot}</span>{below}'
-    return f'<div class="tile"><span class="muted">{head}</span><b>{value}</b>{foot}</div>'
+    return (
+        f'<div class="tile"><span class="muted">{head}</span><b>{value}</b><div class="muted">{foot}</div>{below}</div>'
+    )
 
 
 def note(words: str) -> str:
@@ -73,9 +77,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[tuple[str, str]]], kind: 
     """A table of cells, each a CSS class and its HTML; ``kind`` is the table's own class."""
     heads = "".join(f'<th class="{style}">{name}</th>' for name, (style, _) in zip(head, rows[0], strict=True))
     body = "".join("<tr>" + "".join(f'<td class="{c}">{text}</td>' for c, text in row) + "</tr>" for row in rows)
-    return (
-        f'<div class="box"><table class="{kind}"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    return f'<div class="box"><table class="{kind}"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def pairs(rows: Sequence[tuple[str, str]]) -> str:

@@ -80,7 +80,8 @@ def _dots(style: str, trials: Sequence[FrozenTrial], places: Callable[..., Point
 def _about(x: Axis, y: Axis, feasible: Points, infeasible: Points, most: int) -> str:
     every = [*feasible, *infeasible]
     hidden = len(every) - sum([x.shows(a) and y.shows(b) for a, b in every])
-    said = f" {hidden:,} of {len(every):,} trials lie outside and are drawn at the edge." if hidden else ""
+    said = " The grey dots violate a constraint." if infeasible else ""
+    said += f" {hidden:,} of {len(every):,} trials lie outside and are drawn at the edge." if hidden else ""
     thinned = len(feasible) > most or len(infeasible) > most // 4
     return said + (" The dots are an even sample of the trials." if thinned else "")
 
@@ -102,9 +103,10 @@ def curves(results: Summary, most_lines: int, most_points: int) -> str:
     ends = [line[-1][1] for _, line in lines]
     x = axis([step for _, line in lines for step, _ in line], whole=True, ticks=5)
     y = axis([value for _, line in lines for _, value in line], worse=worse, keep=ends if len(ends) < 3 else ())
-    order = list(STATES)[::-1]
+    # The few over the many: what completed lies below what was pruned, and the best above all.
+    order = list(STATES)
     layers: list[Layer] = []
-    for trial, line in sorted(lines, key=lambda item: (item[0].number in best, order.index(item[0].state))):
+    for trial, line in sorted(lines, key=lambda item: (item[0].number in best, -order.index(item[0].state) % 5)):
         style = "best-curve" if trial.number in best else f"curve {STATES[trial.state]}"
         layers.append(Layer(style, line, line=len(line) > 1, trials=[trial.number]))
     states = [name for state, name in STATES.items() if any(t.state == state and t.number not in best for t in chosen)]

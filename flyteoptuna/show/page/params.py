@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, create_trial
 
 from flyteoptuna.show.page import elements
 from flyteoptuna.show.page.axis import Axis, axis, category_axis, log_axis, thin
 from flyteoptuna.show.page.charts import Layer, chart, percent
 from flyteoptuna.show.page.summary import Summary
 
-MOST_WEIGHED = 2000
+MOST_WEIGHED = 1000
 """Trials from which importances are estimated."""
 
 MOST_OBJECTIVES = 4
@@ -65,12 +65,13 @@ def _of_objective(results: Summary, objective: int) -> str:
     names.sort(key=lambda name: -weights.get(name, -1.0))
     worse = results.worse(objective)
     y = axis(list(values.values()), worse=worse, keep=[min(values.values(), key=lambda v: v * worse)], ticks=4)
-    best = {t.number for t in (results.best if results.several else results.best[:1])}
+    styles = {t.number: "infeasible" for t in results.infeasible} | {t.number: "best" for t in results.best}
     params = [_param(name, trials) for name in names[:MOST_SLICES]]
-    cards = "".join(_slice(p, y, values, best, weights.get(p.name), results.labels[objective]) for p in params)
-    said = [f"The {len(params)} of {len(names)} that matter most." if len(names) > len(params) else ""]
+    cards = "".join(_slice(p, y, values, styles, weights.get(p.name), results.labels[objective]) for p in params)
+    said = [f"Each dot is a trial: {results.labels[objective]}, upwards, by the parameter."]
+    said.append(f"The {len(params)} of {len(names)} that matter most." if len(names) > len(params) else "")
     said.append("The bars are Optuna's estimate of how much each parameter decides (PED-ANOVA)." if weights else "")
-    across = _across(params[:MOST_ACROSS], y, values, best, worse, results.labels[objective]) if len(params) > 1 else ""
+    across = _across(results, params[:MOST_ACROSS], y, values, objective) if len(params) > 1 else ""
     return elements.note(" ".join(filter(None, said))) + f'<div class="slices">{cards}</div>{across}'
 
 
@@ -78,7 +79,9 @@ def _importances(results: Summary, trials: Sequence[FrozenTrial], objective: int
     """Each parameter's share in what decides an objective; empty where it cannot be told."""
     study = optuna.create_study()
     study.add_trials(
-        create_trial(value=t.values[objective] * results.worse(objective), params=t.params, distributions=t.distributions)
+        create_trial(
+            value=t.values[objective] * results.worse(objective), params=t.params, distributions=t.distributions
+        )
         for t in thin(trials, MOST_WEIGHED)
     )
     try:
@@ -113,11 +116,11 @@ def _param(name: str, trials: Sequence[FrozenTrial]) -> _Param:
         if any(getattr(d, "log", False) for d in distributions):
             return _Param(name, log_axis(list(places.values())), places)
         whole = all(isinstance(v, int) for v in values.values())
-        return _Param(name, axis(list(places.values()), whole=whole, ticks=3), places)
+        return _Param(name, axis(list(places.values()), whole=whole, ticks=4), places)
     choices = {c: None for d in distributions for c in getattr(d, "choices", ())} | dict.fromkeys(values.values())
     where = {_key(choice): place for place, choice in enumerate(choices)}
     room = max(3, 30 // len(where))
-    labels = [elements.end(elements.short(choice, 60), room) for choice in choices]
+    labels = [elements.short(choice, room) for choice in choices]
     return _Param(name, category_axis(labels), {number: where[_key(value)] for number, value in values.items()})
 
 
@@ -126,18 +129,19 @@ def _key(value: object) -> tuple[type, object]:
     return type(value), value
 
 
-def _slice(p: _Param, y: Axis, values: dict[int, float], best: set[int], weight: float | None, name: str) -> str:
-    few = thin(list(p.places), MOST_DOTS)
-    few = list(dict.fromkeys([*few, *(n for n in thin([n for n in p.places if n in best], MOST_DOTS // 4))]))
+def _slice(
+    p: _Param, y: Axis, values: dict[int, float], styles: dict[int, str], weight: float | None, name: str
+) -> str:
     layers = []
-    for style, chosen in (("dots", [n for n in few if n not in best]), ("best", [n for n in few if n in best])):
+    for style, most in (("infeasible", MOST_DOTS // 4), ("dots", MOST_DOTS), ("best", MOST_DOTS // 4)):
+        chosen = thin([n for n in p.places if styles.get(n, "dots") == style], most)
         points = [(p.places[n] + _jitter(p.axis, n), values[n]) for n in chosen]
         layers.append(Layer(style, points, trials=chosen))
     drawn = chart(p.axis, y, layers, label=f"{name} against {elements.text(p.name, 60)}", height=150)
     share = ""
     if weight is not None:
         share = f'<span class="muted">{weight:.0%}</span><i class="share" style="width:{100 * weight:.1f}%"></i>'
-    return f'<figure><h4>{elements.path(p.name, 60)} {share}</h4>{drawn}</figure>'
+    return f"<figure><h4>{elements.path(p.name, 60)} {share}</h4>{drawn}</figure>"
 
 
 def _jitter(of: Axis, number: int) -> float:
@@ -146,31 +150,34 @@ def _jitter(of: Axis, number: int) -> float:
     return (number * 0.618034 % 1 - 0.5) * 0.5 if categories else 0.0
 
 
-def _across(
-    params: Sequence[_Param], y: Axis, values: dict[int, float], best: set[int], worse: int, name: str
-) -> str:
+def _across(results: Summary, params: Sequence[_Param], y: Axis, values: dict[int, float], objective: int) -> str:
     """Parallel coordinates: each trial is a line across its parameters to its value."""
-    ordered = thin(sorted(values, key=lambda n: values[n] * worse), MOST_LINES)
+    best = {t.number for t in results.best}
+    name, worse = results.labels[objective], results.worse(objective)
+    ordered = thin(sorted(values, key=lambda n: (values[n] * worse, n not in best)), MOST_LINES)
     columns = [*params, _Param(name, y, values)]
     x, share = Axis(-0.5, len(columns) - 0.5, ()), Axis(0, 1, ())
+    top = "front-line" if results.several else "best-line"
     layers = []
     for place, number in reversed(list(enumerate(ordered))):
-        style = "across best-line" if number in best else f"across q{4 * place // len(ordered)}"
+        style = f"across {top}" if number in best else f"across q{4 * place // len(ordered)}"
         points = [(i, c.axis.at(c.places[number])) for i, c in enumerate(columns) if number in c.places]
         layers.append(Layer(style, points, line=True, trials=[number]))
-    layers.sort(key=lambda layer: layer.style.endswith("best-line"))
+    layers.sort(key=lambda layer: layer.style.endswith(top))
     marks = []
     for i, column in enumerate(columns):
         at = percent((i + 0.5) / len(columns))
         marks.append(f'<line class="axis" x1="{at}" x2="{at}" y1="0" y2="100%"/>')
-        marks += [
-            f'<text class="on" x="{at}" dx="6" dy=".35em" y="{percent(1 - column.axis.at(v))}">{elements.text(t, 12)}</text>'
-            for v, t in column.axis.ticks
-        ]
+        for value, name_of_it in column.axis.ticks:
+            y_at = percent(1 - column.axis.at(value))
+            marks.append(
+                f'<text class="on" x="{at}" dx="6" dy=".35em" y="{y_at}">{elements.text(name_of_it, 12)}</text>'
+            )
     drawn = chart(x, share, layers, label="the trials across their parameters", height=260, inside="".join(marks))
     heads = "".join(f"<span>{elements.path(p.name, 40)}</span>" for p in params) + f"<span>{name}</span>"
     about = "Each line is a trial, from its parameters to its value; the better, the stronger."
     if len(ordered) < len(values):
         about += f" {len(ordered):,} of {len(values):,} trials, an even sample of the values."
-    inner = f'<div style="min-width:{96 * len(columns)}px"><div class="heads">{heads}</div>{drawn}</div>'
+    room = min(max(96, *(24 + 8 * elements.widest(p.name, 40) for p in columns)), 200) * len(columns)
+    inner = f'<div style="min-width:{room}px"><div class="heads">{heads}</div>{drawn}</div>'
     return f'<figure><div class="box">{inner}</div><figcaption>{about}</figcaption></figure>'

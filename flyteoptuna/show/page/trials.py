@@ -66,7 +66,8 @@ def columns(results: Summary) -> tuple[list[Column], int]:
 
 
 def _value(objective: int) -> Callable[[FrozenTrial], Any]:
-    return lambda trial: trial.values[objective] if trial.values else None
+    # That of a pruned trial is the last one it reported, and no result.
+    return lambda trial: trial.values[objective] if trial.state == TrialState.COMPLETE else None
 
 
 def _seconds(trial: FrozenTrial) -> float | None:
@@ -102,9 +103,13 @@ def table(results: Summary) -> tuple[str, str]:
     cols, count = columns(results)
     rows = results.ranked
     data, kept = _data(cols, rows, len(results.best))
-    html_rows = [[_cell(column, column.of(trial)) for column in cols] for trial in rows[:MOST_ROWS]]
+    shown_rows = [[column.of(trial) for column in cols] for trial in rows[:MOST_ROWS]]
+    kinds = ["n" if all(_is_number(v) for v in values) else "t" for values in zip(*shown_rows, strict=True)]
+    html_rows = [[_cell(*each) for each in zip(cols, kinds, row, strict=True)] for row in shown_rows]
     heads = [_head(column) for column in cols]
-    said = [f"{len(kept):,} of {len(rows):,} trials: the best ones, and an even sample." if len(kept) < len(rows) else ""]
+    said = [
+        f"{len(kept):,} of {len(rows):,} trials: the best ones, and an even sample." if len(kept) < len(rows) else ""
+    ]
     said.append(f"{len(cols)} of {count} columns." if len(cols) < count else "")
     said.append("<code>flyteoptuna export</code> writes all of it." if any(said) else "")
     first = f"The first {MOST_ROWS} of {len(rows):,}, the best first." if len(rows) > MOST_ROWS else "The best first."
@@ -118,12 +123,15 @@ def _head(column: Column) -> str:
     return f"{kind}<span>{elements.path(column.name, 60)}</span>"
 
 
-def _cell(column: Column, value: Any) -> tuple[str, str]:
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, (int, float))
+
+
+def _cell(column: Column, kind: str, value: Any) -> tuple[str, str]:
     if column.kind == "state":
         return "state", f'<i class="{value}"></i>{value}'
-    if isinstance(value, (int, float)):
-        return "n", elements.text(value, CELL)
-    return "t", "" if value is None else elements.text(value, column.limit)
+    shown = "" if value is None else elements.text(value, column.limit)
+    return kind, f"<div>{shown}</div>" if kind == "t" else shown
 
 
 def _data(cols: Sequence[Column], rows: Sequence[FrozenTrial], top: int) -> tuple[str, Sequence[FrozenTrial]]:
@@ -144,7 +152,7 @@ def _encoded(cols: Sequence[Column], rows: Iterable[FrozenTrial], top: int) -> s
         precise = column.kind == "value"
         cells = [_datum(column.of(trial), column.limit, texts, precise=precise) for trial in rows]
         encoded.append({"kind": column.kind, "cells": cells})
-    data = {"top": top, "rows": MOST_ROWS, "columns": encoded, "texts": list(texts)}
+    data = {"top": top, "columns": encoded, "texts": list(texts)}
     return json.dumps(data, separators=(",", ":"), allow_nan=False)
 
 

@@ -1,7 +1,8 @@
 (() => {
   const root = document.currentScript.closest(".flyteoptuna");
   const data = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
-  const { columns, texts, rows: size, top } = data;
+  const { columns, texts, top } = data;
+  const size = 25;
   const count = columns[0].cells.length;
   const table = root.querySelector("table.trials");
   const heads = [...table.tHead.rows[0].cells];
@@ -9,14 +10,20 @@
   const make = (tag, text = "", name = "") =>
     Object.assign(document.createElement(tag), { textContent: text, className: name });
 
+  // Six digits, as in the rest of the page.
+  const digits = (x) =>
+    Math.abs(x) >= 1e-4 && Math.abs(x) < 1e6 ? String(+x.toPrecision(6)) : (+x.toPrecision(6)).toExponential().replace("+", "");
   const show = (cell) =>
-    cell === null ? "" : Array.isArray(cell) ? texts[cell[0]] : Number.isInteger(cell) ? String(cell) : String(+cell.toPrecision(6));
+    cell === null ? "" : Array.isArray(cell) ? texts[cell[0]] : Number.isInteger(cell) ? String(cell) : digits(cell);
 
   // The table: sorted, filtered, a page at a time. What is missing stands last, and texts stand after numbers.
   const infinite = { inf: Infinity, "-inf": -Infinity };
   const key = (cell) => (Array.isArray(cell) ? (infinite[texts[cell[0]]] ?? texts[cell[0]]) : cell);
   const compare = (a, b) =>
     typeof a === typeof b ? (typeof a === "string" ? a.localeCompare(b) : a < b ? -1 : +(a > b)) : typeof a === "number" ? -1 : 1;
+  columns.forEach((column) => {
+    column.style = column.kind === "state" ? "state" : column.cells.some((cell) => typeof key(cell) === "string") ? "t" : "n";
+  });
   const all = [...Array(count).keys()];
   let sorted = -1, direction = 1, order = all, page = 0;
 
@@ -31,10 +38,10 @@
     const shown = order.slice(page * size, (page + 1) * size);
     table.tBodies[0].replaceChildren(...shown.map((row) => {
       const line = make("tr", "", row < top ? "top" : "");
-      for (const { kind, cells } of columns) {
-        const cell = cells[row];
-        const text = show(cell);
-        const td = make("td", text, kind === "state" ? "state" : typeof cell === "number" ? "n" : "t");
+      for (const { kind, style, cells } of columns) {
+        const text = show(cells[row]);
+        const td = make("td", style === "t" ? "" : text, style);
+        if (style === "t") td.append(make("div", text));
         if (kind === "state") td.prepend(make("i", "", text));
         line.append(td);
       }
@@ -62,6 +69,7 @@
     draw();
   };
   heads.forEach((head, i) => {
+    head.className = columns[i].style;
     const button = make("button");
     button.append(head.querySelector("span"));
     head.append(button);
