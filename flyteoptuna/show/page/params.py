@@ -168,11 +168,9 @@ def _across(results: Summary, params: Sequence[_Param], y: Axis, values: dict[in
     for i, column in enumerate(columns):
         at = percent((i + 0.5) / len(columns))
         marks.append(f'<line class="axis" x1="{at}" x2="{at}" y1="0" y2="100%"/>')
-        for value, name_of_it in column.axis.ticks:
+        for value, tick in column.axis.ticks:
             y_at = percent(1 - column.axis.at(value))
-            marks.append(
-                f'<text class="on" x="{at}" dx="6" dy=".35em" y="{y_at}">{elements.text(name_of_it, 12)}</text>'
-            )
+            marks.append(f'<text class="on" x="{at}" dx="6" dy=".35em" y="{y_at}">{elements.text(tick, 12)}</text>')
     drawn = chart(x, share, layers, label="the trials across their parameters", height=260, inside="".join(marks))
     heads = "".join(f"<span>{elements.path(p.name, 40)}</span>" for p in params) + f"<span>{name}</span>"
     about = "Each line is a trial, from its parameters to its value; the better, the stronger."
