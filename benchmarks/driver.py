@@ -20,11 +20,10 @@ from flytekit.models.literals import LiteralMap
 
 from benchmarks import history, objectives
 from benchmarks.common import Options, Table, seconds
-from flyteoptuna import driver
-from flyteoptuna import study as studies
-from flyteoptuna.references import Reference, refer
-from flyteoptuna.trial import TrialReport
-from flyteoptuna.types import StudyTransformer
+from flyteoptuna.core.report import TrialReport
+from flyteoptuna.flyte.references import Reference, refer
+from flyteoptuna.flyte.study_type import StudyTransformer
+from flyteoptuna.search import driver, inputs, rounds
 
 SHARE, SECONDS = 0.15, 0.1
 """The target: what is beyond Optuna's own time is below this share of it, or below so many seconds."""
@@ -33,7 +32,7 @@ STEPS = ("load", "receive", "tell", "show", "check", "ask", "inputs", "save")
 
 @contextmanager
 def _clocks() -> Iterator[dict[str, float]]:
-    """Seconds spent in each step of :func:`flyteoptuna.driver.generation`."""
+    """Seconds spent in each step of :func:`flyteoptuna.search.driver.generation`."""
     spent: dict[str, float] = defaultdict(float)
 
     def timed(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,12 +48,12 @@ def _clocks() -> Iterator[dict[str, float]]:
 
     wrapped: list[tuple[Any, str, str]] = [
         (Reference, "read", "load"),
-        (driver.reports, "received", "receive"),
-        (studies, "tell", "tell"),
-        (driver, "_show", "show"),
-        (studies, "check", "check"),
-        (studies, "ask", "ask"),
-        (driver, "_jobs", "inputs"),
+        (driver.report_type, "received", "receive"),
+        (rounds, "tell", "tell"),
+        (driver, "_draw", "show"),
+        (rounds.budgets, "check_failures", "check"),
+        (rounds.ask, "ask", "ask"),
+        (driver, "batch_of", "inputs"),
         (StudyTransformer, "to_literal", "save"),
         # What is Optuna's own of the steps above.
         (optuna.Study, "tell", "optuna"),
@@ -83,7 +82,7 @@ def _plain(study: optuna.Study, told: list[TrialReport], batch: int) -> dict[str
 
 def _generation(index: int, study: Reference, sent: Reference, batch: int) -> dict[str, float]:
     given = objectives.settings(10**6, batch)
-    build = objectives.search()._from_space(given.space, {})
+    build = inputs.builder(objectives.ten, given.space, {})
     with _clocks() as spent:
         start = time.perf_counter()
         history.handed_on(driver.generation(index, study, sent, given, build))

@@ -10,10 +10,12 @@ import optuna
 
 from benchmarks import history, objectives
 from benchmarks.common import Options, Table, exponent, seconds
-from flyteoptuna import driver, plan
-from flyteoptuna import study as studies
-from flyteoptuna.references import Reference, refer
-from flyteoptuna.trial import TrialReport
+from flyteoptuna.core import plan
+from flyteoptuna.core.report import TrialReport
+from flyteoptuna.flyte.references import Reference, refer
+from flyteoptuna.search import driver
+from flyteoptuna.search.inputs import Batch, builder
+from flyteoptuna.study import marks, sampler
 
 BATCH = 50
 SIZES = (100, 300, 1_000, 3_000, 10_000)
@@ -29,7 +31,7 @@ def _pods(n_trials: int) -> dict[str, int]:
     return {"generations": generations, "spans": inner(plan.Span(0, generations)), "others": 2}
 
 
-def _sent(batch: driver.Batch) -> Reference:
+def _sent(batch: Batch) -> Reference:
     jobs = [(job.handle["number"], job.handle["key"]) for job in batch.jobs]
     return refer(objectives.reports(jobs), list[TrialReport | None])
 
@@ -43,15 +45,15 @@ def measure(options: Options) -> dict[str, Any]:
     logging.getLogger("flyteoptuna").setLevel(logging.ERROR)
     sizes = [n for n in SIZES if n <= 1_000] if options.quick else list(SIZES)
     settings, rows = objectives.settings(max(sizes), BATCH), []
-    build = objectives.search()._from_space(settings.space, {})
-    study = studies.create(BATCH, seed=1)
+    build = builder(objectives.ten, settings.space, {})
+    study = sampler.create(BATCH, seed=1)
     study.sampler = optuna.samplers.RandomSampler(seed=1)
-    studies.begin(study)
+    marks.begin(study)
     with history.bucket() as folder:
         state, sent = refer(study, optuna.Study), refer([], list[TrialReport])
         # The first ones of a process pay for what is imported late.
         warm = driver.generation(0, state, sent, settings, build)
-        driver.tell(warm.study, _sent(warm), settings.max_failures, last=True)
+        driver.tell(warm.study, _sent(warm.batch), settings.max_failures, last=True)
         history.file(history.handed_on(warm)).unlink()
         spent, told = 0.0, 0
         for index in range(plan.generations(settings.n_trials, BATCH) + 1):
@@ -67,11 +69,11 @@ def measure(options: Options) -> dict[str, Any]:
             if told == settings.n_trials:
                 break
             start = time.process_time()
-            batch = driver.generation(index, state, sent, settings, build)
-            state = history.handed_on(batch)
+            made = driver.generation(index, state, sent, settings, build)
+            state = history.handed_on(made)
             spent += time.process_time() - start
-            told += len(batch.jobs)
-            sent = _sent(batch)
+            told += len(made.batch.jobs)
+            sent = _sent(made.batch)
     return {"batch": BATCH, "rows": rows}
 
 

@@ -15,10 +15,14 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.data_persistence import FileAccessProvider
 
 from benchmarks import objectives
-from flyteoptuna import driver, plan, reports
-from flyteoptuna import study as studies
-from flyteoptuna.references import Reference, refer, reference
-from flyteoptuna.trial import TrialReport
+from flyteoptuna.core import plan
+from flyteoptuna.core.report import TrialReport
+from flyteoptuna.flyte import report_type
+from flyteoptuna.flyte.references import Reference, refer, reference
+from flyteoptuna.search import driver
+from flyteoptuna.search.inputs import builder
+from flyteoptuna.storage.memory import SearchStudy
+from flyteoptuna.study import marks, sampler
 
 
 @contextmanager
@@ -31,10 +35,10 @@ def bucket() -> Iterator[Path]:
             yield Path(folder) / "raw"
 
 
-def study(finished: int, batch: int, seed: int = 1) -> studies.SearchStudy:
+def study(finished: int, batch: int, seed: int = 1) -> SearchStudy:
     """A study of a search that has told ``finished`` trials of ten parameters."""
-    made, rng, start = studies.create(batch, seed), random.Random(seed), datetime(2024, 1, 1)
-    studies.begin(made)
+    made, rng, start = sampler.create(batch, seed), random.Random(seed), datetime(2024, 1, 1)
+    marks.begin(made)
     distribution = optuna.distributions.FloatDistribution(-5, 5)
     for number in range(finished):
         params = {name: rng.uniform(-5, 5) for name in objectives.SPACE}
@@ -43,7 +47,7 @@ def study(finished: int, batch: int, seed: int = 1) -> studies.SearchStudy:
             params=params,
             distributions=dict.fromkeys(params, distribution),
             value=sum(v * v for v in params.values()),
-            system_attrs={studies.TRIAL_ATTRIBUTE: mark},
+            system_attrs={marks.TRIAL_ATTRIBUTE: mark},
         )
         trial.datetime_start = start + timedelta(seconds=number)
         trial.datetime_complete = trial.datetime_start + timedelta(seconds=60)
@@ -54,21 +58,21 @@ def study(finished: int, batch: int, seed: int = 1) -> studies.SearchStudy:
 def asked(finished: int, batch: int) -> tuple[Reference, Reference, list[TrialReport]]:
     """A study with ``finished`` trials and a batch that runs, what its map sent, and the same as reports."""
     settings = plan.Settings(10**6, batch, batch, space=objectives.settings(1, batch).space)
-    build = objectives.search()._from_space(settings.space, {})
+    build = builder(objectives.ten, settings.space, {})
     start = refer(study(finished, batch), optuna.Study)
     made = driver.generation(finished // batch, start, refer([], list[TrialReport]), settings, build)
-    told = objectives.reports([(job.handle["number"], job.handle["key"]) for job in made.jobs])
+    told = objectives.reports([(job.handle["number"], job.handle["key"]) for job in made.batch.jobs])
     return handed_on(made), refer(told, list[TrialReport | None]), told
 
 
-def handed_on(batch: driver.Batch) -> Reference:
-    """The study of a batch as another pod gets it, saved."""
-    return reference(batch.study.literal)
+def handed_on(made: driver.Generation) -> Reference:
+    """The study of a generation as another pod gets it, saved."""
+    return reference(made.study.literal)
 
 
 def file(study: Reference) -> Path:
     """A study's file."""
-    return Path(str(reports.path_of(study)))
+    return Path(str(report_type.path_of(study)))
 
 
 def read(study: Reference) -> Any:

@@ -6,8 +6,10 @@ import random
 
 import flytekit as fl
 
-from flyteoptuna import graph, plan, space, suggest
-from flyteoptuna.trial import TrialReport
+from flyteoptuna import suggest
+from flyteoptuna.core import plan, space
+from flyteoptuna.core.report import TrialReport
+from flyteoptuna.search import graph
 
 SPACE = {f"x{i}": suggest.float(low=-5, high=5) for i in range(10)}
 

@@ -14,7 +14,7 @@ from scipy.stats import mannwhitneyu
 
 from benchmarks.common import Options, Table
 from benchmarks.functions import FUNCTIONS
-from flyteoptuna import study as studies
+from flyteoptuna.study import sampler
 
 TRIALS = 200
 BATCHES = (1, 10, 50)
@@ -25,7 +25,7 @@ def _optuna(batch: int, seed: int) -> optuna.Study:
     return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
 
 
-DEFAULTS: dict[str, Callable[[int, int], optuna.Study]] = {"flyteoptuna": studies.create, "optuna": _optuna}
+DEFAULTS: dict[str, Callable[[int, int], optuna.Study]] = {"flyteoptuna": sampler.create, "optuna": _optuna}
 
 
 def best(job: tuple[str, str, int, int]) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.common import ROOT, Options, Table
 from benchmarks.figure import figure
-from flyteoptuna import plan
+from flyteoptuna.core import plan
 
 FIGURE = ROOT.parent / "docs" / "waiting.svg"
 CONCURRENCIES = (10, 50)

@@ -71,8 +71,6 @@ def _callback(function: Any) -> Any:
             raise TypeError(
                 f"Each parameter of a callback must have a type, but `{parameter.name}` of {name} has none."
             )
-    for objective in objectives.named(function):
-        objectives.check_objective(objective)
     return function
 
 
@@ -81,6 +79,14 @@ def _origin(objective: Any) -> Any:
     if inspect.isfunction(objective) and not entity:
         return _callback(objective)
     return objectives.check_objective(objective)
+
+
+def _task(task: Any, objective: Any) -> Any:
+    if task is None:
+        return None
+    if objectives.is_task(objective):
+        raise TypeError(f"`task` says what a callback calls, but `objective` is the task {objective.name} itself.")
+    return objectives.check_objective(task)
 
 
 class Optimizer(Scoped):
@@ -108,6 +114,8 @@ class Optimizer(Scoped):
             one, or None (the default) for no limit.
         avoid_duplicates: ask a trial again, a bounded number of times, where its point has been run or is running,
             and end the search when a discrete space is exhausted. Default: False.
+        task: the task that a callback calls. Default: the one that its code names; only where that names several, or
+            calls one by a function of yours, it has to be said.
 
     Raises:
         TypeError: an argument is of the wrong type.
@@ -125,6 +133,7 @@ class Optimizer(Scoped):
         "avoid_duplicates",
     )
     objective: Any
+    task: Any
 
     def __init__(
         self,
@@ -138,8 +147,10 @@ class Optimizer(Scoped):
         callbacks: Sequence[Callable[..., None]] = (),
         max_failures: Any = None,
         avoid_duplicates: bool = False,
+        task: Any = None,
     ) -> None:
         object.__setattr__(self, "objective", _origin(objective))
+        object.__setattr__(self, "task", _task(task, self.objective))
         self._made_with(
             concurrency=concurrency,
             n_trials=n_trials,
@@ -178,12 +189,14 @@ class Optimizer(Scoped):
         """
         refuse_while_loading()
         self._check()
+        objective = self._mapped()
         bound = self._bind(args, inputs)
         varied = {name: value for name, value in bound.items() if space.has_suggestion(value)}
         fixed = {name: value for name, value in bound.items() if name not in varied}
         self._check_space(varied, fixed)
         request = Request(
             origin=self.objective,
+            objective=objective,
             varied=varied,
             fixed=fixed,
             study=self._get("given"),
@@ -196,15 +209,24 @@ class Optimizer(Scoped):
                 "avoid_duplicates": self.avoid_duplicates,
             },
             callbacks=self.callbacks,
-            directions=("minimize",) * (self._arity() or 0),
+            directions=("minimize",) * objectives.arity(objective),
         )
         result = local_run.run(request) if local_run.is_local() else graph.nodes(request)
         self._set("result", result)
         return result
 
-    def _arity(self) -> int | None:
-        known = objectives.named(self.objective)
-        return objectives.arity(known[0]) if known else None
+    def _mapped(self) -> Any:
+        """The task to map."""
+        if objectives.is_task(self.objective):
+            return self.objective
+        known = [self.task] if self.task is not None else objectives.named(self.objective)
+        if len(known) == 1:
+            return objectives.check_objective(known[0])
+        called = f"it names {', '.join(task.name for task in known)}" if known else "it names no task"
+        raise TypeError(
+            f"A callback must call one task, which has to be known before it is run, but of "
+            f"{self.objective.__qualname__} {called}. Say which one it calls: `task=...`."
+        )
 
     def _check(self) -> None:
         _count("concurrency", self.concurrency)
@@ -232,11 +254,13 @@ class Optimizer(Scoped):
             return
         if not isinstance(study, optuna.Study):
             raise TypeError(f"`study` must be an optuna.Study, but got {study!r} ({type(study).__name__}).")
-        wanted = self._arity()
+        # What a callback calls may not be defined yet where the callback is decorated.
+        known = objectives.named(self.objective) if self.task is None else [self.task]
+        wanted = objectives.arity(known[0]) if len(known) == 1 else None
         if wanted is not None and len(study.directions) != wanted:
             raise ValueError(
                 f"`study` must have as many directions as the objective has values, but it has "
-                f"{len(study.directions)} and {getattr(self.objective, 'name', self.objective)} returns {wanted}."
+                f"{len(study.directions)} and {known[0].name} returns {wanted}."
             )
 
     def _bind(self, args: Sequence[Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -289,6 +313,7 @@ def optimize(
     callbacks: Sequence[Callable[..., None]] = ...,
     max_failures: Any = ...,
     avoid_duplicates: bool = ...,
+    task: Any = ...,
 ) -> Callable[[Any], Optimizer]: ...
 def optimize(objective: Any = None, **settings: Any) -> Any:
     """Make an :class:`Optimizer` of a task or a callback, with and without parentheses.

@@ -5,6 +5,8 @@ import pytest
 from containers import CODE
 from hypothesis import HealthCheck, settings
 
+from flyteoptuna.storage.file import dumps
+
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -16,6 +18,18 @@ def flows(monkeypatch):
     """Import a module of flows as a pod does."""
     monkeypatch.syspath_prepend(str(CODE))
     return __import__
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A function that saves a study, and returns the path."""
+
+    def save(study):
+        path = tmp_path / "one.study"
+        path.write_bytes(dumps(study))
+        return path
+
+    return save
 
 
 @pytest.fixture(autouse=True)

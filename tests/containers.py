@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgpack
 import optuna
+from engine import Engine
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import Literal
@@ -15,6 +16,17 @@ def study_of(literal):
     """The study that an output literal refers to."""
     ctx = FlyteContextManager.current_context()
     return TypeEngine.to_python_value(ctx, Literal.from_flyte_idl(literal), optuna.Study)
+
+
+def run(flows, tmp_path, name, inputs=None, **kwargs):
+    """The study of a search among those that meet faults, and the engine that ran it."""
+    engine = Engine(tmp_path, CODE, **kwargs)
+    return study_of(engine.run(getattr(flows("flow_of_faults"), name), inputs or {})["o0"]), engine
+
+
+def results(study):
+    """What two runs of one search have in common."""
+    return [(t.params, t.values, t.state) for t in study.trials]
 
 
 def number_of(pod):

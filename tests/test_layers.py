@@ -1,6 +1,8 @@
-"""Imports go down only, and a trial's pod pays for nothing that it does not use."""
+"""Imports go down only, wing by wing, and a trial's pod pays for nothing that it does not use."""
 
 import ast
+import functools
+import graphlib
 import re
 import subprocess
 import sys
@@ -13,165 +15,204 @@ import flyteoptuna
 
 PACKAGE = Path(flyteoptuna.__file__).parent
 TYPED = Path(__file__).with_name("typing_api.py")
-LAYERS = [
-    {"space", "plan", "trial", "svg", "study_rows", "log", "resolver", "promises", "references", "scoped"},
-    {"study_json", "results", "suggest", "capture", "local", "reports"},
-    {"study_file", "deck", "trials"},
-    {"study", "types"},
-    {"driver"},
-    {"graph"},
-    {"optimizer", "stored", "compiled"},
-    {"export"},
-    {"cli"},
-]
-LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
-# The entry points of Python and of flytekit stand beside the layers: they import other modules when asked.
-ENTRIES = {"__init__", "plugin"}
-# What each module may import besides Python's own library and the layers below it.
+WINGS = ["core", "storage", "study", "flyte", "show", "search", "cli"]
+# What each wing may import of the package besides itself.
+BELOW = {
+    "core": set(),
+    "storage": set(),
+    "study": {"core", "storage"},
+    "flyte": {"core", "storage", "study"},
+    "show": {"core", "storage", "study", "flyte"},
+    "show.page": {"core", "study"},
+    "search": {"core", "storage", "study", "flyte", "show", "show.page"},
+    "cli": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
+    # The modules at the top: what users write, and the entry points of Python and of flytekit.
+    "optimizer": {"core", "storage", "study", "flyte", "show", "search"},
+    "suggest": {"core"},
+    "plugin": {"flyte"},
+    "__init__": {"core", "storage", "study", "show", "optimizer", "suggest"},
+}
+# What each of them imports besides Python's own library.
 NEEDS = {
-    "capture": {"flytekit"},
-    "cli": {"click", "optuna", "rich"},
-    "compiled": {"click", "flytekit"},
-    "deck": {"numpy", "optuna", "plotly"},
-    "driver": {"cloudpickle", "flytekit", "msgpack", "optuna"},
-    "export": {"click", "optuna", "rich", "sqlalchemy"},
-    "graph": {"flytekit", "optuna"},
-    "local": {"flyteidl", "flytekit", "joblib"},
-    "log": {"rich"},
-    "optimizer": {"cloudpickle", "flytekit", "optuna"},
-    "plugin": {"wrapt"},
-    "promises": {"flytekit", "optuna"},
-    "references": {"flytekit", "msgpack"},
-    "reports": {"flytekit"},
-    "resolver": {"flytekit"},
-    "results": {"optuna"},
-    "scoped": {"flytekit"},
-    "stored": {"flyteidl", "flytekit", "optuna"},
+    "core": set(),
+    "storage": {"cloudpickle", "optuna"},
     "study": {"optuna"},
-    "study_file": {"cloudpickle", "optuna"},
-    "study_json": {"optuna"},
-    "study_rows": {"optuna"},
-    "svg": {"numpy", "plotly"},
-    "trials": {"flytekit", "optuna"},
-    "types": {"flytekit", "optuna"},
+    "flyte": {"flytekit", "msgpack", "optuna"},
+    "show": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
+    "show.page": {"numpy", "optuna", "plotly"},
+    "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "msgpack", "optuna", "typing_extensions"},
+    "cli": {"click", "flytekit", "optuna", "rich"},
+    "optimizer": {"flytekit", "optuna"},
+    "suggest": set(),
+    "plugin": {"wrapt"},
+    "__init__": set(),
 }
 # Installed with optuna or flytekit, which cannot do without them.
-BROUGHT = {"numpy", "sqlalchemy", "flyteidl"}
-WITHOUT_FLYTEKIT = {
-    "space",
-    "plan",
-    "trial",
-    "suggest",
-    "log",
-    "svg",
-    "study_rows",
-    "study_json",
-    "study_file",
-    "study",
-    "deck",
-    "results",
-}
-IN_A_TRIALS_POD = {
-    *("space", "plan", "trial", "log", "resolver", "promises", "references", "suggest", "capture", "local"),
-    *("reports", "trials", "graph", "optimizer", "scoped"),
-}
+BROUGHT = {"flyteidl", "numpy", "sqlalchemy", "typing_extensions"}
+# What a trial's pod starts from, and what it is not to pay for.
+POD = ("flyteoptuna.search.trial_task", "flyteoptuna.search.graph", "flyteoptuna.optimizer", "flyteoptuna.plugin")
 HEAVY = {"optuna", "numpy", "pandas", "plotly", "rich", "joblib", "sqlalchemy"}
 
 
-def statements(tree, *, when_loaded):
-    """Every statement below a tree, or those that are run when the module is loaded."""
-    for node in ast.iter_child_nodes(tree):
-        if when_loaded and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            continue
-        if when_loaded and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
-        yield node
-        yield from statements(node, when_loaded=when_loaded)
+def name_of(path):
+    """The full name of a module by its file."""
+    parts = ("flyteoptuna", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(name, *, when_loaded=False):
-    """The modules that a module of the package imports, by full name."""
-    for node in statements(ast.parse((PACKAGE / f"{name}.py").read_text()), when_loaded=when_loaded):
+MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def wing_of(module):
+    """The wing of a module, or the name of a module at the top."""
+    parts = module.split(".")[1:] or ["__init__"]
+    return "show.page" if parts[:2] == ["show", "page"] else parts[0]
+
+
+@functools.cache
+def tree(module):
+    return ast.parse(MODULES[module].read_text())
+
+
+def statements(node, *, when_loaded):
+    """Every statement below a node, or those that are run when the module is loaded."""
+    for child in ast.iter_child_nodes(node):
+        if when_loaded and isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if when_loaded and isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from statements(child, when_loaded=when_loaded)
+
+
+@functools.cache
+def imports(module, *, when_loaded=False):
+    """The modules that a module imports, by full name; in functions too, or when it is loaded."""
+    found = set()
+    for node in statements(tree(module), when_loaded=when_loaded):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{name}.py imports by a relative path"
-            if node.module == "flyteoptuna":
-                yield from (f"flyteoptuna.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+            assert not node.level, f"{module} imports by a relative path"
+            # A name that is imported from a folder may be one of its modules.
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
+            found |= inner or {node.module}
+    return found
 
 
-def packages(found):
-    """The packages of others to which modules belong."""
-    return {module.split(".")[0] for module in found} - {*sys.stdlib_module_names, "flyteoptuna"}
+def own(module, **kwargs):
+    """The modules of the package that a module imports."""
+    return {found for found in imports(module, **kwargs) if found.split(".")[0] == "flyteoptuna"}
 
 
-def test_every_module_has_its_layer():
-    """A new module is placed before it is used."""
-    assert {path.stem for path in PACKAGE.glob("*.py")} == {*LEVELS, *ENTRIES}
-    assert sum(map(len, LAYERS)) == len(LEVELS)
+def packages(module, **kwargs):
+    """The packages of others that a module imports."""
+    return {found.split(".")[0] for found in imports(module, **kwargs)} - {*sys.stdlib_module_names, "flyteoptuna"}
 
 
-@pytest.mark.parametrize("name", sorted(LEVELS))
-def test_imports_go_down_only(name):
-    """Inside functions too."""
-    own = [found.split(".")[1] for found in imports(name) if found.startswith("flyteoptuna.")]
-    assert [other for other in own if LEVELS[other] >= LEVELS[name]] == []
+def of(wing):
+    """The modules of a wing."""
+    return [module for module in MODULES if wing_of(module) == wing]
 
 
-@pytest.mark.parametrize("name", sorted(LEVELS.keys() | ENTRIES))
-def test_a_module_imports_the_packages_that_it_may(name):
+def test_every_module_has_its_wing():
+    """A new folder is placed before it is used, and the order of the folders is that of the documentation."""
+    assert {wing_of(module) for module in MODULES} == set(BELOW) == set(NEEDS)
+    assert all(BELOW[wing] & {*WINGS} <= {*WINGS[:i]} for i, wing in enumerate(WINGS))
+    assert [wing for wing in BELOW if "cli" in BELOW[wing]] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down_only(module):
+    """Inside functions, and for type checkers too."""
+    wing = wing_of(module)
+    inside = {"show", "show.page"} if wing == "show" else {wing}
+    assert own(module) <= MODULES.keys()
+    assert {other for other in own(module) if wing_of(other) not in BELOW[wing] | inside} == set()
+
+
+def test_no_import_goes_in_a_circle():
+    """Within a wing as well."""
+    graphlib.TopologicalSorter({module: own(module) for module in MODULES}).prepare()
+
+
+@pytest.mark.parametrize("wing", NEEDS)
+def test_a_wing_imports_the_packages_that_it_may(wing):
     """The bottom needs Python alone, and each package has few doors."""
-    assert packages(imports(name)) <= NEEDS.get(name, set())
+    assert {found for module in of(wing) for found in packages(module)} == NEEDS[wing]
 
 
-@pytest.mark.parametrize("name", sorted(WITHOUT_FLYTEKIT))
-def test_the_study_knows_nothing_of_flyte(name):
-    """What asks and tells could run anywhere, with all that it imports."""
-    below = {found.split(".")[1] for found in imports(name) if found.startswith("flyteoptuna.")}
-    assert "flytekit" not in packages(imports(name))
-    assert below <= WITHOUT_FLYTEKIT
+@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()} - {PACKAGE}), ids=lambda p: p.name)
+def test_a_wing_says_what_it_knows_and_nothing_else(folder):
+    """Its `__init__` is a docstring alone, which costs nobody anything who wants one of its modules."""
+    [docstring] = ast.parse((folder / "__init__.py").read_text()).body
+    assert len(ast.literal_eval(docstring.value)) > 50
 
 
-def test_suggestions_know_only_the_space():
-    """Writing a search needs nothing of what runs it."""
-    assert {found for found in imports("suggest") if found.startswith("flyteoptuna")} == {"flyteoptuna.space"}
+@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}), ids=lambda p: p.name)
+def test_a_folder_can_be_taken_in_at_a_glance(folder):
+    """At most ten files, none of more than 320 lines."""
+    lengths = {path.name: len(path.read_text().splitlines()) for path in folder.glob("*.py")}
+    assert len(lengths) <= 10
+    assert {name: length for name, length in lengths.items() if length > 320} == {}
 
 
-@pytest.mark.parametrize("name", sorted(ENTRIES))
-def test_an_entry_point_imports_no_module_of_the_package_when_it_is_loaded(name):
+def loaded_by(*modules):
+    """The modules of the package that are loaded with the given ones, their folders included."""
+    found, new = set(), set(modules)
+    while new:
+        module = new.pop()
+        found.add(module)
+        parents = {module.rpartition(".")[0]} - {""}
+        new |= (own(module, when_loaded=True) | parents) - found
+    return found
+
+
+@pytest.mark.parametrize("module", sorted(loaded_by(*POD)))
+def test_what_a_trials_pod_loads_imports_optuna_late_or_never(module):
+    """The rest of a search is imported where it is used."""
+    assert not HEAVY & packages(module, when_loaded=True)
+
+
+@pytest.mark.parametrize("module", ["flyteoptuna", "flyteoptuna.plugin"])
+def test_an_entry_point_imports_no_module_of_the_package_when_it_is_loaded(module):
     """Every pod loads flytekit's plugins."""
-    assert not [found for found in imports(name, when_loaded=True) if found.startswith("flyteoptuna")]
-
-
-@pytest.mark.parametrize("name", sorted(IN_A_TRIALS_POD))
-def test_what_a_trials_pod_loads_imports_optuna_late_or_never(name):
-    """The rest of the search is imported where it is used."""
-    found = set(imports(name, when_loaded=True))
-    own = {module.split(".")[1] for module in found if module.startswith("flyteoptuna.")}
-    assert not HEAVY & packages(found)
-    assert own <= IN_A_TRIALS_POD
+    assert own(module, when_loaded=True) == set()
 
 
 def test_every_package_that_is_imported_is_a_dependency():
     """A clean installation has what the package imports."""
     lines = metadata.requires("flyteoptuna")
     declared = {re.match(r"[\w-]+", line).group() for line in lines}
-    assert {found for name in (*LEVELS, *ENTRIES) for found in packages(imports(name))} <= declared | BROUGHT
+    assert {found for needed in NEEDS.values() for found in needed} <= declared | BROUGHT
 
 
 def test_importing_what_a_user_writes_imports_nothing_heavy():
     """Nothing but what flytekit and its other plugins import themselves."""
+    late = {"flyteoptuna.search.driver", "flyteoptuna.search.rounds", "flyteoptuna.flyte.study_type"}
     code = (
         "import sys, flytekit; before = set(sys.modules); "
         "from flyteoptuna import Optimizer, current_trial, optimize, suggest; "
-        "import flyteoptuna.optimizer, flyteoptuna.trials; "
-        f"print(sorted({HEAVY | {'flyteoptuna.driver', 'flyteoptuna.types'}!r} & (set(sys.modules) - before)), "
-        "'optuna' in sys.modules)"
+        f"import {', '.join(POD)}; "
+        f"print(sorted({HEAVY | late!r} & (set(sys.modules) - before)), 'optuna' in sys.modules)"
     )
     made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert made.stdout.strip() == "[] False"
+
+
+def test_whether_a_search_is_local_is_asked_once():
+    """One function knows, and one place asks it: from there on a search is a graph or a local run."""
+    nodes = [(module, node) for module in MODULES for node in ast.walk(tree(module))]
+    defined = [module for module, node in nodes if isinstance(node, ast.FunctionDef) and node.name == "is_local"]
+    asked = [
+        module
+        for module, node in nodes
+        if "is_local" in (getattr(node, "attr", None), getattr(node, "id", None), getattr(node, "name", None))
+        and not isinstance(node, ast.FunctionDef)
+    ]
+    assert (defined, asked) == (["flyteoptuna.search.local_run"], ["flyteoptuna.optimizer"])
+    text = "".join(path.read_text() for path in MODULES.values())
+    assert "is_local_execution" not in text
 
 
 def test_every_public_name_is_type_checked():

@@ -16,7 +16,7 @@ from flyteoptuna import (
     optimize,
     suggest,
 )
-from flyteoptuna.space import Category, Float, Integer
+from flyteoptuna.core.suggestions import Category, Float, Integer
 
 
 @fl.task

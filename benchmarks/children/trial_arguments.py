@@ -4,6 +4,6 @@ import json
 
 from with_flyteoptuna import objective
 
-from flyteoptuna.trials import trial_task
+from flyteoptuna.search.trial_task import trial_task
 
 print(json.dumps({"args": trial_task(objective, ("x",), ()).rebuild_args}))

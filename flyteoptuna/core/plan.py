@@ -111,20 +111,22 @@ class Shape:
 
     Attributes:
         generations: rounds of asking, running and telling a batch.
+        asks: pods that ask a batch and do nothing else; the pod of a span asks the first batch of that span.
         spans: pods of spans; the topmost span has none, for it is in the search's own.
-        depth: dynamic nodes inside each other: the search, the spans, a generation.
+        depth: dynamic nodes inside each other: the search and its spans.
         widest: most nodes in one of them.
     """
 
     generations: int
+    asks: int
     spans: int
     depth: int
     widest: int
 
     @property
     def drivers(self) -> int:
-        """Pods that run no trial: the search, its spans, its generations and the finish."""
-        return self.generations + self.spans + 2
+        """Pods that run no trial: the search, its spans, the asks and the finish."""
+        return self.asks + self.spans + 2
 
 
 def shape(n_trials: int, batch: int) -> Shape:
@@ -135,14 +137,21 @@ def shape(n_trials: int, batch: int) -> Shape:
         batch: trials of a generation, at least 1.
     """
     rounds = generations(n_trials, batch)
-    spans, depth, widest = _tree(rounds)
-    return Shape(rounds, spans - 1, depth, widest)
+    spans, asks, depth, widest = _tree(rounds)
+    return Shape(rounds, asks, spans - 1, depth, widest)
 
 
 @functools.cache
-def _tree(length: int) -> tuple[int, int, int]:
-    """Spans, depth and the most children of a span of so many generations."""
+def _tree(length: int) -> tuple[int, int, int, int]:
+    """Spans, asks, depth and the most nodes of a span of so many generations."""
     lengths = [len(child) for child in children(Span(0, length))]
     inner = [_tree(each) for each in lengths if each > 1]
-    depth = 1 + max((tree[1] for tree in inner), default=1)
-    return 1 + sum(tree[0] for tree in inner), depth, max(len(lengths), *(tree[2] for tree in inner), 0)
+    # A generation is two nodes, ask and trials.
+    asks = lengths[1:].count(1)
+    nodes = len(inner) + lengths.count(1) + asks
+    return (
+        1 + sum(tree[0] for tree in inner),
+        asks + sum(tree[1] for tree in inner),
+        1 + max((tree[2] for tree in inner), default=0),
+        max(nodes, *(tree[3] for tree in inner), 0),
+    )

@@ -26,13 +26,13 @@ def input_types(origin: Any) -> dict[str, Any]:
 
 
 def named(origin: Any) -> list[PythonFunctionTask[Any]]:
-    """The objective, or the tasks that a callback names, by which drivers know their image before it is run."""
+    """The objective, or the tasks that a callback names."""
     if is_task(origin):
         return [origin]
     names = inspect.getclosurevars(inspect.unwrap(origin))
     found = [*names.globals.values(), *names.nonlocals.values()]
     found += [getattr(value, name, None) for value in found if inspect.ismodule(value) for name in names.unbound]
-    return [value for value in found if is_task(value)]
+    return list({id(value): value for value in found if is_task(value)}.values())
 
 
 TRIAL = "optuna_trial"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgpack
 from flytekit.core.context_manager import FlyteContext, FlyteContextManager
 from flytekit.core.type_engine import DictTransformer, ListTransformer, TypeEngine, TypeTransformer
 from flytekit.models import types as model_types
-from flytekit.models.literals import Binary, Literal, Primitive, Scalar
+from flytekit.models.literals import Binary, Literal, LiteralCollection, Primitive, Scalar
 
 _PRIMITIVES = {bool: "boolean", int: "integer", float: "float_value", str: "string_value"}
 
@@ -60,6 +61,11 @@ def reference(literal: Literal) -> Reference:
     if literal.map is not None:
         return _MapReference(literal)
     return Reference(literal) if literal.collection is None else _ListReference(literal)
+
+
+def collection(items: Sequence[Reference]) -> Reference:
+    """A reference to a list of what is referred to."""
+    return reference(Literal(collection=LiteralCollection([item.literal for item in items])))
 
 
 def refer(value: Any, python_type: Any) -> Reference:

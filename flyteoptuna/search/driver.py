@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import optuna
 from flytekit.core.context_manager import FlyteContextManager
@@ -12,10 +12,11 @@ from flytekit.deck import Deck
 
 from flyteoptuna.core import plan
 from flyteoptuna.flyte import report_type
-from flyteoptuna.flyte.references import Reference
+from flyteoptuna.flyte.objective import TRIAL
+from flyteoptuna.flyte.references import Reference, collection, packed, reference
 from flyteoptuna.flyte.study_type import HeldStudy
 from flyteoptuna.search import rounds
-from flyteoptuna.search.inputs import Batch, Build, batch_of
+from flyteoptuna.search.inputs import Build, jobs_of
 from flyteoptuna.show.log import logger
 from flyteoptuna.show.page import deck
 from flyteoptuna.storage.memory import SearchStudy
@@ -24,21 +25,23 @@ from flyteoptuna.study.progress import Progress
 from flyteoptuna.study.tell import unheard
 
 INLINE_LIMIT = 2 * 1024 * 1024
-"""Most bytes that Flyte reads of the graph of a dynamic task, by default."""
+"""Most bytes that Flyte reads of the graph of a dynamic task, and of the inputs or outputs of any, by default."""
+MAP_LIMIT = INLINE_LIMIT - INLINE_LIMIT // 8
+"""Most bytes of the lists to map over: beside them, a map gets the study and the inputs that its trials share."""
 
 
-class Generation(NamedTuple):
+class Asked(NamedTuple):
     """What a generation asked.
 
     Attributes:
         study: the study with the trials of the batch running.
         over: whether the search asks no more.
-        batch: the trials to run.
+        lists: what to map over, by the names of the trial task's inputs; the lists of a batch without trials are empty.
     """
 
     study: Reference
     over: bool
-    batch: Batch
+    lists: dict[str, Reference]
 
 
 def seed() -> int:
@@ -54,8 +57,17 @@ def begin(given: Reference | None, settings: plan.Settings, directions: Sequence
     return HeldStudy(rounds.begun(study, settings, directions, callbacks, seed()))
 
 
-def tell(study: Reference, sent: Reference, max_failures: int | None, *, last: bool) -> SearchStudy:
+def tell(
+    study: Reference, sent: Reference, max_failures: int | None, *, last: bool = False, shown: bool = True
+) -> SearchStudy:
     """The study with the reports of its running trials told.
+
+    Args:
+        study: the study.
+        sent: the reports of the generation before.
+        max_failures: most trials that may fail.
+        last: whether no batch follows.
+        shown: whether this pod's deck shows how far the search is.
 
     Raises:
         SearchFailedError: the search has failed; names the file that holds the study with all that is known.
@@ -66,7 +78,8 @@ def tell(study: Reference, sent: Reference, max_failures: int | None, *, last: b
 
     def show(now: Progress) -> None:
         logger.info("%s", now)
-        _draw(state, now, last=last)
+        if shown:
+            _draw(state, now, last=last)
 
     try:
         rounds.told(state, reports, max_failures, last=last, show=show)
@@ -96,7 +109,7 @@ def check_fixed(values: Sequence[Reference], settings: str, children: int) -> No
     Raises:
         ValueError: the graph would be larger than Flyte reads.
     """
-    size = len(settings) + sum(len(value.serialised()) for value in values)
+    size = len(settings) + _size(values)
     if 2 * children * size > INLINE_LIMIT:
         raise ValueError(
             f"The fixed inputs of a search must take at most {INLINE_LIMIT // (2 * children)} bytes inline, but they "
@@ -104,7 +117,16 @@ def check_fixed(values: Sequence[Reference], settings: str, children: int) -> No
         )
 
 
-def generation(index: int, study: Reference, sent: Reference, settings: plan.Settings, build: Build) -> Generation:
+def ask(
+    index: int,
+    study: Reference,
+    sent: Reference,
+    settings: plan.Settings,
+    build: Build,
+    mapped: Sequence[str],
+    *,
+    shown: bool = True,
+) -> Asked:
     """Tell the reports of the generation before, and ask the trials of this one.
 
     Args:
@@ -113,19 +135,27 @@ def generation(index: int, study: Reference, sent: Reference, settings: plan.Set
         sent: the reports of that generation's trials.
         settings: the settings of the search.
         build: makes the call of the objective for a trial, by suggesting.
+        mapped: the inputs of the objective that differ from trial to trial.
+        shown: whether this pod's deck shows how far the search is.
     """
-    state = tell(study, sent, settings.max_failures, last=False)
+    state = tell(study, sent, settings.max_failures, shown=shown)
     asked = rounds.asked(state, index, settings, build)
-    batch = batch_of(state, asked)
-    _check_size(batch)
-    return Generation(HeldStudy(state), not asked, batch)
-
-
-def _check_size(batch: Batch) -> None:
-    size = sum(job.size for job in batch.jobs)
-    # A dynamic task's graph holds what is bound in it twice.
-    if 2 * size > INLINE_LIMIT:
+    jobs = jobs_of(state, asked, mapped)
+    lists = {name: collection([job.inputs[name] for job in jobs]) for name in mapped}
+    lists = {TRIAL: collection([reference(packed(job.handle)) for job in jobs]), **lists}
+    size = _size(lists.values())
+    if size > MAP_LIMIT:
         raise ValueError(
-            f"The inputs of a batch must take at most {INLINE_LIMIT // 2} bytes, but those of {len(batch.jobs)} trials "
-            f"take {size}. Choose a smaller `batch_size`."
+            f"The inputs of a batch must take at most {MAP_LIMIT} bytes, but those of {len(jobs)} trials take {size}. "
+            "Choose a smaller `batch_size`."
         )
+    return Asked(HeldStudy(state), not asked, lists)
+
+
+def fits(asked: Any) -> bool:
+    """Whether what was asked fits into the graph of a dynamic task, which holds twice what is bound in it."""
+    return 2 * _size(value for value in asked if isinstance(value, Reference)) <= MAP_LIMIT
+
+
+def _size(values: Iterable[Reference]) -> int:
+    return sum(len(value.serialised()) for value in values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,9 +16,9 @@ from flytekit.core.tracker import extract_task_module
 
 from flyteoptuna.core import plan
 from flyteoptuna.core.report import TrialReport
-from flyteoptuna.flyte.objective import STUDY, TRIAL, find, image_of, input_types, named
+from flyteoptuna.flyte.objective import STUDY, TRIAL, find, image_of, input_types
 from flyteoptuna.flyte.promises import StudyPromise
-from flyteoptuna.flyte.references import Reference, by_reference, packed, reference
+from flyteoptuna.flyte.references import Reference, by_reference, collection
 from flyteoptuna.flyte.resolver import adopt, digest, joined, resolver, split
 from flyteoptuna.search.inputs import builder
 from flyteoptuna.search.request import COUNTS, Request
@@ -26,7 +27,7 @@ from flyteoptuna.search.trial_task import map_task, trial_task
 _Dynamic = PythonFunctionTask.ExecutionBehavior.DYNAMIC
 _Default = PythonFunctionTask.ExecutionBehavior.DEFAULT
 
-DECKS = ("generation", "finish")
+DECKS = ("ask", "finish")
 """The tasks whose nodes show how far the search is."""
 
 RETRIES = 3
@@ -34,13 +35,18 @@ RETRIES = 3
 
 Reports = by_reference(list[TrialReport | None])
 INPUT = "in_"
-"""What the names of the fixed inputs begin with, beside those of a search's own."""
+"""What the names of the objective's inputs begin with, beside those of a search's own."""
 
 
 def nodes(request: Request) -> StudyPromise:
     """Add a search to the workflow that is being compiled; a promise of its study."""
     search = search_of(
-        request.origin, tuple(request.varied), tuple(request.fixed), request.study is not None, request.directions
+        origin=request.origin,
+        objective=request.objective,
+        mapped=request.mapped,
+        fixed=tuple(request.fixed),
+        continued=request.study is not None,
+        directions=request.directions,
     )
     progress = search.search(
         **request.counts,
@@ -53,12 +59,8 @@ def nodes(request: Request) -> StudyPromise:
     return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1)
 
 
-@functools.cache
-def _progress() -> Any:
-    # Made when it is needed: a trial's pod imports this module, but must not pay for optuna.
-    import optuna
-
-    return NamedTuple("Progress", [("study", by_reference(optuna.Study)), ("reports", Reports), ("done", bool)])
+def _named_tuple(name: str, fields: Mapping[str, Any]) -> Any:
+    return NamedTuple(name, list(fields.items()))
 
 
 @dataclass(frozen=True)
@@ -66,30 +68,26 @@ class Search:
     """Builds the entities of one search.
 
     Args:
-        origin: the task to map, or a callback that calls one.
-        mapped: names of the inputs that hold suggestions; none with a callback.
-        fixed: names of the inputs that are the same for every trial.
+        origin: the task to map, or a callback that calls it.
+        objective: the task to map.
+        mapped: names of the objective's inputs that differ from trial to trial: with a callback, all of them.
+        fixed: names of the inputs of ``origin`` that are the same for every trial.
         continued: whether the search goes on with a study that it is given.
         directions: directions of the study that is made where none is given; none where they are not known.
     """
 
     origin: Any
+    objective: Any
     mapped: tuple[str, ...]
     fixed: tuple[str, ...]
     continued: bool
     directions: tuple[str, ...]
 
     def _args(self, role: str) -> tuple[str, ...]:
-        _, module, name, _ = extract_task_module(self.origin)
+        origin, objective = (extract_task_module(task)[1:3] for task in (self.origin, self.objective))
         lists = map(joined, (self.mapped, self.fixed, self.directions))
-        return (
-            "flyteoptuna.search.graph:rebuild",
-            role,
-            module,
-            name,
-            *lists,
-            "continued" if self.continued else "new",
-        )
+        start = "continued" if self.continued else "new"
+        return ("flyteoptuna.search.graph:rebuild", role, *origin, *objective, *lists, start)
 
     def _task(self, role: str, body: Callable[..., Any], inputs: Mapping[str, Any], output: Any, mode: Any) -> Any:
         def function(**kwargs: Any) -> Any:
@@ -102,7 +100,6 @@ class Search:
         function.__name__ = function.__qualname__ = role
         function.__module__ = __name__
         function.__doc__ = body.__doc__
-        known = named(self.origin)
         # Compiling, flytekit gives a task the resolver of the workflow, whatever it is told.
         ctx = FlyteContextManager.current_context()
         with FlyteContextManager.with_context(ctx.with_compilation_state(None)):
@@ -114,8 +111,8 @@ class Search:
                 metadata=TaskMetadata(generates_deck=role in DECKS, retries=RETRIES),
                 enable_deck=role in DECKS,
                 deck_fields=(),
-                container_image=image_of(known[0]) if known else None,
-                environment=dict(known[0].environment) if known else None,
+                container_image=image_of(self.objective),
+                environment=dict(self.objective.environment),
             )
         args = self._args(role)
         name = extract_task_module(self.origin)[0]
@@ -123,31 +120,50 @@ class Search:
 
     @functools.cached_property
     def _fixed(self) -> dict[str, Any]:
-        types = input_types(self.origin)
-        return {f"{INPUT}{name}": by_reference(types[name]) for name in self.fixed}
+        natives = input_types(self.origin)
+        return {f"{INPUT}{name}": by_reference(natives[name]) for name in self.fixed}
 
     @functools.cached_property
     def _state(self) -> dict[str, Any]:
-        return dict(_progress().__annotations__)
+        # Made when it is needed: a trial's pod imports this module, but must not pay for optuna.
+        import optuna
+
+        return {"study": by_reference(optuna.Study), "reports": Reports, "over": bool}
+
+    @functools.cached_property
+    def _lists(self) -> dict[str, Any]:
+        """What is mapped, by the names of the trial task's inputs."""
+        natives = self.objective.python_interface.inputs
+        lists = {name: types.GenericAlias(list, (natives[name],)) for name in self.mapped}
+        return {name: by_reference(kind) for name, kind in {TRIAL: list[dict[str, Any]], **lists}.items()}
+
+    @functools.cached_property
+    def _progress(self) -> Any:
+        return _named_tuple("Progress", self._state)
+
+    @functools.cached_property
+    def _asked(self) -> Any:
+        lists = {f"{INPUT}{name}": kind for name, kind in self._lists.items()}
+        return _named_tuple("Asked", {"study": self._state["study"], "over": bool, **lists})
 
     @functools.cached_property
     def search(self) -> Any:
         """The root: makes the study or takes the given one, and emits the top span."""
         given = {"study": self._state["study"]} if self.continued else {}
         inputs = {**COUNTS, "space": str, "callbacks": str, **given, **self._fixed}
-        return self._task("search", self._search, inputs, _progress(), _Dynamic)
+        return self._task("search", self._search, inputs, self._progress, _Dynamic)
 
     @functools.cached_property
     def span(self) -> Any:
         """Consecutive generations under one node."""
         inputs = {"start": int, "stop": int, **self._state, "settings": str, **self._fixed}
-        return self._task("span", self._span, inputs, _progress(), _Dynamic)
+        return self._task("span", self._span, inputs, self._progress, _Dynamic)
 
     @functools.cached_property
-    def generation(self) -> Any:
-        """Tells the reports before it, asks a batch, and maps the trials."""
-        inputs = {"index": int, **self._state, "settings": str, **self._fixed}
-        return self._task("generation", self._generation, inputs, _progress(), _Dynamic)
+    def ask(self) -> Any:
+        """Tells the reports of the generation before, and asks the trials of this one."""
+        inputs = {"index": int, **self._state, "settings": str, **self._for_ask(self._fixed)}
+        return self._task("ask", self._ask, inputs, self._asked, _Default)
 
     @functools.cached_property
     def finish(self) -> Any:
@@ -157,6 +173,10 @@ class Search:
         inputs = {"study": self._state["study"], "reports": Reports, "max_failures": int | None}
         return self._task("finish", self._finish, inputs, optuna.Study, _Default)
 
+    def _for_ask(self, fixed: dict[str, Any]) -> dict[str, Any]:
+        # What no callback looks at goes to the trials alone.
+        return {} if self.origin is self.objective else fixed
+
     def _search(self, space: str, callbacks: str, study: Reference | None = None, **given: Any) -> Any:
         """Begin the search."""
         from flyteoptuna.search import driver
@@ -165,41 +185,58 @@ class Search:
         settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
         text = settings.dumps()
         driver.check_fixed([*given.values()], text, plan.ARITY)
-        start = driver.begin(study, settings, self.directions, callbacks)
+        begun = driver.begin(study, settings, self.directions, callbacks)
         stop = plan.generations(settings.n_trials, settings.batch)
-        return self._span(0, stop, study=start, reports=[], done=False, settings=text, **given)
+        return self._span(0, stop, study=begun, reports=collection([]), over=False, settings=text, **given)
 
-    def _span(self, start: int, stop: int, study: Any, reports: Any, done: bool, **shared: Any) -> Any:
+    def _span(self, start: int, stop: int, study: Any, reports: Any, over: bool, settings: str, **fixed: Any) -> Any:
         """Run generations one after another."""
-        progress = _progress()(study, reports, done)
-        if done:
+        progress = self._progress(study, reports, over)
+        if over:
             return progress
         for child in plan.children(plan.Span(start, stop)):
-            if len(child) == 1:
-                progress = self.generation(index=child.start, **progress._asdict(), **shared)
+            state = {**progress._asdict(), "settings": settings}
+            if len(child) > 1:
+                progress = self.span(start=child.start, stop=child.stop, **state, **fixed)
             else:
-                progress = self.span(start=child.start, stop=child.stop, **progress._asdict(), **shared)
-        return _progress()(*progress)
+                progress = self._generation(child.start, state, fixed, first=child.start == start)
+        return self._progress(*progress)
 
-    def _generation(self, index: int, study: Any, reports: Any, done: bool, settings: str, **fixed: Any) -> Any:
-        """Tell the batch before, ask a batch, and run it."""
+    def _generation(self, index: int, state: dict[str, Any], fixed: dict[str, Any], *, first: bool) -> Any:
+        """Two nodes, ask and trials; of the first generation of a span, the span's own pod asks the trials."""
+        asked, known = None, {"index": index, **state, **self._for_ask(fixed)}
+        if first:
+            from flyteoptuna.search import driver
+
+            asked = self._ask(**known, shown=False)
+            if asked.over or not len(getattr(asked, f"{INPUT}{TRIAL}")):
+                return self._progress(asked.study, collection([]), asked.over)
+            if not driver.fits(asked):
+                asked = None
+        if asked is None:
+            asked = self.ask(**known)
+        shared = {name.removeprefix(INPUT): value for name, value in fixed.items() if self.origin is self.objective}
+        task = trial_task(self.objective, self.mapped, tuple(shared))
+        lists = {name: getattr(asked, f"{INPUT}{name}") for name in self._lists}
+        sent = map_task(task, tuple(shared), plan.settings(state["settings"]).concurrency)(
+            **{STUDY: asked.study}, **shared, **lists
+        )
+        # Ids of more than 20 characters are hashed by Flyte, so that the pods of different generations stay apart.
+        return self._progress(asked.study, sent.with_overrides(node_name=f"trials-of-generation-{index}"), asked.over)
+
+    def _ask(
+        self, index: int, study: Any, reports: Any, over: bool, settings: str, *, shown: bool = True, **fixed: Any
+    ) -> Any:
+        """Tell the batch before, and ask a batch; once the search is over, nothing."""
         from flyteoptuna.search import driver
 
-        if done:
-            return _progress()(study, reports, done)
+        if over:
+            return self._asked(study, over, *(collection([]) for _ in self._lists))
         given = plan.settings(settings)
         inputs = {name.removeprefix(INPUT): value for name, value in fixed.items()}
-        made = driver.generation(index, study, reports, given, builder(self.origin, given.space, inputs))
-        batch = made.batch
-        if not batch.jobs:
-            return _progress()(made.study, [], made.over)
-        mapped, shared = tuple(batch.jobs[0].inputs), tuple(batch.fixed)
-        own = [{TRIAL: reference(packed(job.handle)), **job.inputs} for job in batch.jobs]
-        lists = {name: [item[name] for item in own] for name in (TRIAL, *mapped)}
-        task = trial_task(batch.objective, mapped, shared)
-        sent = map_task(task, shared, given.concurrency)(**{STUDY: made.study}, **batch.fixed, **lists)
-        # Ids of more than 20 characters are hashed by Flyte, so that the pods of different generations stay apart.
-        return _progress()(made.study, sent.with_overrides(node_name=f"trials-of-generation-{index}"), False)
+        build = builder(self.origin, self.objective, given.space, inputs)
+        made = driver.ask(index, study, reports, given, build, self.mapped, shown=shown)
+        return self._asked(made.study, made.over, *made.lists.values())
 
     def _finish(self, study: Reference, reports: Reference, max_failures: int | None) -> Any:
         """Tell the last batch, and output the study."""
@@ -210,13 +247,19 @@ class Search:
 
 @functools.cache
 def search_of(
-    origin: Any, mapped: tuple[str, ...], fixed: tuple[str, ...], continued: bool, directions: tuple[str, ...]
+    origin: Any,
+    objective: Any,
+    mapped: tuple[str, ...],
+    fixed: tuple[str, ...],
+    continued: bool,
+    directions: tuple[str, ...],
 ) -> Search:
     """The :class:`Search` of these arguments; one alone, for Flyte has one task a name."""
-    return Search(origin, mapped, fixed, continued, directions)
+    return Search(origin, objective, mapped, fixed, continued, directions)
 
 
-def rebuild(role: str, module: str, name: str, mapped: str, fixed: str, directions: str, start: str) -> Any:
+def rebuild(role: str, *args: str) -> Any:
     """The entity of a search in a fresh process; the arguments are those that :class:`Search` gave the resolver."""
-    names = [split(text) for text in (mapped, fixed, directions)]
-    return getattr(search_of(find(module, name), names[0], names[1], start == "continued", names[2]), role)
+    origin, objective = find(*args[:2]), find(*args[2:4])
+    mapped, fixed, directions = map(split, args[4:7])
+    return getattr(search_of(origin, objective, mapped, fixed, args[7] == "continued", directions), role)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, packed, reference
 from flyteoptuna.flyte.scoped import scope
 from flyteoptuna.search import workers
-from flyteoptuna.search.inputs import Batch, batch_of, builder
+from flyteoptuna.search.inputs import Job, builder, jobs_of
 from flyteoptuna.search.request import COUNTS, Request
 from flyteoptuna.search.trial_task import trial_task
 from flyteoptuna.show.log import Bar, logger
@@ -61,7 +61,7 @@ def run(request: Request) -> Any:
     seed = random.SystemRandom().getrandbits(31)
     study = rounds.begun(given, settings, request.directions, request.pickled(), seed)
     with _Kept(study) as kept:
-        _generations(kept, settings, builder(request.origin, settings.space, fixed))
+        _generations(kept, settings, request, fixed)
         literal = HeldStudy(study).literal
     if scope() is not None:
         return StudyPromise("o0", literal, None, len(request.directions) > 1)
@@ -79,10 +79,11 @@ def _literal(name: str, value: Any, kind: Any) -> Reference:
     return reference(translate_inputs_to_literals(ctx, {name: value}, {name: variable}, {name: kind})[name])
 
 
-def _generations(kept: _Kept, settings: plan.Settings, build: Any) -> None:
+def _generations(kept: _Kept, settings: plan.Settings, request: Request, fixed: dict[str, Reference]) -> None:
     from flyteoptuna.search import rounds
 
-    study = kept.study
+    study, build = kept.study, builder(request.origin, request.objective, settings.space, fixed)
+    shared = fixed if request.origin is request.objective else {}
     reports: list[Any] = []
     for index in range(plan.generations(settings.n_trials, settings.batch)):
         with kept.failing():
@@ -91,17 +92,19 @@ def _generations(kept: _Kept, settings: plan.Settings, build: Any) -> None:
         asked, reports = rounds.asked(study, index, settings, build), []
         if not asked:
             break
-        reports = _reports(kept, batch_of(study, asked), settings.concurrency)
+        reports = _reports(kept, request, jobs_of(study, asked, request.mapped), shared, settings.concurrency)
     with kept.failing():
         rounds.told(study, reports, settings.max_failures, last=True, show=kept.bar.show)
 
 
-def _reports(kept: _Kept, batch: Batch, concurrency: int) -> list[Any]:
-    if not batch.jobs:
+def _reports(
+    kept: _Kept, request: Request, jobs: list[Job], shared: dict[str, Reference], concurrency: int
+) -> list[Any]:
+    if not jobs:
         return []
-    task = trial_task(batch.objective, tuple(batch.jobs[0].inputs), tuple(batch.fixed), again=False)
-    shared: Mapping[str, Reference] = {STUDY: kept.asked(prunes=batch.jobs[0].handle["prunes"]), **batch.fixed}
-    items = [{TRIAL: reference(packed(job.handle)), **job.inputs, **shared} for job in batch.jobs]
+    task = trial_task(request.objective, request.mapped, tuple(shared), again=False)
+    study = kept.asked(prunes=jobs[0].handle["prunes"])
+    items = [{TRIAL: reference(packed(job.handle)), STUDY: study, **job.inputs, **shared} for job in jobs]
     return [report for report in workers.batch(task, items, concurrency) if report is not None]
 
 

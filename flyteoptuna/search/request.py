@@ -27,7 +27,8 @@ class Request:
     """One search, as it was asked for and checked; wherever a user may pass a promise, there may be one.
 
     Attributes:
-        origin: the task to map, or a callback that calls one.
+        origin: the task to map, or a callback that calls it.
+        objective: the task to map.
         varied: the inputs that hold suggestions; none with a callback.
         fixed: the inputs that are the same for every trial.
         study: the study to go on with; None for a new one.
@@ -37,12 +38,18 @@ class Request:
     """
 
     origin: Any
+    objective: Any
     varied: Mapping[str, Any]
     fixed: Mapping[str, Any]
     study: Any
     counts: Mapping[str, Any]
     callbacks: Sequence[Callable[..., None]]
     directions: tuple[str, ...]
+
+    @property
+    def mapped(self) -> tuple[str, ...]:
+        """Names of the objective's inputs that differ from trial to trial: with a callback, any may."""
+        return tuple(self.varied if self.origin is self.objective else self.objective.python_interface.inputs)
 
     def space(self) -> str:
         """The suggestions as JSON; empty where a callback makes the inputs."""

@@ -174,12 +174,16 @@ def _at(remote: FlyteRemote, node: Any) -> _Found | None:
     if node.id.node_id in _ENDS or node.metadata.spec_node_id in _ENDS:
         return None
     data = remote.client.get_node_execution_data(node.id)
-    found = _progress(_literals(data, "outputs"))
+    outputs = _literals(data, "outputs")
+    found = _progress(outputs)
     if found is None and node.closure.workflow_node_metadata is not None:
         found = _newest(remote, node.closure.workflow_node_metadata.execution_id)
     elif found is None and node.metadata.is_parent_node and not node.metadata.is_array:
         found = _newest(remote, node.id.execution_id, node.id.node_id)
-    return found or _progress(_literals(data, "inputs"))
+    if found is None and (found := _progress(_literals(data, "inputs"))) is not None and node.metadata.is_array:
+        # A map outputs the reports of the trials that the study it got has asked.
+        found = found._replace(reports=next((o for o in outputs.values() if o.collection is not None), None))
+    return found
 
 
 def _progress(literals: Mapping[str, Literal]) -> _Found | None:

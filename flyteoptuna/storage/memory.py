@@ -69,10 +69,10 @@ def in_memory(
     """An in-memory storage that holds one study, with the ids that it had.
 
     Args:
-        name: the study\'s name.
+        name: the study's name.
         directions: its directions.
         study_id: its id.
-        trials: its trials, which become the storage\'s own.
+        trials: its trials, which become the storage's own.
         declared: the distributions that new trials must be compatible with, by parameter.
     """
     # The only place that knows how an in-memory storage is made inside. Its public methods copy each trial deeply

@@ -46,7 +46,9 @@ def settled(x: float) -> float:
     trial = current_trial()
     trial.set_user_attr("attempt", attempt)
     trial.set_user_attr("colour", os.environ["COLOUR"])
-    trial.set_user_attr("modules", [name for name in ("optuna", "plotly", "flyteoptuna.driver") if name in sys.modules])
+    trial.set_user_attr(
+        "modules", [name for name in ("optuna", "plotly", "flyteoptuna.search.driver") if name in sys.modules]
+    )
     return x
 
 

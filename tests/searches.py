@@ -1,0 +1,71 @@
+"""Searches in one process, and what their trials would report."""
+
+import optuna
+from optuna.trial import TrialState
+
+from flyteoptuna import suggest
+from flyteoptuna.core import space
+from flyteoptuna.core.report import TrialReport
+from flyteoptuna.storage.file import dumps, loads
+from flyteoptuna.study import marks
+from flyteoptuna.study.ask import ask, draw
+from flyteoptuna.study.sampler import create
+
+LINE = {"x": suggest.float(0, 1)}
+SAMPLERS = {
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=3),
+    "tpe-4": lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=3, multivariate=False),
+    "tpe-5": lambda seed: optuna.samplers.TPESampler(
+        seed=seed, n_startup_trials=3, constant_liar=True, multivariate=True
+    ),
+    "nsga": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=4),
+    "cmaes": lambda seed: optuna.samplers.CmaEsSampler(seed=seed, n_startup_trials=3),
+    "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed),
+    "brute-force": lambda seed: optuna.samplers.BruteForceSampler(seed=seed),
+    "grid": lambda seed: optuna.samplers.GridSampler(
+        {"a": ["p", "q", "r"], "b": [0, 1, 3], "c": [0.0, 0.5, 1.0]}, seed=seed
+    ),
+}
+
+
+def score(params, number):
+    """A value that any parameters have; every fifth trial fails, every seventh is pruned."""
+    if number % 5 == 4:
+        return None, TrialState.FAIL
+    if number % 7 == 6:
+        return None, TrialState.PRUNED
+    # Optuna itself gives a grid's 1 as an int where it was written as one, and as a float from a file.
+    told = sorted((k, v if isinstance(v, str) or v is None else float(v)) for k, v in params.items())
+    return float(len(repr(told)) % 17) + number % 3, TrialState.COMPLETE
+
+
+def flat(inputs):
+    def build(trial):
+        return {k: space.materialise(v, k, lambda n, s: draw(trial, n, s)) for k, v in inputs.items()}
+
+    return build
+
+
+def reloaded(study):
+    return loads(dumps(study))
+
+
+def report_of(trial):
+    value, state = score(trial.params, trial.number)
+    report = TrialReport(trial.number, state=state.name, error="" if state == TrialState.COMPLETE else "no")
+    if value is not None:
+        report.values = [value]
+    if state == TrialState.PRUNED:
+        report.steps, report.intermediate = [3], [0.5]
+    return report
+
+
+def asked(study, count, build=None, generation=0):
+    return [ask(study, generation, build or flat(LINE)) for _ in range(count)]
+
+
+def begun(batch=4, **kwargs):
+    study = create(batch, seed=1, **kwargs)
+    marks.begin(study)
+    return study

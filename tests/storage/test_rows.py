@@ -1,0 +1,105 @@
+"""The rows of trials: written once, the same whoever wrote them before, and refused where JSON cannot hold them."""
+
+import json
+import warnings
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
+from study_files import QUICK, example, leave, members, searches, zipped
+
+from flyteoptuna.storage.file import dumps, loads, read
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
+    pytest.mark.filterwarnings("ignore:.*(out of range|not divisible)"),
+]
+
+
+@QUICK
+@given(study=searches(), data=st.data())
+def test_rows_that_were_written_before_change_no_byte(study, data):
+    """A study that goes on is saved as if all of it were new, generation after generation."""
+    study = loads(dumps(study))
+    for later in range(2):
+        finished = data.draw(st.sampled_from([s for s in TrialState if s.is_finished()]))
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for trial in data.draw(st.lists(st.sampled_from(running), unique_by=id)) if running else []:
+            leave(data.draw, study, optuna.Trial(study, trial._trial_id), finished)
+        study.ask().suggest_float(f"later {later}", 0, data.draw(st.floats(1, 2)))
+        text = members(dumps(study))["study.json"]
+        study.written = None
+        assert members(dumps(study))["study.json"] == text
+        study = loads(dumps(study))
+        assert study.written is not None
+
+
+def laid_out(record):
+    """The JSON of a study, each trial a line, as it is saved."""
+    rows = record.pop("trials")
+    head, *lines = (json.dumps(part, separators=(",", ":")) for part in (record, *rows))
+    return head[:-1] + ',"trials":[\n' + ",\n".join(lines) + "\n]}"
+
+
+@pytest.mark.parametrize(
+    "layout", [json.dumps, laid_out, lambda r: laid_out(r).replace(',"trials":[', ', "trials": [')]
+)
+def test_what_others_have_written_is_saved_as_if_it_were_new(layout):
+    """A file of another layout, and one whose tables hold something twice."""
+    parts = members(dumps(example()))
+    record = json.loads(parts["study.json"])
+    count = len(record["distributions"])
+    record["distributions"] *= 2
+    record["spaces"] = [[[name, index + count] for name, index in space] for space in record["spaces"]]
+    restored = loads(zipped({**parts, "study.json": layout(record)}))
+    assert members(dumps(restored))["study.json"] == parts["study.json"]
+
+
+def test_numbers_of_numpy_are_saved():
+    """Values, parameters and steps that were added as numpy's numbers come back equal."""
+    np = pytest.importorskip("numpy")
+    study = optuna.create_study()
+    distributions = {"i": IntDistribution(0, 9), "x": FloatDistribution(0, 9)}
+    params = {"i": np.int64(3), "x": np.float32(0.5)}
+    study.add_trial(create_trial(value=np.float32(2), params=params, distributions=distributions))
+    study.add_trial(create_trial(value=np.int64(2), intermediate_values={np.int64(4): np.float16(1)}))
+    assert [vars(t) for t in read(dumps(study)).trials] == [vars(t) for t in study.trials]
+
+
+@pytest.mark.parametrize("place", ["user_attrs", "system_attrs"])
+@pytest.mark.parametrize("value", [{1, 2}, object(), 10**5000, "circular"], ids=["set", "object", "huge", "circular"])
+def test_an_attribute_that_json_cannot_hold_is_named(place, value):
+    """Saving tells the trial and the key."""
+    study = optuna.create_study()
+    if value == "circular":
+        value = []
+        value.append(value)
+    study.add_trial(create_trial(value=1.0))
+    study.add_trial(create_trial(value=1.0, **{place: {"fine": 1, "model": value}}))
+    with pytest.raises(TypeError, match=rf"`trials\[1\]\.{place}\['model'\]` cannot be saved: JSON cannot hold it"):
+        dumps(study)
+    study = optuna.create_study()
+    study._storage.set_study_user_attr(study._study_id, "own", value)
+    with pytest.raises(TypeError, match=r"`user_attrs\['own'\]`"):
+        dumps(study)
+
+
+def test_a_choice_that_json_cannot_hold_is_named():
+    """Saving tells the parameter whose choice would not come back as it was."""
+    study = optuna.create_study()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study.ask().suggest_categorical("shape", [(1, 2), (3, 4)])
+    with pytest.raises(TypeError, match=r"Each choice of parameter `shape` must be .* but got \(1, 2\), a tuple"):
+        dumps(study)
+
+
+def test_a_step_that_could_not_be_read_is_not_written():
+    """Saving tells the trial."""
+    study = optuna.create_study()
+    study.add_trial(create_trial(value=1, intermediate_values={2**63: 0.5}))
+    with pytest.raises(TypeError, match=r"`trials\[0\]\.intermediate_values` cannot be saved: a step exceeds 63 bits"):
+        dumps(study)

@@ -1,0 +1,75 @@
+"""Asking a trial: its inputs, whatever becomes of them."""
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from searches import SAMPLERS, asked, begun, flat, reloaded, report_of
+
+from flyteoptuna import suggest
+from flyteoptuna.core.recording import InputsNotMade
+from flyteoptuna.core.report import ERROR_ATTRIBUTE, TrialReport
+from flyteoptuna.study import budgets, marks
+from flyteoptuna.study.ask import ask
+from flyteoptuna.study.sampler import create
+from flyteoptuna.study.tell import tell
+
+
+def test_enqueued_points_are_asked_first():
+    """They keep the numbers that they were given, and count as trials of the search."""
+    study = optuna.create_study()
+    study.enqueue_trial({"x": 0.25})
+    marks.begin(study)
+    assert [a.params["x"] == 0.25 for a in asked(study, 2)] == [True, False]
+    assert tell(study, []) == 2
+
+
+def test_inputs_that_cannot_be_made_end_their_own_trial():
+    """A callback that raises is a failure, one that prunes is pruned, and the others are run."""
+    study = begun()
+
+    def build(trial):
+        trial.suggest_float("x", 0, 1)
+        if trial.number == 0:
+            raise InputsNotMade from ValueError("bad luck")
+        if trial.number == 1:
+            raise InputsNotMade from optuna.TrialPruned("no use")
+        return {}
+
+    made = asked(study, 3, build)
+    assert [a.inputs for a in made] == [None, None, {}]
+    study = reloaded(study)
+    tell(study, [TrialReport(2, state="COMPLETE", values=[1.0])])
+    assert [t.state.name for t in study.trials] == ["FAIL", "PRUNED", "COMPLETE"]
+    assert study.trials[0].user_attrs[ERROR_ATTRIBUTE].startswith("ValueError: bad luck")
+
+
+@pytest.mark.parametrize("sampler", ["tpe-5", "tpe-4", "random"])
+def test_no_point_is_asked_twice_until_the_space_is_exhausted(sampler):
+    """A discrete space of 12 points gives 12 different trials, in batches, and no more."""
+    study = optuna.create_study(sampler=SAMPLERS[sampler](1))
+    marks.begin(study)
+    inputs = {"a": suggest.category(["p", "q", "r"]), "b": suggest.integer(0, 3)}
+    points = budgets.points(inputs)
+    assert points == 12
+    while not budgets.exhausted(study, points):
+        study = reloaded(study)
+        for _ in range(5):
+            if not budgets.exhausted(study, points):
+                ask(study, 0, flat(inputs), fresh=True)
+        tell(study, [report_of(t) for t in marks.own(study, TrialState.RUNNING)])
+    assert len({tuple(sorted(t.params.items())) for t in study.trials}) == len(study.trials) == 12
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda trial: trial.set_user_attr("model", object()), r"`trials\[0\]\.user_attrs\['model'\]` cannot be saved"),
+        (lambda trial: trial.suggest_categorical("shape", [(1, 2)]), "Each choice of parameter `shape` must be"),
+    ],
+)
+def test_a_trial_that_cannot_be_saved_is_an_error_when_it_is_asked(spoil, message):
+    """A local run would save it when all trials have run."""
+    study = create(1, 0)
+    marks.begin(study)
+    with pytest.raises(TypeError, match=message):
+        ask(study, 0, spoil)
