@@ -39,7 +39,7 @@ NEEDS = {
     "study": {"optuna"},
     "flyte": {"flytekit", "msgpack", "optuna"},
     "show": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
-    "show.page": {"numpy", "optuna", "plotly"},
+    "show.page": {"numpy", "optuna"},
     "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "msgpack", "optuna", "typing_extensions"},
     "cli": {"click", "flytekit", "optuna", "rich"},
     "optimizer": {"flytekit", "optuna"},

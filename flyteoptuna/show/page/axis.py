@@ -29,7 +29,7 @@ class Axis:
         if value <= self.low or value >= self.high:
             return float(value > self.low)
         if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
+            return (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
         return (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
 
     def shows(self, value: float) -> bool:
@@ -79,10 +79,10 @@ def axis(
 def log_axis(values: Sequence[float]) -> Axis:
     """The axis, by orders of magnitude, that shows some positive values; an even one where they span less than two."""
     low, high = min(values), max(values)
-    if low <= 0 or high / low < 100:
+    if low <= 0 or math.log10(high) - math.log10(low) < 2:
         return axis(values, ticks=4)
     powers = [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
-    return Axis(low / 1.2, high * 1.2, tuple((v, number(v)) for v in thin(powers, 4)), log=True)
+    return Axis(low / 1.2, min(high * 1.2, _MAX), tuple((v, number(v)) for v in thin(powers, 4)), log=True)
 
 
 def category_axis(labels: Sequence[str]) -> Axis:

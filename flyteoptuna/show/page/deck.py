@@ -88,7 +88,7 @@ def full(study: optuna.Study) -> str:
 
 def document(study: optuna.Study) -> str:
     """The report of a search as a whole HTML document, in ASCII; see :func:`full`."""
-    return elements.document(full(study), elements.text(study.study_name, 80))
+    return elements.document(full(study), elements.text(_title(study), 80))
 
 
 def _part(title: str, make: Callable[[], str]) -> str:
@@ -107,8 +107,23 @@ def _head(results: Summary, progress: str, spent: Cost) -> str:
     )
     more = f" and {len(results.names) - MOST_VALUES} more" if len(results.names) > MOST_VALUES else ""
     tiles = progress + _best_tile(results) + _cost_tiles(spent)
-    name = elements.path(results.study.study_name, 80)
-    return f'<h2>{name}</h2>{elements.note(goals + more)}<div class="tiles">{tiles}</div>'
+    said = elements.note(" \N{MIDDLE DOT} ".join(filter(None, [goals + more, _when(spent)])))
+    return f'<h2>{elements.path(_title(results.study), 80)}</h2>{said}<div class="tiles">{tiles}</div>'
+
+
+def _title(study: optuna.Study) -> str:
+    """The name of a study, or what is in its place: optuna's own begins like this."""
+    return "Search" if study.study_name.startswith("no-name-") else study.study_name
+
+
+def _when(spent: Cost) -> str:
+    """From when to when its trials ran."""
+    times = [(run.trial.datetime_start, run.trial.datetime_complete) for run in spent.runs]
+    if not spent.trials:
+        return ""
+    first, last = min(start for start, _ in times if start), max(end for _, end in times if end)
+    same = first.date() == last.date()
+    return f"{first:%Y-%m-%d %H:%M} to {last:{'%H:%M' if same else '%Y-%m-%d %H:%M'}}"
 
 
 def _best_tile(results: Summary) -> str:

@@ -109,9 +109,9 @@ def wrap(page: str, data: str = "") -> str:
 def document(fragment: str, title: str) -> str:
     """A whole document around a fragment; the title is escaped."""
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
+        '<meta name="color-scheme" content="light dark"/>'
         f"<title>{title.encode('ascii', 'xmlcharrefreplace').decode()}</title>"
         "<style>html{background:#fff}body{margin:0}@media (prefers-color-scheme:dark){html{background:#14171c}}</style>"
         f"</head><body>{fragment}</body></html>\n"
