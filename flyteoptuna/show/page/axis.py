@@ -81,8 +81,9 @@ def log_axis(values: Sequence[float]) -> Axis:
     low, high = min(values), max(values)
     if low <= 0 or math.log10(high) - math.log10(low) < 2:
         return axis(values, ticks=4)
-    powers = [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
-    return Axis(low / 1.2, min(high * 1.2, _MAX), tuple((v, number(v)) for v in thin(powers, 4)), log=True)
+    orders = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    powers = [10.0**order for order in orders[:: len(orders) // 5 + 1]]
+    return Axis(low / 1.2, min(high * 1.2, _MAX), tuple((v, number(v)) for v in powers), log=True)
 
 
 def category_axis(labels: Sequence[str]) -> Axis:
