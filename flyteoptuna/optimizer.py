@@ -19,7 +19,8 @@ from flyteoptuna.core.suggestions import SpaceError, is_suggestion
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte import promises
 from flyteoptuna.flyte.scoped import Scoped
-from flyteoptuna.search import graph, local_run
+from flyteoptuna.search import graph, local_run, reused_local
+from flyteoptuna.search import reused as reused_graph
 from flyteoptuna.search.request import Request
 from flyteoptuna.search.workers import refuse_while_loading
 
@@ -114,6 +115,9 @@ class Optimizer(Scoped):
             one, or None (the default) for no limit.
         avoid_duplicates: ask a trial again, a bounded number of times, where its point has been run or is running,
             and end the search when a discrete space is exhausted. Default: False.
+        reuse_pods: start ``concurrency`` pods that run one trial after another, rather than a pod for each trial. No
+            slot waits, and start-up is paid once a pod; but trials are asked as others end, so that a search is not
+            reproducible. Without batches there is no ``batch_size``, and nothing is cached. Default: False.
         task: the task that a callback calls. Default: the one that its code names; only where that names several, or
             calls one by a function of yours, it has to be said.
 
@@ -131,6 +135,7 @@ class Optimizer(Scoped):
         "callbacks",
         "max_failures",
         "avoid_duplicates",
+        "reuse_pods",
     )
     objective: Any
     task: Any
@@ -147,6 +152,7 @@ class Optimizer(Scoped):
         callbacks: Sequence[Callable[..., None]] = (),
         max_failures: Any = None,
         avoid_duplicates: bool = False,
+        reuse_pods: bool = False,
         task: Any = None,
     ) -> None:
         object.__setattr__(self, "objective", _origin(objective))
@@ -160,6 +166,7 @@ class Optimizer(Scoped):
             callbacks=callbacks,
             max_failures=max_failures,
             avoid_duplicates=avoid_duplicates,
+            reuse_pods=reuse_pods,
         )
         self._check()
 
@@ -190,6 +197,11 @@ class Optimizer(Scoped):
         refuse_while_loading()
         self._check()
         objective = self._mapped()
+        if self.reuse_pods and objective.metadata.cache:
+            raise ValueError(
+                f"With `reuse_pods` there is no pod for each trial, and nothing to cache, but {objective.name} has "
+                "`cache=True`."
+            )
         bound = self._bind(args, inputs)
         varied = {name: value for name, value in bound.items() if space.has_suggestion(value)}
         fixed = {name: value for name, value in bound.items() if name not in varied}
@@ -210,8 +222,12 @@ class Optimizer(Scoped):
             },
             callbacks=self.callbacks,
             directions=("minimize",) * objectives.arity(objective),
+            reuse_pods=self.reuse_pods,
         )
-        result = local_run.run(request) if local_run.is_local() else graph.nodes(request)
+        batches, reused = (
+            (local_run.run, reused_local.run) if local_run.is_local() else (graph.nodes, reused_graph.nodes)
+        )
+        result = (reused if self.reuse_pods else batches)(request)
         self._set("result", result)
         return result
 
@@ -238,6 +254,13 @@ class Optimizer(Scoped):
         _seconds(self.timeout)
         if not isinstance(self.avoid_duplicates, bool):
             raise TypeError(f"`avoid_duplicates` must be a bool, but got {self.avoid_duplicates!r}.")
+        if not isinstance(self.reuse_pods, bool):
+            raise TypeError(f"`reuse_pods` must be a bool, but got {self.reuse_pods!r}.")
+        if self.reuse_pods and self.batch_size is not None:
+            raise ValueError(
+                f"With `reuse_pods` there are no batches, but got batch_size={self.batch_size!r}: `concurrency` is the "
+                "number of pods."
+            )
         if not isinstance(self.callbacks, (list, tuple)):
             raise TypeError(f"`callbacks` must be a list of callables, but got {self.callbacks!r}.")
         for callback in self.callbacks:
@@ -313,6 +336,7 @@ def optimize(
     callbacks: Sequence[Callable[..., None]] = ...,
     max_failures: Any = ...,
     avoid_duplicates: bool = ...,
+    reuse_pods: bool = ...,
     task: Any = ...,
 ) -> Callable[[Any], Optimizer]: ...
 def optimize(objective: Any = None, **settings: Any) -> Any:

@@ -35,6 +35,7 @@ class Request:
         counts: the settings named in ``COUNTS``.
         callbacks: called after each tell.
         directions: directions of a new study, one a value of the objective; none where that is not known.
+        reuse_pods: whether each pod runs one trial after another.
     """
 
     origin: Any
@@ -45,6 +46,7 @@ class Request:
     counts: Mapping[str, Any]
     callbacks: Sequence[Callable[..., None]]
     directions: tuple[str, ...]
+    reuse_pods: bool = False
 
     @property
     def mapped(self) -> tuple[str, ...]:

@@ -20,7 +20,13 @@ from flyteoptuna.study.tell import tell
 
 
 def begun(
-    given: SearchStudy | None, settings: plan.Settings, directions: Sequence[str], callbacks: str, seed: int
+    given: SearchStudy | None,
+    settings: plan.Settings,
+    directions: Sequence[str],
+    callbacks: str,
+    seed: int,
+    *,
+    batches: bool = True,
 ) -> SearchStudy:
     """The study that a search starts from: the given one, or a new one.
 
@@ -30,6 +36,7 @@ def begun(
         directions: directions of a new study, as many as the objective has values; empty where that is not known.
         callbacks: the callbacks of the search, as text; empty for none.
         seed: the seed of a new study's sampler.
+        batches: whether trials are asked in generations, rather than one by one.
 
     Raises:
         ValueError: the given study has another number of directions.
@@ -41,11 +48,12 @@ def begun(
             f"and the objective returns {len(directions)}."
         )
     inputs = space.loads(settings.space) if settings.space else {}
-    if waste := sampler.wasteful(study, settings.batch, len([*space.suggestions(inputs)]) or None):
+    if batches and (waste := sampler.wasteful(study, settings.batch, len([*space.suggestions(inputs)]) or None)):
         logger.warning(waste)
     study.stopped = False
     study.callbacks = cloudpickle.loads(base64.b64decode(callbacks)) if callbacks else []
-    marks.begin(study, settings.n_trials, plan.generations(settings.n_trials, settings.batch))
+    generations = plan.generations(settings.n_trials, settings.batch) if batches else 0
+    marks.begin(study, settings.n_trials, generations)
     return study
 
 
@@ -83,14 +91,19 @@ def asked(study: SearchStudy, index: int, settings: plan.Settings, build: Build)
         settings: the settings of the search.
         build: makes the call of the objective for a trial.
     """
-    inputs = space.loads(settings.space) if settings.space else {}
-    distinct = settings.avoid_duplicates or isinstance(study.sampler, optuna.samplers.BruteForceSampler)
-    points = budgets.points(inputs) if inputs and distinct else math.inf
     found: list[ask.Asked] = []
     if budgets.over(study, timeout=settings.timeout):
         return found
+    points = points_of(study, settings)
     for _ in range(plan.batch(index, settings.n_trials, settings.batch)):
         if budgets.exhausted(study, points):
             break
         found.append(ask.ask(study, index, build, fresh=settings.avoid_duplicates))
     return found
+
+
+def points_of(study: SearchStudy, settings: plan.Settings) -> float:
+    """Number of points of a search's space where none is to be asked twice; infinite where points may be repeated."""
+    inputs = space.loads(settings.space) if settings.space else {}
+    distinct = settings.avoid_duplicates or isinstance(study.sampler, optuna.samplers.BruteForceSampler)
+    return budgets.points(inputs) if inputs and distinct else math.inf

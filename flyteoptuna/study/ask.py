@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import optuna
@@ -52,7 +52,14 @@ def _asked_again(study: optuna.Study, number: int) -> optuna.Trial:
     return optuna.Trial(study, record._trial_id)
 
 
-def ask(study: optuna.Study, generation: int, build: Callable[[optuna.Trial], T], *, fresh: bool = False) -> Asked:
+def ask(
+    study: optuna.Study,
+    generation: int | None,
+    build: Callable[[optuna.Trial], T],
+    *,
+    fresh: bool = False,
+    noted: Mapping[str, Any] | None = None,
+) -> Asked:
     """Ask one trial, and let ``build`` make its inputs by suggesting.
 
     Where ``build`` raises ``InputsNotMade``, the trial is to FAIL with that reason, or to be PRUNED, once its batch is
@@ -60,15 +67,18 @@ def ask(study: optuna.Study, generation: int, build: Callable[[optuna.Trial], T]
 
     Args:
         study: the study, in which a search has begun.
-        generation: the generation that asks, counted from 0.
+        generation: the generation that asks, counted from 0; None where there are none.
         build: makes the inputs of the objective.
         fresh: ask again, ``REASKS`` times in all, where the point is one of an earlier trial.
+        noted: what else is noted on the trial.
 
     Raises:
         TypeError: ``build`` left an attribute or a choice that cannot be saved.
     """
     trial = study.ask()
-    mark: dict[str, Any] = {"search": study_attr(study, SEARCH_ATTRIBUTE)["count"], "generation": generation}
+    mark: dict[str, Any] = {"search": study_attr(study, SEARCH_ATTRIBUTE)["count"], **(noted or {})}
+    if generation is not None:
+        mark["generation"] = generation
     # A point that was enqueued is the user's wish, even a second time.
     fresh = fresh and "fixed_params" not in record_of(study, trial.number).system_attrs
     known = {point(t) for t in study.get_trials(deepcopy=False) if t.number != trial.number} if fresh else set()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -29,9 +30,18 @@ def unheard(study: optuna.Study, reports: Iterable[TrialReport | None]) -> list[
 
 
 def tell(
-    study: optuna.Study, reports: Iterable[TrialReport | None], callbacks: Sequence[Callable[..., None]] = ()
+    study: optuna.Study,
+    reports: Iterable[TrialReport | None],
+    callbacks: Sequence[Callable[..., None]] = (),
+    numbers: Collection[int] | None = None,
 ) -> int:
     """Tell every running trial of the search, in trial order, whatever its report says; without one it has failed.
+
+    Args:
+        study: the study.
+        reports: what the trials sent.
+        callbacks: called after each trial that was told, with the study and the trial.
+        numbers: the trials to tell; None for all that run.
 
     Returns:
         The number of trials told.
@@ -39,7 +49,7 @@ def tell(
     Raises:
         TypeError: a callback left an attribute of the study that cannot be saved.
     """
-    trials = own(study, TrialState.RUNNING)
+    trials = [t for t in own(study, TrialState.RUNNING) if numbers is None or t.number in numbers]
     matched = match(reports, _expected(trials))
     rest = iter([(trial, matched.get(trial.number) or _without_report(trial)) for trial in trials])
     try:
@@ -56,10 +66,14 @@ def tell(
 def _without_report(trial: FrozenTrial) -> TrialReport:
     mark = trial.system_attrs[TRIAL_ATTRIBUTE]
     lost = (
-        f"Trial {trial.number} (generation {mark['generation']}) sent no report: its pod died, or its output was "
+        f"Trial {trial.number} ({_of(mark)}) sent no report: its pod died, or its output was "
         "lost. Flyte keeps the pod's log and error with that element of the map."
     )
     return TrialReport(trial.number, state=mark.get("state", "FAIL"), error=mark.get("error", lost))
+
+
+def _of(mark: Mapping[str, Any]) -> str:
+    return f"generation {mark['generation']}" if "generation" in mark else f"worker {mark.get('worker')}"
 
 
 def _call(callbacks: Sequence[Callable[..., None]], study: optuna.Study, number: int) -> None:
@@ -94,8 +108,8 @@ def _tell_one(study: optuna.Study, trial: FrozenTrial, report: TrialReport) -> N
         )
         values, report.state = None, "FAIL"
     study.tell(trial.number, values, state=TrialState[report.state])
-    if report.start:
-        # `tell` stamps the end as now.
+    if report.start and isinstance(live, optuna.storages.InMemoryStorage):
+        # `tell` stamps the end as now, which a storage that others read has done rightly.
         told = record_of(study, trial.number)
         told.datetime_start = datetime.fromtimestamp(report.start)
         told.datetime_complete = datetime.fromtimestamp(report.end)
