@@ -43,7 +43,7 @@ NEEDS = {
     "study": {"cloudpickle", "optuna"},
     "flyte": {"flytekit", "msgpack", "optuna"},
     "show": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
-    "show.page": {"numpy", "optuna", "plotly"},
+    "show.page": {"numpy", "optuna"},
     "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "optuna", "typing_extensions"},
     "cli": {"click", "flytekit", "optuna", "rich", "wrapt"},
     "optimizer": {"optuna"},
