@@ -55,7 +55,7 @@ def _checked(fields: Any) -> TrialReport:
     for name in fields:
         if name not in names:
             raise _Wrong(f"it has an unknown field {shown(name)}.")
-    made = {name: CHECKS[name](_there(fields, name), f"`{name}`") for name in names}
+    made = {name: CHECKS[name](_there(fields, name), name) for name in names}
     report = TrialReport(**made)
     if report.state == "COMPLETE" and not report.values:
         raise _Wrong("its trial is COMPLETE, but it has no values.")
@@ -75,7 +75,7 @@ def _there(fields: Mapping[str, Any], name: str) -> Any:
 
 def _expect(right: bool, name: str, rule: str, value: Any) -> None:
     if not right:
-        raise _Wrong(f"{name} must be {rule}, but is {shown(value)} ({type(value).__name__}).")
+        raise _Wrong(f"`{name}` must be {rule}, but is {shown(value)} ({type(value).__name__}).")
 
 
 def _index(value: Any) -> bool:
@@ -87,7 +87,7 @@ def _number(value: Any, name: str) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise _Wrong(f"{name} must be in the range of floats, but is {shown(value)}.") from None
+        raise _Wrong(f"`{name}` must be in the range of floats, but is {shown(value)}.") from None
 
 
 def _trial(value: Any, name: str) -> int:
@@ -135,7 +135,7 @@ def _attrs(value: Any, name: str) -> dict[str, Any]:
     try:
         found = json.loads(_text(value, name))
     except (ValueError, RecursionError) as error:
-        raise _Wrong(f"{name} must be JSON, but is {shown(value)} ({said(error)}).") from None
+        raise _Wrong(f"`{name}` must be JSON, but is {shown(value)} ({said(error)}).") from None
     _expect(isinstance(found, dict), name, "a JSON object", found)
     for key in found:
         _expect(key == CUT_ATTRIBUTE or not key.startswith(OWN), name, f"without names that begin with `{OWN}`", key)
