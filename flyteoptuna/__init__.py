@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from flyteoptuna.core.active_trial import current_trial
     from flyteoptuna.core.suggestions import SpaceError
     from flyteoptuna.optimizer import Optimizer, optimize
+    from flyteoptuna.show.export import export
     from flyteoptuna.show.load import StudyNotFoundError, load_study
     from flyteoptuna.storage.read_results import StudyFormatError
     from flyteoptuna.study.budgets import SearchFailedError
@@ -20,6 +21,7 @@ __all__ = [
     "StudyFormatError",
     "StudyNotFoundError",
     "current_trial",
+    "export",
     "load_study",
     "optimize",
     "suggest",
@@ -32,6 +34,7 @@ _HOMES = {
     "StudyFormatError": "storage.read_results",
     "StudyNotFoundError": "show.load",
     "current_trial": "core.active_trial",
+    "export": "show.export",
     "load_study": "show.load",
     "optimize": "optimizer",
     "suggest": "suggest",
