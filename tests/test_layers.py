@@ -40,7 +40,7 @@ NEEDS = {
     "flyte": {"flytekit", "msgpack", "optuna"},
     "show": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
     "show.page": {"numpy", "optuna", "plotly"},
-    "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "msgpack", "optuna", "typing_extensions"},
+    "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "optuna", "typing_extensions"},
     "cli": {"click", "flytekit", "optuna", "rich"},
     "optimizer": {"flytekit", "optuna"},
     "suggest": set(),
