@@ -45,8 +45,8 @@ def export(
 
     Args:
         study: any study of Optuna's, in any storage.
-        target: a database URL (``sqlite:///study.db``, ``mysql://...``, ``postgresql://...``); a file whose name ends in
-            ``.log`` or ``.journal``, for a journal of Optuna's; or one that ends in ``.csv`` or ``.parquet``, for a table.
+        target: a database URL (``sqlite:///study.db``, ``mysql://...``, ``postgresql://...``); a file whose name ends
+            in ``.log`` or ``.journal``, for a journal of Optuna's; or in ``.csv`` or ``.parquet``, for a table.
         name: of the study in a database or a journal. Default: the study's own.
         overwrite: whether to replace the file, or the study of that name in the database, once all is written.
 

@@ -50,7 +50,9 @@ def changed(record, chance):
         elif action < 0.3:
             owner[chance.choice([v for v in HOSTILE if isinstance(v, str)])] = owner.pop(last)
         elif action < 0.5:
-            owner[last] = json.loads(json.dumps(chance.choice(list(owner.values() if isinstance(owner, dict) else owner))))
+            owner[last] = json.loads(
+                json.dumps(chance.choice(list(owner.values() if isinstance(owner, dict) else owner)))
+            )
         else:
             owner[last] = chance.choice(HOSTILE)
     return record
