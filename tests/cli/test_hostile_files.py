@@ -3,21 +3,16 @@
 import json
 import random
 import tempfile
-import zipfile
-from io import BytesIO
 from pathlib import Path
 
-import optuna
-import pytest
 from click.testing import CliRunner
-from command_line import run
 from hypothesis import given
 from hypothesis import strategies as st
 from mixed_study import mixed
 from study_files import QUICK, example, members, zipped
 
 from flyteoptuna.cli.main import main
-from flyteoptuna.storage.file import dumps, read
+from flyteoptuna.storage.file import dumps
 
 HOSTILE = [
     *(None, True, -1, 0, 0.5, 1e308, -1e308, float("nan"), float("inf"), 2**63, 10**400, "", [], {}, [[]], {"a": [1]}),

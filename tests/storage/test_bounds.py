@@ -19,6 +19,10 @@ from flyteoptuna.storage import bounds
 from flyteoptuna.storage.file import dumps, loads, read
 from flyteoptuna.storage.memory import SearchStudy, in_memory
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
+    pytest.mark.filterwarnings("ignore:.*out of range"),
+]
 MEGABYTES = 1 << 20
 READ = """
 import resource, sys
@@ -30,8 +34,8 @@ for reading in (read, loads):
         reading(data)
     except ValueError as error:
         print(str(error).splitlines()[0][:300])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak * (1 if sys.platform == "darwin" else 1024))
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(int(peak.split()[1]) * 1024)
 """
 
 
@@ -74,24 +78,23 @@ def test_too_much_is_refused_in_little_memory(kind, method, tmp_path):
     if kind == "bytes":
         expected = "too large"
     assert len(said) == 2 and all(expected in line for line in said), said
-    # A stored file is in memory before it is read.
-    assert peak < 900 * MEGABYTES if kind == "bytes" and method == zipfile.ZIP_STORED else peak < 500 * MEGABYTES
+    assert peak < 500 * MEGABYTES
 
 
 def test_a_size_that_the_zip_does_not_declare_is_refused(tmp_path):
     """A member that goes on beyond its size is inflated no further."""
     data = bytearray(zipped({"study.json": "0" * (255 * MEGABYTES)}))
-    for offset in (data.index(b"PK\1\2") + 24, 22):
-        data[offset : offset + 4] = (1000).to_bytes(4, "little")
+    for start in (0, data.index(b"PK\1\2") + 2):
+        data[start + 22 : start + 26] = (1000).to_bytes(4, "little")
     said, peak = in_a_process(bytes(data), tmp_path / "one.study")
-    assert len(said) == 2 and peak < 200 * MEGABYTES
+    assert len(said) == 2 and peak < 200 * MEGABYTES, said
 
 
 @pytest.mark.parametrize("field", ["distributions", "spaces", "directions", "trials"])
 def test_each_table_has_its_most(field, monkeypatch):
     """One entry more is refused, in whatever way it is written."""
-    monkeypatch.setattr("flyteoptuna.storage.read_results._MOST", {field: 1})
-    refuses(dumps(example()), f"[0-9]+ {field}, where 1 are allowed")
+    monkeypatch.setattr("flyteoptuna.storage.read_results._MOST", {field: 0})
+    refuses(dumps(example()), f"[0-9]+ {field}, where 0 are allowed")
 
 
 def test_many_members_are_refused_before_they_are_listed():
@@ -129,7 +132,7 @@ def test_attributes_are_nested_so_deep_only(place):
         if fine:
             assert contents(read(dumps(study))) == contents(study)
         else:
-            with pytest.raises(TypeError, match=r"user_attrs\['deep'\]` cannot be saved: .* more than 100 lists"):
+            with pytest.raises(TypeError, match=r"user_attrs\['deep'\]` cannot be saved: .*more than 100 lists"):
                 dumps(study)
 
 
@@ -196,7 +199,7 @@ def test_a_parameter_outside_its_range_is_refused(position, value):
         record["trials"][0]["params"][position] = value
 
     refuses(rewritten(data, change), r"`trials\[0\]\.params` must be in their ranges")
-    with pytest.raises(ValueError, match="contained|invalid"):
+    with pytest.raises(ValueError, match=r"contained|invalid"):
         create_trial(value=1.0, params={**params, name: value}, distributions=SPACE)._validate()
 
 
@@ -205,13 +208,13 @@ def test_what_optuna_lets_be_outside_is_kept(sampler):
     """Of a point that was fixed there, optuna only warns, so that the trial comes back."""
     samplers = {
         "fixed": PartialFixedSampler({"x": 5.0}, RandomSampler(seed=1)),
-        "grid": GridSampler({"x": [5.0]}),
+        "grid": GridSampler({"x": [5.0, 6.0]}, seed=2),
     }
     study = optuna.create_study(sampler=samplers.get(sampler))
     if sampler == "enqueued":
         study.enqueue_trial({"x": 5.0})
     study.tell(study.ask({"x": FloatDistribution(0, 1)}), 1.0)
-    assert study.trials[0].params == {"x": 5.0}
+    assert study.trials[0].params["x"] >= 5.0
     data = dumps(study)
     assert contents(loads(data)) == contents(study)
     refuses(rewritten(data, lambda r: r["trials"][0].pop("outside")), "must be in their ranges")
