@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from flyteoptuna.journal.backend import JournalConflictError, JournalObjectBackend
     from flyteoptuna.journal.objects import JournalError
     from flyteoptuna.optimizer import Optimizer, optimize
+    from flyteoptuna.show.export import export
     from flyteoptuna.show.load import StudyNotFoundError, load_study
     from flyteoptuna.storage.read_results import StudyFormatError
     from flyteoptuna.study.budgets import SearchFailedError
@@ -25,6 +26,7 @@ __all__ = [
     "StudyFormatError",
     "StudyNotFoundError",
     "current_trial",
+    "export",
     "load_study",
     "optimize",
     "suggest",
@@ -40,6 +42,7 @@ _HOMES = {
     "StudyFormatError": "storage.read_results",
     "StudyNotFoundError": "show.load",
     "current_trial": "core.active_trial",
+    "export": "show.export",
     "load_study": "show.load",
     "optimize": "optimizer",
     "suggest": "suggest",
