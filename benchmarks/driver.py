@@ -20,7 +20,7 @@ from flytekit.models.literals import LiteralMap
 
 from benchmarks import history, objectives
 from benchmarks.common import Options, Table, seconds
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte.references import Reference, refer
 from flyteoptuna.flyte.study_type import StudyTransformer
 from flyteoptuna.search import driver, inputs, rounds

@@ -16,7 +16,7 @@ from flytekit.core.data_persistence import FileAccessProvider
 
 from benchmarks import objectives
 from flyteoptuna.core import plan
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.references import Reference, refer, reference
 from flyteoptuna.search import driver

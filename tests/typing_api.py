@@ -15,6 +15,7 @@ from flyteoptuna import (
     StudyFormatError,
     StudyNotFoundError,
     current_trial,
+    export,
     load_study,
     optimize,
     suggest,
@@ -53,8 +54,12 @@ kind: Category = suggest.category(["a", 1, 2.5, None, True])
 optimizer: Optimizer = Optimizer(objective, concurrency=2, n_trials=4, study=optuna.create_study(), callbacks=[stop])
 decorated: Optimizer = bare
 configured: Optimizer = called
+short: Optimizer = Optimizer(
+    objective, 2, 4, direction="maximize", sampler=optuna.samplers.RandomSampler(), reuse_pods=True
+)
 errors: list[type[Exception]] = [SearchFailedError, SpaceError, StudyFormatError, StudyNotFoundError]
 loaded: optuna.Study = load_study("study.zip")
+written: str = export(loaded, "trials.csv", overwrite=True)
 refusals: list[type[Exception]] = [JournalError, JournalConflictError]
 backend = JournalObjectBackend("s3://bucket/journal", poll=0.5, read_only=False)
 shared: optuna.Study = optuna.create_study(storage=optuna.storages.JournalStorage(backend))

@@ -11,7 +11,7 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.deck import Deck
 
 from flyteoptuna.core import plan
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.objective import TRIAL
 from flyteoptuna.flyte.references import Reference, collection, packed, reference

@@ -11,7 +11,7 @@ from typing import Any
 from flytekit.core.tracker import extract_task_module
 
 from flyteoptuna.core import plan
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte.objective import STUDY, TRIAL, find, input_types
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference, collection

@@ -29,7 +29,7 @@ def run(request: Request) -> Any:
     """
     from flyteoptuna.search import shared_driver
     from flyteoptuna.storage import file
-    from flyteoptuna.study.shared import publish
+    from flyteoptuna.study.shared.shared_study import publish
 
     start = local_run.begin(request)
     folder = FlyteContextManager.current_context().file_access.get_random_local_directory()

@@ -19,7 +19,7 @@ from flyteoptuna.search.worker import Worker
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study.budgets import SearchFailedError
 from flyteoptuna.study.marks import own
-from flyteoptuna.study.shared import SharedStudy, collected, publish
+from flyteoptuna.study.shared.shared_study import SharedStudy, collected, publish
 
 
 def backend(url: str, worker: str = "") -> JournalObjectBackend:

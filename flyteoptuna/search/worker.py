@@ -12,8 +12,8 @@ from flytekit.exceptions.user import FlyteRecoverableException
 from optuna.trial import FrozenTrial
 
 from flyteoptuna.core import plan
-from flyteoptuna.core.recording import raised
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.recording import raised
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.references import Reference, packed, reference
 from flyteoptuna.search import rounds
@@ -23,7 +23,7 @@ from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study import budgets, marks
 from flyteoptuna.study.ask import Asked
-from flyteoptuna.study.shared import SharedStudy
+from flyteoptuna.study.shared.shared_study import SharedStudy
 
 ATTEMPT = "attempt"
 """In the mark of a trial: how often it has been begun."""

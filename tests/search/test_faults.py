@@ -5,7 +5,7 @@ from containers import CODE, number_of, results, run, study_of
 from engine import Engine, ExecutionFailed, Fault, Outcome
 from optuna.trial import TrialState
 
-from flyteoptuna.core.report import ERROR_ATTRIBUTE
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 
 
 @pytest.mark.parametrize("fault", [Fault.KILL, Fault.LOSE])

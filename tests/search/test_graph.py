@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from flyteoptuna import suggest
 from flyteoptuna.core import plan, space
-from flyteoptuna.core.report import ERROR_ATTRIBUTE, TrialReport
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.flyte.references import refer
 from flyteoptuna.search import driver, graph
 from flyteoptuna.search.graph import Search

@@ -10,7 +10,7 @@ import pytest
 from local_searches import searched
 
 from flyteoptuna import Optimizer, suggest
-from flyteoptuna.core.report import ERROR_ATTRIBUTE
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.search.workers import WORKERS, workers
 
 

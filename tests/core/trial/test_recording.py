@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyteoptuna import current_trial
-from flyteoptuna.core.active_trial import ActiveTrial
-from flyteoptuna.core.recording import outcome, recording
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.active import ActiveTrial
+from flyteoptuna.core.trial.recording import outcome, recording
+from flyteoptuna.core.trial.report import TrialReport
 
 
 @given(st.one_of(st.none(), st.floats(), st.text(), st.lists(st.floats()), st.binary()), st.integers(1, 3))

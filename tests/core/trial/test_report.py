@@ -6,9 +6,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyteoptuna.core.active_trial import ActiveTrial
-from flyteoptuna.core.recording import recording
-from flyteoptuna.core.report import Expected, TrialReport, cut, match, room
+from flyteoptuna.core.trial.active import ActiveTrial
+from flyteoptuna.core.trial.recording import recording
+from flyteoptuna.core.trial.report import Expected, TrialReport, cut, match, room
 
 
 @given(

@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flyteoptuna.core.active_trial import OWN
-from flyteoptuna.core.report import CUT_ATTRIBUTE, TrialReport
+from flyteoptuna.core.trial.active import OWN
+from flyteoptuna.core.trial.report import CUT_ATTRIBUTE, TrialReport
 from flyteoptuna.core.values import said, shown
 
 LATEST = 4_102_444_800.0

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flyteoptuna.core.active_trial import ActiveTrial, running
-from flyteoptuna.core.report import TrialReport, fill
+from flyteoptuna.core.trial.active import ActiveTrial, running
+from flyteoptuna.core.trial.report import TrialReport, fill
 from flyteoptuna.core.values import named, said, shown, traced
 
 

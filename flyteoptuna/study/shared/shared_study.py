@@ -12,7 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.storage.memory import SearchStudy, in_memory
 from flyteoptuna.study import marks, tell
