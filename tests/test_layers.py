@@ -30,6 +30,7 @@ BELOW = {
     "optimizer": {"core", "storage", "study", "flyte", "show", "search"},
     "suggest": {"core"},
     "plugin": {"flyte"},
+    "__main__": {"cli"},
     "__init__": {"core", "storage", "study", "show", "optimizer", "suggest"},
 }
 # What each of them imports besides Python's own library.
@@ -45,6 +46,7 @@ NEEDS = {
     "optimizer": {"flytekit", "optuna"},
     "suggest": set(),
     "plugin": {"wrapt"},
+    "__main__": set(),
     "__init__": set(),
 }
 # Installed with optuna or flytekit, which cannot do without them.

@@ -12,6 +12,7 @@ from flyteoptuna import (
     StudyFormatError,
     StudyNotFoundError,
     current_trial,
+    export,
     load_study,
     optimize,
     suggest,
@@ -52,6 +53,7 @@ decorated: Optimizer = bare
 configured: Optimizer = called
 errors: list[type[Exception]] = [SearchFailedError, SpaceError, StudyFormatError, StudyNotFoundError]
 loaded: optuna.Study = load_study("study.zip")
+written: str = export(loaded, "sqlite:///study.db", name="other", overwrite=True)
 
 # What a type checker refuses; an `ignore` that is not needed is an error.
 suggest.float("0", 1)  # type: ignore[arg-type]
