@@ -44,6 +44,11 @@ def called(trial: optuna.Trial, depth: int) -> float:
     return objective(x=trial.suggest_float("x", 0, 1), depth=depth)
 
 
+@optimize(directions=["minimize", optuna.study.StudyDirection.MAXIMIZE], sampler=optuna.samplers.TPESampler(seed=1))
+def of_two(trial: optuna.Trial) -> float:
+    return objective(x=trial.suggest_float("x", 0, 1), depth=1)
+
+
 def stop(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     study.stop()
 
@@ -52,6 +57,8 @@ x: Float = suggest.float(0, 1, step=None, log=False)
 n: Integer = suggest.integer(low=1, high=8, step=1, log=True)
 kind: Category = suggest.category(["a", 1, 2.5, None, True])
 optimizer: Optimizer = Optimizer(objective, concurrency=2, n_trials=4, study=optuna.create_study(), callbacks=[stop])
+maximised: Optimizer = Optimizer(objective, n_trials=4, direction="maximize", pruner=optuna.pruners.MedianPruner())
+enumerated: Category = suggest.category(list(optuna.trial.TrialState))
 decorated: Optimizer = bare
 configured: Optimizer = called
 short: Optimizer = Optimizer(
@@ -71,6 +78,9 @@ suggest.float("0", 1)  # type: ignore[arg-type]
 suggest.integer(1, 8, step=0.5)  # type: ignore[arg-type]
 suggest.category([["a"], ["b"]])  # type: ignore[list-item]
 optimize(n_trails=4)  # type: ignore[call-overload]
+Optimizer(objective, sampler="tpe")  # type: ignore[arg-type]
+Optimizer(objective, direction=1)  # type: ignore[arg-type]
+optimize(n_jobs=4)  # type: ignore[call-overload]
 Optimizer(objective, callbacks=stop)  # type: ignore[arg-type]
 Optimizer(objective, 2, 4, None, 8)  # type: ignore[call-arg]
 current_trial().report("0.5", step=0)  # type: ignore[arg-type]
