@@ -8,30 +8,41 @@ if TYPE_CHECKING:
     from flyteoptuna import suggest
     from flyteoptuna.core.active_trial import current_trial
     from flyteoptuna.core.suggestions import SpaceError
+    from flyteoptuna.journal.backend import JournalConflictError, JournalObjectBackend
+    from flyteoptuna.journal.objects import JournalError
     from flyteoptuna.optimizer import Optimizer, optimize
+    from flyteoptuna.show.export import export
     from flyteoptuna.show.load import StudyNotFoundError, load_study
     from flyteoptuna.storage.read_results import StudyFormatError
     from flyteoptuna.study.budgets import SearchFailedError
 
 __all__ = [
+    "JournalConflictError",
+    "JournalError",
+    "JournalObjectBackend",
     "Optimizer",
     "SearchFailedError",
     "SpaceError",
     "StudyFormatError",
     "StudyNotFoundError",
     "current_trial",
+    "export",
     "load_study",
     "optimize",
     "suggest",
 ]
 
 _HOMES = {
+    "JournalConflictError": "journal.backend",
+    "JournalError": "journal.objects",
+    "JournalObjectBackend": "journal.backend",
     "Optimizer": "optimizer",
     "SearchFailedError": "study.budgets",
     "SpaceError": "core.suggestions",
     "StudyFormatError": "storage.read_results",
     "StudyNotFoundError": "show.load",
     "current_trial": "core.active_trial",
+    "export": "show.export",
     "load_study": "show.load",
     "optimize": "optimizer",
     "suggest": "suggest",

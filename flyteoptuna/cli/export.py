@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 
 import click
 
-from flyteoptuna.cli.errors import UsageError, line
+from flyteoptuna.cli.errors import Failure, UsageError
 from flyteoptuna.cli.source import STUDY_HELP, load
-from flyteoptuna.cli.tables import plural
-from flyteoptuna.show.export import ExportError, writer
+from flyteoptuna.cli.tables import clean, plural, write
 
 
 @click.command(
@@ -22,7 +20,8 @@ from flyteoptuna.show.export import ExportError, writer
     \b
     --to sqlite:///study.db   a database of Optuna's, also mysql:// and postgresql://
     --to study.log            a journal file of Optuna's; ten times as fast
-    --to trials.csv           a table; lists and dictionaries in it are JSON
+    --to trials.csv           a table; lists and dictionaries in it are JSON,
+                              text like a formula stands behind an apostrophe
     --to trials.parquet       the same; needs pyarrow
 
     optuna-dashboard opens the first two, and optuna.load_study a database.
@@ -36,21 +35,15 @@ from flyteoptuna.show.export import ExportError, writer
 @click.option("--overwrite", is_flag=True, help="Replace the file, or the study of that name in the database.")
 def export(study: str, target: str, name: str | None, overwrite: bool) -> None:
     """Write a study where other tools read it."""
+    from flyteoptuna.show import export as exports
+
     try:
-        write = writer(target)
+        exports.writer(target)
     except ValueError as error:
         raise UsageError(str(error)) from error
     found = load(study)
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            shown = write(found, target, name or found.study_name, overwrite)
-    except ExportError as error:
-        raise click.ClickException(str(error)) from error
-    except Exception as error:
-        # Databases, drivers and file systems have exceptions of their own.
-        raise click.ClickException(f"The study cannot be written there: {line(error)}") from error
-    click.echo(f"{plural(len(found.get_trials(deepcopy=False)), 'trial')} of {found.study_name} written to {shown}")
+        shown = exports.export(found, target, name=name, overwrite=overwrite)
+    except exports.ExportError as error:
+        raise Failure(str(error)) from error
+    write(f"{plural(len(found.get_trials(deepcopy=False)), 'trial')} of {clean(found.study_name)} written to {shown}")

@@ -6,6 +6,7 @@ import click
 
 from flyteoptuna.cli.export import export
 from flyteoptuna.cli.plan import plan
+from flyteoptuna.cli.report import report
 from flyteoptuna.cli.show import show
 
 
@@ -19,13 +20,15 @@ def main() -> None:
       flyteoptuna plan workflows/train.py:train --n-trials 200 --concurrency 16
     How did it go, or how is it going?
       flyteoptuna show flyte://flytesnacks/development/f3a1c9d27e5b84d0
+    Look at it in a browser, offline:
+      flyteoptuna report s3://bucket/study --to report.html
     Look at it in optuna-dashboard, or in pandas:
       flyteoptuna export s3://bucket/study --to sqlite:///study.db
       flyteoptuna export s3://bucket/study --to trials.csv
     """
 
 
-for _command in (plan, show, export):
+for _command in (plan, show, report, export):
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
 from flyteoptuna.cli.source import STUDY_HELP, load
-from flyteoptuna.cli.tables import clean, duration, fits, new_table, plural, short, text, write
+from flyteoptuna.cli.tables import cut, duration, fits, new_table, plural, short, text, write
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
     from rich.table import Table
 
+
+MOST_REASON = 1000
+"""Most characters of a reason."""
+
+MOST_COLUMNS = 50
+"""Most parameters that are shown of a trial, and most of them in columns."""
+
+MOST_GROUPS = 20
+"""Most reasons of failures that are shown."""
 
 MOST_NUMBERS = 8
 """Most numbers of trials that one line of failures names."""
@@ -29,12 +40,12 @@ def show(study: str, best: int) -> None:
     """The results of a study."""
     found = load(study)
     trials = found.get_trials(deepcopy=False)
-    write(text(_heading(found, trials)))
+    write(*map(text, _heading(found, trials)))
     _print_best(found, trials, best)
     _print_failures(trials)
 
 
-def _heading(study: optuna.Study, trials: Sequence[FrozenTrial]) -> str:
+def _heading(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[str]:
     from optuna.trial import TrialState
 
     order = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
@@ -46,19 +57,21 @@ def _heading(study: optuna.Study, trials: Sequence[FrozenTrial]) -> str:
         if len(directions) == 1
         else ", ".join(map(" ".join, zip(directions, _values(study), strict=True)))
     )
-    lines = [f"{study.study_name}: {goal}", f"{plural(len(trials), 'trial')}{f': {states}' if states else ''}"]
+    lines = [f"{short(study.study_name)}: {goal}", f"{plural(len(trials), 'trial')}{f': {states}' if states else ''}"]
     starts = [t.datetime_start for t in trials if t.datetime_start]
     ends = [t.datetime_complete for t in trials if t.datetime_complete]
     if starts and ends:
-        lines.append(
-            f"{min(starts):%Y-%m-%d %H:%M:%S} to {max(ends):%Y-%m-%d %H:%M:%S} ({duration(max(ends) - min(starts))})"
-        )
-    return "\n".join(lines)
+        # Times with and without a zone cannot be compared.
+        with suppress(TypeError):
+            start, end = min(starts), max(ends)
+            lines.append(f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} ({duration(end - start)})")
+    return lines
 
 
 def _values(study: optuna.Study) -> list[str]:
     count = len(study.directions)
-    return list(study.metric_names or (["value"] if count == 1 else [f"value {i}" for i in range(count)]))
+    names = study._storage.get_study_system_attrs(study._study_id).get("study:metric_names")
+    return list(map(short, names or (["value"] if count == 1 else [f"value {i}" for i in range(count)])))
 
 
 def _print_best(study: optuna.Study, trials: Sequence[FrozenTrial], most: int) -> None:
@@ -82,22 +95,32 @@ def _print_best(study: optuna.Study, trials: Sequence[FrozenTrial], most: int) -
     if len(feasible) < len(complete):
         title += f"; {len(complete) - len(feasible)} violate a constraint"
     names = list(dict.fromkeys(name for t in chosen[:most] for name in t.params))
-    tables = [_best(study, chosen[:most], columns) for columns in (names, None)]
-    write("", f"{title}:", next((t for t in tables if fits(t)), tables[-1]))
+    table = _best(study, chosen[:most], names) if len(names) <= MOST_COLUMNS else None
+    if table is None or not fits(table):
+        table = _best(study, chosen[:most], None)
+    write("", f"{title}:", table)
 
 
 def _best(study: optuna.Study, trials: Sequence[FrozenTrial], names: Sequence[str] | None) -> Table:
     """A table of trials, with a column for each parameter, or one for all."""
-    labels = ["params"] if names is None else [f">{clean(name)}" for name in names]
-    table = new_table(">trial", *(f">{clean(name)}" for name in _values(study)), *labels, ">took")
+    labels = ["params"] if names is None else [f">{short(name)}" for name in names]
+    table = new_table(">trial", *(f">{name}" for name in _values(study)), *labels, ">took")
     for trial in trials:
-        took = duration(trial.duration) if trial.duration is not None else ""
         if names is None:
-            params = [", ".join(f"{name}={short(value)}" for name, value in trial.params.items())]
+            few = [f"{short(name)}={short(value)}" for name, value in islice(trial.params.items(), MOST_COLUMNS)]
+            params = [", ".join([*few, "..."] if len(few) < len(trial.params) else few)]
         else:
             params = [short(trial.params[name]) if name in trial.params else "" for name in names]
-        table.add_row(*map(text, [str(trial.number), *map(short, trial.values), *params, took]))
+        table.add_row(*map(text, [str(trial.number), *map(short, trial.values), *params, _took(trial)]))
     return table
+
+
+def _took(trial: FrozenTrial) -> str:
+    try:
+        return duration(trial.duration) if trial.duration is not None else ""
+    except TypeError:
+        # One of its times has a zone, and the other has none.
+        return ""
 
 
 def _print_failures(trials: Sequence[FrozenTrial]) -> None:
@@ -105,11 +128,13 @@ def _print_failures(trials: Sequence[FrozenTrial]) -> None:
 
     from flyteoptuna.study import results
 
-    groups = results.reasons(t for t in trials if t.state == TrialState.FAIL)
+    groups = results.reasons((t for t in trials if t.state == TrialState.FAIL), MOST_REASON)
     if not groups:
         return
     table = new_table(">failed", "trials", "reason (of the first)")
-    for reason, numbers in sorted(groups, key=lambda group: -len(group[1])):
+    for reason, numbers in sorted(groups, key=lambda group: -len(group[1]))[:MOST_GROUPS]:
         named = ", ".join(map(str, numbers[:MOST_NUMBERS])) + (", ..." if len(numbers) > MOST_NUMBERS else "")
-        table.add_row(str(len(numbers)), named, text(reason))
+        table.add_row(str(len(numbers)), named, text(cut(reason, MOST_REASON)))
     write("", table)
+    if len(groups) > MOST_GROUPS:
+        write(f"and {plural(len(groups) - MOST_GROUPS, 'other reason')}")

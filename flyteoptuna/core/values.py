@@ -128,7 +128,11 @@ def plain(value: Any) -> Any:
     """A numpy scalar as the plain number, bool or text that it is; any other value as it is."""
     # Only what has imported numpy can have made one.
     numpy = sys.modules.get("numpy")
-    return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
+    if numpy is None or not isinstance(value, (numpy.generic, numpy.ndarray)) or value.shape != ():
+        return value
+    made = value.item()
+    # A `longdouble` is no number of Python's.
+    return made if not isinstance(made, numpy.generic) else float(made) if value.dtype.kind == "f" else value
 
 
 class _Copy:

@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 from flytekit.core.context_manager import FlyteContextManager
 
+from flyteoptuna.core.refusals import listed, meant
+
 # By name, for flytekit 1.15 has no mode of its own for the body of a dynamic.
 _BODIES = ("LOCAL_WORKFLOW_EXECUTION", "LOCAL_DYNAMIC_TASK_EXECUTION")
 
@@ -26,6 +28,8 @@ class Scoped:
     """
 
     SETTINGS: ClassVar[tuple[str, ...]] = ()
+    MADE_WITH: ClassVar[tuple[str, ...]] = ()
+    """What cannot be set afterwards."""
     _held: dict[str, Any]
     _within: dict[str, tuple[Any, Any]]
 
@@ -34,8 +38,13 @@ class Scoped:
         object.__setattr__(self, "_within", {})
 
     def __setattr__(self, name: str, value: Any) -> None:
+        made = type(self).__name__
+        if name in self.MADE_WITH:
+            raise AttributeError(f"`{name}` cannot be set afterwards: make another {made}.")
         if name not in self.SETTINGS:
-            raise AttributeError(f"{type(self).__name__} has no setting `{name}`; it has: {', '.join(self.SETTINGS)}.")
+            raise AttributeError(
+                f"{made} has no setting `{name}`; it has: {listed(self.SETTINGS)}.{meant(name, self.SETTINGS)}"
+            )
         self._set(name, value)
 
     def _set(self, name: str, value: Any) -> None:
@@ -48,8 +57,12 @@ class Scoped:
 
     def __getattr__(self, name: str) -> Any:
         if name not in self.SETTINGS:
-            raise AttributeError(f"{type(self).__name__} has no attribute `{name}`.")
+            raise AttributeError(f"{type(self).__name__} has no attribute `{name}`.{self._hint(name)}")
         return self._get(name)
+
+    def _hint(self, name: str) -> str:
+        """What was meant by an attribute that there is none of."""
+        return meant(name, (*self.SETTINGS, *self.MADE_WITH))
 
     def _get(self, name: str) -> Any:
         here, value = self._within.get(name, (None, None))

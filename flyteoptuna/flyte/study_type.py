@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from flytekit.core.context_manager import FlyteContext, FlyteContextManager
@@ -16,11 +16,12 @@ from optuna.trial import TrialState
 
 from flyteoptuna.flyte import promises
 from flyteoptuna.flyte.references import Reference, packed, unpacked
-from flyteoptuna.storage import file
-from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.storage.read_results import StudyFormatError
-from flyteoptuna.study import results
 
+if TYPE_CHECKING:
+    from flyteoptuna.storage.memory import SearchStudy
+
+# Whatever imports optuna first has this module loaded on the way, any module of this package among them: so what knows
+# optuna is imported late here, when that module is whole.
 INLINE_LIMIT = 512 * 1024
 """Most bytes of a study that a workflow binds at registration, where Flyte keeps it inline."""
 
@@ -36,6 +37,8 @@ _ATTRIBUTES = {
 
 def attributes(study: optuna.Study) -> dict[str, Any]:
     """The attributes that a workflow can use without a pod. What there is no value of yet is None."""
+    from flyteoptuna.study import results
+
     states = [t.state for t in study.get_trials(deepcopy=False)]
     counts = {f"n_{state.name.lower()}": states.count(state) for state in TrialState}
     complete = TrialState.COMPLETE in states
@@ -69,6 +72,8 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
         Raises:
             ValueError: a study to be bound at registration is larger than ``INLINE_LIMIT``.
         """
+        from flyteoptuna.storage import file
+
         if not isinstance(python_val, optuna.Study):
             raise TypeError(f"Expected an optuna.Study, but got {python_val!r} ({type(python_val).__name__}).")
         if not isinstance(python_val._storage, optuna.storages.InMemoryStorage):
@@ -108,6 +113,9 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
         Raises:
             StudyFormatError: the literal or the file it names is no study.
         """
+        from flyteoptuna.storage import file
+        from flyteoptuna.storage.read_results import StudyFormatError
+
         fields = unpacked(lv)
         if not fields.keys() & {"_data", "_path"}:
             raise StudyFormatError(f"Not the literal of an optuna.Study: {lv}")

@@ -11,6 +11,7 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.deck import Deck
 
 from flyteoptuna.core import plan
+from flyteoptuna.core.report import TrialReport
 from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.objective import TRIAL
 from flyteoptuna.flyte.references import Reference, collection, packed, reference
@@ -70,6 +71,13 @@ def tell(
     state: SearchStudy = study.read(optuna.Study)
     reports = report_type.received(sent)
     reports += report_type.left(study, unheard(state, reports))
+    return told(state, reports, max_failures, last=last, shown=shown)
+
+
+def told(
+    state: SearchStudy, reports: Sequence[TrialReport], max_failures: int | None, *, last: bool, shown: bool = True
+) -> SearchStudy:
+    """The study with the reports told; see :func:`tell`."""
 
     def show(now: Progress) -> None:
         logger.info("%s", now)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.promise import translate_inputs_to_literals
@@ -47,29 +47,53 @@ def run(request: Request) -> Any:
     Raises:
         SearchFailedError: the search has failed; names the file that holds the study.
     """
+    start = begin(request)
+    with _Kept(start.study) as kept:
+        _generations(kept, start.settings, request, start.fixed)
+        return result(kept.study, request)
+
+
+class Start(NamedTuple):
+    """A search that has begun.
+
+    Attributes:
+        study: its study.
+        settings: its settings.
+        fixed: the inputs that are the same for every trial.
+    """
+
+    study: SearchStudy
+    settings: plan.Settings
+    fixed: dict[str, Reference]
+
+
+def begin(request: Request) -> Start:
+    """Begin a search: every promise has its value, and the study is one of the search's own."""
     import optuna
 
-    from flyteoptuna.flyte.study_type import HeldStudy
     from flyteoptuna.search import rounds
 
     types = input_types(request.origin)
-    counts = {name: _settled(value, COUNTS[name]) for name, value in request.counts.items()}
+    counts = {name: _literal(name, value, COUNTS[name]).read(COUNTS[name]) for name, value in request.counts.items()}
     fixed = {name: _literal(name, value, types[name]) for name, value in request.fixed.items()}
     settings = plan.Settings(batch=counts.pop("batch_size"), space=request.space(), **counts)
     # A copy, as a pod would read: the study that was given stays as it is.
     given = None if request.study is None else _literal("study", request.study, optuna.Study).read(optuna.Study)
-    seed = random.SystemRandom().getrandbits(31)
-    study = rounds.begun(given, settings, request.directions, request.pickled(), seed)
-    with _Kept(study) as kept:
-        _generations(kept, settings, request, fixed)
-        literal = HeldStudy(study).literal
+    seed, batches = random.SystemRandom().getrandbits(31), not request.reuse_pods
+    study = rounds.begun(given, settings, request.directions, request.pickled, seed, batches=batches)
+    return Start(study, settings, fixed)
+
+
+def result(study: SearchStudy, request: Request) -> Any:
+    """What a search returns: in the body of a workflow, a promise of its study, elsewhere the study itself."""
+    import optuna
+
+    from flyteoptuna.flyte.study_type import HeldStudy
+
+    literal = HeldStudy(study).literal
     if scope() is not None:
-        return StudyPromise("o0", literal, None, len(request.directions) > 1)
+        return StudyPromise("o0", literal, None, len(request.directions) > 1, request.names)
     return reference(literal).read(optuna.Study)
-
-
-def _settled(value: Any, kind: Any) -> Any:
-    return _literal("", value, kind).read(kind)
 
 
 def _literal(name: str, value: Any, kind: Any) -> Reference:

@@ -81,7 +81,7 @@ def batch(task: Any, items: Sequence[dict[str, Any]], concurrency: int) -> list[
             # What was made in a notebook or in a function no other process can load.
             _unloadable.add(module)
             logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
-    with _as_tasks():
+    with as_tasks():
         return [task.execute(**item) for item in items]
 
 
@@ -132,22 +132,37 @@ def run(args: tuple[str, str, str, str], path: list[str], call: bytes) -> Any:
     """Run one trial in a worker process: load its task as a container does, and execute it."""
     from flyteidl.core import literals_pb2
 
-    global _loading
-    sys.path[:] = path
-    _loading = True
-    try:
+    with loading(path):
         task = rebuild(*args, again=False)
-    except Exception as error:
-        raise TaskNotLoadedError(f"{type(error).__name__}: {error}") from None
-    finally:
-        _loading = False
     literals = LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(call)).literals
-    with _as_tasks():
+    with as_tasks():
         return task.execute(**{name: reference(literal) for name, literal in literals.items()})
 
 
 @contextmanager
-def _as_tasks() -> Iterator[None]:
+def loading(path: list[str]) -> Iterator[None]:
+    """In the body, a worker process loads a task.
+
+    Args:
+        path: where Python looks for modules in the process that the worker is of.
+
+    Raises:
+        TaskNotLoadedError: it cannot.
+    """
+    global _loading
+    sys.path[:] = path
+    _loading = True
+    try:
+        yield
+    except Exception as error:
+        raise TaskNotLoadedError(f"{type(error).__name__}: {error}") from None
+    finally:
+        _loading = False
+
+
+@contextmanager
+def as_tasks() -> Iterator[None]:
+    """In the body, what a trial calls runs at once, as in a task, and Ctrl-C is a KeyboardInterrupt."""
     # What a trial calls is to run at once, as in a task; around it is a dynamic, in which a call makes a promise.
     # Flytekit makes SystemExit of Ctrl-C, which in an objective is a failure; KeyboardInterrupt ends the search.
     main = threading.current_thread() is threading.main_thread()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import optuna
 from optuna.distributions import (
     BaseDistribution,
+    CategoricalChoiceType,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
@@ -71,7 +72,14 @@ def _drawn(trial: Draws, name: str, suggestion: Suggestion) -> Any:
     return trial.suggest_categorical(name, suggestion.choices)
 
 
-def ask(study: optuna.Study, generation: int, build: Callable[[optuna.Trial], T], *, fresh: bool = False) -> Asked:
+def ask(
+    study: optuna.Study,
+    generation: int | None,
+    build: Callable[[optuna.Trial], T],
+    *,
+    fresh: bool = False,
+    noted: Mapping[str, Any] | None = None,
+) -> Asked:
     """Ask one trial, and let ``build`` make its inputs by suggesting.
 
     Whatever raises, the sampler or ``build``, and whatever cannot be saved of the trial afterwards, the trial is to
@@ -79,12 +87,15 @@ def ask(study: optuna.Study, generation: int, build: Callable[[optuna.Trial], T]
 
     Args:
         study: the study, in memory, in which a search has begun.
-        generation: the generation that asks, counted from 0.
+        generation: the generation that asks, counted from 0; None where there are none.
         build: makes the inputs of the objective.
         fresh: ask again, ``REASKS`` times in all, where the point is one of an earlier trial.
+        noted: what else is noted on the trial.
     """
     running = {t.number for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
-    mark: dict[str, Any] = {"search": study_attr(study, SEARCH_ATTRIBUTE)["count"], "generation": generation}
+    mark: dict[str, Any] = {"search": study_attr(study, SEARCH_ATTRIBUTE)["count"], **(noted or {})}
+    if generation is not None:
+        mark["generation"] = generation
     inputs = None
     try:
         trial = study.ask()
@@ -152,7 +163,8 @@ class _Declares:
         return low
 
     def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice:
-        self.distributions[name] = CategoricalDistribution(choices)
+        # An enum's members are their names by now.
+        self.distributions[name] = CategoricalDistribution(cast("Sequence[CategoricalChoiceType]", choices))
         return choices[0]
 
 

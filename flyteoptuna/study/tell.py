@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +39,12 @@ def unheard(study: optuna.Study, reports: Iterable[TrialReport | None]) -> list[
 
 
 def tell(
-    study: optuna.Study, reports: Iterable[TrialReport | None], callbacks: Callbacks = (), *, trusted: bool = False
+    study: optuna.Study,
+    reports: Iterable[TrialReport | None],
+    callbacks: Callbacks = (),
+    *,
+    trusted: bool = False,
+    numbers: Collection[int] | None = None,
 ) -> int:
     """Tell every running trial of the search, in trial order, whatever its report says; without one it has failed.
 
@@ -48,6 +53,7 @@ def tell(
         reports: what its trials have sent.
         callbacks: called with the study and each trial that has been told, until one raises.
         trusted: whether to unpickle what a pruner has learned in the trials.
+        numbers: the trials to tell; None for all that run.
 
     Returns:
         The number of trials told.
@@ -57,7 +63,7 @@ def tell(
         BaseException: what a callback has raised. Every trial has been told by then.
     """
     reports = list(reports)
-    trials = own(study, TrialState.RUNNING)
+    trials = [t for t in own(study, TrialState.RUNNING) if numbers is None or t.number in numbers]
     matched = match(reports, _expected(trials))
     unread = next((report.error for report in reports if report is not None and report.trial == UNKNOWN), "")
     _tell(study, [(t, matched.get(t.number) or _without_report(t, unread)) for t in trials], callbacks, trusted=trusted)
@@ -81,12 +87,16 @@ def _without_report(trial: FrozenTrial, unread: str) -> TrialReport:
     mark = trial.system_attrs[TRIAL_ATTRIBUTE]
     timeout = f"it was ended by its timeout of {mark['timeout']:g} s, " if "timeout" in mark else ""
     lost = (
-        f"Trial {trial.number} (generation {mark['generation']}) sent no report: {timeout}its pod died, or its output "
+        f"Trial {trial.number} ({_asked_by(mark)}) sent no report: {timeout}its pod died, or its output "
         "was lost. Flyte keeps the pod's log and error with that element of the map."
     )
     if unread:
         lost += f" A report of the batch does not say whose it is. {unread}"
     return TrialReport(trial.number, state=mark.get("state", "FAIL"), error=mark.get("error", lost))
+
+
+def _asked_by(mark: Mapping[str, Any]) -> str:
+    return f"generation {mark['generation']}" if "generation" in mark else f"worker {mark.get('worker')}"
 
 
 def _tell(

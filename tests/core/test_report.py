@@ -66,4 +66,7 @@ def test_every_report_lands_on_its_own_trial(data):
 def test_without_a_cache_a_report_lands_on_the_very_trial_that_it_names():
     """Two trials at one point may have two results."""
     reports = [TrialReport(1, key="a", values=[2.0]), TrialReport(0, key="a", values=[1.0])]
-    assert {n: r.values for n, r in match(reports, [Expected(0, "a"), Expected(1, "a")]).items()} == {0: [1.0], 1: [2.0]}
+    assert {n: r.values for n, r in match(reports, [Expected(0, "a"), Expected(1, "a")]).items()} == {
+        0: [1.0],
+        1: [2.0],
+    }

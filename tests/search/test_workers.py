@@ -127,7 +127,7 @@ def test_a_script_without_a_guard_ends(tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=600,
         check=True,
     )
     assert "best 3.0" in made.stdout

@@ -34,7 +34,7 @@ def in_terminal(task):
         except OSError:
             # Linux says so when the other side is closed.
             pass
-        process.wait(100)
+        process.wait(600)
     return b"".join(parts).decode()
 
 
@@ -62,7 +62,7 @@ def test_a_failed_search_gives_the_terminal_back():
 def test_without_a_terminal_there_are_lines():
     """One a generation, without control characters."""
     with started("pruned", subprocess.PIPE) as process:
-        text = process.communicate(timeout=100)[1].decode()
+        text = process.communicate(timeout=600)[1].decode()
     assert [line.split("] ")[1].split(":")[0] for line in text.splitlines()] == [
         f"generation {i}/4" for i in range(1, 5)
     ]
