@@ -24,9 +24,9 @@ from flyteoptuna.search.request import Request
 from flyteoptuna.search.workers import refuse_while_loading
 
 
-def _count(name: str, value: Any, least: int = 1) -> None:
+def _count(name: str, value: Any, least: int = 1, *, optional: bool = False) -> None:
     if isinstance(value, Promise):
-        promises.check(name, value, "int")
+        promises.check(name, value, "int", optional=optional)
     elif isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(
             f"`{name}` must be {'a positive' if least else 'a non-negative'} int or a promise of one, "
@@ -38,7 +38,7 @@ def _count(name: str, value: Any, least: int = 1) -> None:
 
 def _seconds(timeout: Any) -> Any:
     if isinstance(timeout, Promise):
-        promises.check("timeout", timeout, "float")
+        promises.check("timeout", timeout, "float", optional=True)
     if timeout is None or isinstance(timeout, Promise):
         return timeout
     if isinstance(timeout, timedelta):
@@ -234,7 +234,7 @@ class Optimizer(Scoped):
         if self.batch_size is not None:
             _count("batch_size", self.batch_size)
         if self.max_failures is not None:
-            _count("max_failures", self.max_failures, least=0)
+            _count("max_failures", self.max_failures, least=0, optional=True)
         _seconds(self.timeout)
         if not isinstance(self.avoid_duplicates, bool):
             raise TypeError(f"`avoid_duplicates` must be a bool, but got {self.avoid_duplicates!r}.")
@@ -250,7 +250,7 @@ class Optimizer(Scoped):
         import optuna
 
         if isinstance(study, Promise):
-            promises.check("study", study, promises.STUDY)
+            promises.check("study", study, promises.STUDY, optional=True)
             return
         if not isinstance(study, optuna.Study):
             raise TypeError(f"`study` must be an optuna.Study, but got {study!r} ({type(study).__name__}).")

@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 from flytekit.core.base_task import TaskMetadata
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.python_function_task import PythonFunctionTask
-from flytekit.core.tracker import extract_task_module
 
 from flyteoptuna.core import plan
 from flyteoptuna.core.report import TrialReport
-from flyteoptuna.flyte.objective import STUDY, TRIAL, find, image_of, input_types
-from flyteoptuna.flyte.promises import StudyPromise
+from flyteoptuna.flyte.objective import STUDY, TRIAL, find, image_of, input_types, place
+from flyteoptuna.flyte.promises import StudyPromise, sure
 from flyteoptuna.flyte.references import Reference, by_reference, collection
 from flyteoptuna.flyte.resolver import adopt, digest, joined, resolver, split
 from flyteoptuna.search.inputs import builder
@@ -45,7 +44,7 @@ def nodes(request: Request) -> StudyPromise:
         objective=request.objective,
         mapped=request.mapped,
         fixed=tuple(request.fixed),
-        continued=request.study is not None,
+        start="new" if request.study is None else "continued" if sure(request.study) else "perhaps",
         directions=request.directions,
     )
     progress = search.search(
@@ -72,7 +71,8 @@ class Search:
         objective: the task to map.
         mapped: names of the objective's inputs that differ from trial to trial: with a callback, all of them.
         fixed: names of the inputs of ``origin`` that are the same for every trial.
-        continued: whether the search goes on with a study that it is given.
+        start: whether the search makes a ``new`` study, has ``continued`` the one that it is given, or is ``perhaps``
+            given one: only the backend knows whether a promise is that of None.
         directions: directions of the study that is made where none is given; none where they are not known.
     """
 
@@ -80,14 +80,13 @@ class Search:
     objective: Any
     mapped: tuple[str, ...]
     fixed: tuple[str, ...]
-    continued: bool
+    start: str
     directions: tuple[str, ...]
 
     def _args(self, role: str) -> tuple[str, ...]:
-        origin, objective = (extract_task_module(task)[1:3] for task in (self.origin, self.objective))
+        origin, objective = (place(task) for task in (self.origin, self.objective))
         lists = map(joined, (self.mapped, self.fixed, self.directions))
-        start = "continued" if self.continued else "new"
-        return ("flyteoptuna.search.graph:rebuild", role, *origin, *objective, *lists, start)
+        return ("flyteoptuna.search.graph:rebuild", role, *origin, *objective, *lists, self.start)
 
     def _task(self, role: str, body: Callable[..., Any], inputs: Mapping[str, Any], output: Any, mode: Any) -> Any:
         def function(**kwargs: Any) -> Any:
@@ -115,7 +114,7 @@ class Search:
                 environment=dict(self.objective.environment),
             )
         args = self._args(role)
-        name = extract_task_module(self.origin)[0]
+        name = ".".join(filter(None, place(self.origin)))
         return adopt(task, f"{name}.{role}-{digest(args)}", args)
 
     @functools.cached_property
@@ -149,7 +148,10 @@ class Search:
     @functools.cached_property
     def search(self) -> Any:
         """The root: makes the study or takes the given one, and emits the top span."""
-        given = {"study": self._state["study"]} if self.continued else {}
+        import optuna
+
+        kinds = {"continued": optuna.Study, "perhaps": optuna.Study | None}
+        given = {"study": by_reference(kinds[self.start])} if self.start in kinds else {}
         inputs = {**COUNTS, "space": str, "callbacks": str, **given, **self._fixed}
         return self._task("search", self._search, inputs, self._progress, _Dynamic)
 
@@ -251,15 +253,15 @@ def search_of(
     objective: Any,
     mapped: tuple[str, ...],
     fixed: tuple[str, ...],
-    continued: bool,
+    start: str,
     directions: tuple[str, ...],
 ) -> Search:
     """The :class:`Search` of these arguments; one alone, for Flyte has one task a name."""
-    return Search(origin, objective, mapped, fixed, continued, directions)
+    return Search(origin, objective, mapped, fixed, start, directions)
 
 
 def rebuild(role: str, *args: str) -> Any:
     """The entity of a search in a fresh process; the arguments are those that :class:`Search` gave the resolver."""
     origin, objective = find(*args[:2]), find(*args[2:4])
     mapped, fixed, directions = map(split, args[4:7])
-    return getattr(search_of(origin, objective, mapped, fixed, args[7] == "continued", directions), role)
+    return getattr(search_of(origin, objective, mapped, fixed, args[7], directions), role)

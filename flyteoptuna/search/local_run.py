@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flytekit.core.context_manager import FlyteContextManager
-from flytekit.core.promise import translate_inputs_to_literals
+from flytekit.core.promise import Promise, translate_inputs_to_literals
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.interface import Variable
 
 from flyteoptuna.core import plan
 from flyteoptuna.flyte.objective import STUDY, TRIAL, input_types
-from flyteoptuna.flyte.promises import StudyPromise
+from flyteoptuna.flyte.promises import StudyPromise, copied, value_at
 from flyteoptuna.flyte.references import Reference, packed, reference
 from flyteoptuna.flyte.scoped import scope
 from flyteoptuna.search import workers
 from flyteoptuna.search.inputs import Job, builder, jobs_of
-from flyteoptuna.search.request import COUNTS, Request
+from flyteoptuna.search.request import Request
 from flyteoptuna.search.trial_task import trial_task
 from flyteoptuna.show.log import Bar, logger
 
@@ -53,11 +53,15 @@ def run(request: Request) -> Any:
     from flyteoptuna.search import rounds
 
     types = input_types(request.origin)
-    counts = {name: _settled(value, COUNTS[name]) for name, value in request.counts.items()}
+    counts = {name: _plain(name, value) for name, value in request.counts.items()}
     fixed = {name: _literal(name, value, types[name]) for name, value in request.fixed.items()}
     settings = plan.Settings(batch=counts.pop("batch_size"), space=request.space(), **counts)
     # A copy, as a pod would read: the study that was given stays as it is.
-    given = None if request.study is None else _literal("study", request.study, optuna.Study).read(optuna.Study)
+    given = (
+        None
+        if request.study is None
+        else _literal("study", request.study, optuna.Study | None).read(optuna.Study | None)
+    )
     seed = random.SystemRandom().getrandbits(31)
     study = rounds.begun(given, settings, request.directions, request.pickled(), seed)
     with _Kept(study) as kept:
@@ -68,15 +72,20 @@ def run(request: Request) -> Any:
     return reference(literal).read(optuna.Study)
 
 
-def _settled(value: Any, kind: Any) -> Any:
-    return _literal("", value, kind).read(kind)
+def _plain(name: str, value: Any) -> Any:
+    if not isinstance(value, Promise):
+        return value
+    found = value_at(value)
+    # A whole float is an int where a struct holds it.
+    return float(found) if name == "timeout" and found is not None else found
 
 
 def _literal(name: str, value: Any, kind: Any) -> Reference:
     # Flytekit resolves promises, and the fields and items of promises, in lists and dictionaries too.
     variable = Variable(TypeEngine.to_literal_type(kind), "")
     ctx = FlyteContextManager.current_context()
-    return reference(translate_inputs_to_literals(ctx, {name: value}, {name: variable}, {name: kind})[name])
+    made = translate_inputs_to_literals(ctx, {name: copied(value)}, {name: variable}, {name: kind})
+    return reference(made[name])
 
 
 def _generations(kept: _Kept, settings: plan.Settings, request: Request, fixed: dict[str, Reference]) -> None:
