@@ -21,7 +21,7 @@ from flyteoptuna.flyte import promises
 from flyteoptuna.flyte.scoped import Scoped
 from flyteoptuna.search import graph, local_run
 from flyteoptuna.search.request import Request
-from flyteoptuna.search.workers import refuse_while_loading
+from flyteoptuna.search.worker import refuse_while_loading
 
 
 def _count(name: str, value: Any, least: int = 1, *, optional: bool = False) -> None:

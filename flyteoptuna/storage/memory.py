@@ -25,6 +25,7 @@ class SearchStudy(optuna.Study):
         stopped: whether ``stop`` has been called. It is saved with the study.
         callbacks: what a search calls with the study and each trial that has been told. They are saved with the study.
         written: the rows that are already JSON, as the study was last saved or loaded.
+        file: the file that a local run has kept the study in; None where there is none.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class SearchStudy(optuna.Study):
         self.stopped = False
         self.callbacks: list[Callback] = []
         self.written: Written | None = None
+        self.file: str | None = None
 
     def stop(self) -> None:
         """Ask the search to end after the trials that have been asked."""
