@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import multiprocessing
 import os
 import sys
 import sysconfig
@@ -57,7 +59,8 @@ class Worker:
             if self._executor is None:
                 self._files = _files()
                 # One process an executor: where one of several dies, loky ends the others.
-                self._executor = ProcessPoolExecutor(1, timeout=IDLE, initializer=worker.begin, initargs=(os.getpid(),))
+                begun = (os.getpid(), multiprocessing.get_start_method(allow_none=True))
+                self._executor = ProcessPoolExecutor(1, timeout=IDLE, initializer=worker.begin, initargs=begun)
             future = self._executor.submit(function, *args)
         try:
             return future.result()
@@ -79,6 +82,13 @@ class Worker:
 
 _idle: list[Worker] = []
 _lock = threading.Lock()
+
+
+@atexit.register
+def _end_all() -> None:
+    # Later, loky's own callbacks find that their modules are gone.
+    while _idle:
+        _idle.pop().end()
 
 
 def taken() -> Worker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -76,8 +77,15 @@ def refuse_while_loading() -> None:
         )
 
 
-def begin(parent: int) -> None:
-    """Prepare a worker process: its parent decides what Ctrl-C does, and it ends with its parent."""
+def begin(parent: int, method: str | None) -> None:
+    """Prepare a worker process: its parent decides what Ctrl-C does, and it ends with its parent.
+
+    Args:
+        parent: the parent's number.
+        method: how the parent starts processes by ``multiprocessing``; None for the platform's own way.
+    """
+    # Loky leaves its own method, which the processes that a trial spawns do not know.
+    multiprocessing.set_start_method(method, force=True)
     # A function, which unlike SIG_IGN is not handed down to what a trial starts.
     signal.signal(signal.SIGINT, lambda *_: None)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

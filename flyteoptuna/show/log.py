@@ -116,7 +116,7 @@ class NotebookBar:
 
     def show(self, finished: int, text: str) -> None:
         """Show how many trials have finished, the text, and an estimate of the time left."""
-        from IPython.display import display
+        from IPython import display
 
         total, passed = self._total, time.monotonic() - self._start
         left = f", about {passed / finished * (total - finished):.0f} s left" if total and 0 < finished < total else ""
@@ -124,7 +124,7 @@ class NotebookBar:
         known = f' value="{finished}" max="{total}"' if total else ""
         bundle = {"text/plain": line, "text/html": f"<progress{known}></progress> {html.escape(line)}"}
         if self._handle is None:
-            self._handle = display(bundle, raw=True, display_id=True)
+            self._handle = display.display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._handle.update(bundle, raw=True)
 
@@ -183,7 +183,7 @@ class Narration:
         state: str,
         values: Sequence[float] | None,
         params: Mapping[str, Any],
-        seconds: float,
+        took: float,
         why: str,
     ) -> None:
         """Say that a trial has ended.
