@@ -47,8 +47,9 @@ def test_a_trial_finds_what_there_is_now(flows, monkeypatch, tmp_path):
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_trial_starts_processes(flows, monkeypatch, method):
     """As a data loader does, and a pool."""
-    study = searched(flows("flow_of_surroundings").starting, monkeypatch, "2", method=method)
-    assert study.best_value == 2.0 and states(study) == ["COMPLETE"] * 6
+    monkeypatch.setenv(WORKERS, "2")
+    study = Optimizer(flows("flow_of_surroundings").starting, 2, 2)(x=suggest.float(0, 1), method=method)
+    assert [(t.value, t.user_attrs) for t in study.trials] == [(2.0, {})] * 2
 
 
 def test_a_worker_that_dies_costs_its_own_trial(flows, monkeypatch, tmp_path):
