@@ -8,12 +8,17 @@ if TYPE_CHECKING:
     from flyteoptuna import suggest
     from flyteoptuna.core.active_trial import current_trial
     from flyteoptuna.core.suggestions import SpaceError
+    from flyteoptuna.journal.backend import JournalConflictError, JournalObjectBackend
+    from flyteoptuna.journal.objects import JournalError
     from flyteoptuna.optimizer import Optimizer, optimize
     from flyteoptuna.show.load import StudyNotFoundError, load_study
     from flyteoptuna.storage.read_results import StudyFormatError
     from flyteoptuna.study.budgets import SearchFailedError
 
 __all__ = [
+    "JournalConflictError",
+    "JournalError",
+    "JournalObjectBackend",
     "Optimizer",
     "SearchFailedError",
     "SpaceError",
@@ -26,6 +31,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "JournalConflictError": "journal.backend",
+    "JournalError": "journal.objects",
+    "JournalObjectBackend": "journal.backend",
     "Optimizer": "optimizer",
     "SearchFailedError": "study.budgets",
     "SpaceError": "core.suggestions",

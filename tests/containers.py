@@ -36,4 +36,4 @@ def number_of(pod):
 
 def driver_pods(engine):
     """The pods of a search that are not trials."""
-    return [pod for role in ("search", "span", "generation", "finish") for pod in engine.of(f".{role}-")]
+    return [pod for role in ("search", "span", "ask", "finish") for pod in engine.of(f".{role}-")]

@@ -15,34 +15,40 @@ import flyteoptuna
 
 PACKAGE = Path(flyteoptuna.__file__).parent
 TYPED = Path(__file__).with_name("typing_api.py")
-WINGS = ["core", "storage", "study", "flyte", "show", "search", "cli"]
+WINGS = ["core", "storage", "journal", "study", "flyte", "show", "search", "cli"]
 # What each wing may import of the package besides itself.
 BELOW = {
     "core": set(),
     "storage": set(),
-    "study": {"core", "storage"},
+    "journal": set(),
+    "study": {"core", "storage", "journal"},
     "flyte": {"core", "storage", "study"},
     "show": {"core", "storage", "study", "flyte"},
     "show.page": {"core", "study"},
-    "search": {"core", "storage", "study", "flyte", "show", "show.page"},
+    "search": {"core", "storage", "journal", "study", "flyte", "show", "show.page"},
     "cli": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
     # The modules at the top: what users write, and the entry points of Python and of flytekit.
-    "optimizer": {"core", "storage", "study", "flyte", "show", "search"},
+    "optimizer": {"arguments", "calls", "core", "storage", "study", "flyte", "show", "search"},
+    "calls": {"arguments", "core", "flyte"},
+    "arguments": {"core", "flyte"},
     "suggest": {"core"},
     "plugin": {"flyte"},
-    "__init__": {"core", "storage", "study", "show", "optimizer", "suggest"},
+    "__init__": {"core", "storage", "journal", "study", "show", "optimizer", "suggest"},
 }
 # What each of them imports besides Python's own library.
 NEEDS = {
     "core": set(),
     "storage": {"cloudpickle", "optuna"},
-    "study": {"optuna"},
+    "journal": {"fsspec", "optuna"},
+    "study": {"cloudpickle", "optuna"},
     "flyte": {"flytekit", "msgpack", "optuna"},
     "show": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
     "show.page": {"numpy", "optuna", "plotly"},
-    "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "msgpack", "optuna", "typing_extensions"},
-    "cli": {"click", "flytekit", "optuna", "rich"},
-    "optimizer": {"flytekit", "optuna"},
+    "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "optuna", "typing_extensions"},
+    "cli": {"click", "flytekit", "optuna", "rich", "wrapt"},
+    "optimizer": {"optuna"},
+    "calls": {"flytekit"},
+    "arguments": {"flytekit", "optuna"},
     "suggest": set(),
     "plugin": {"wrapt"},
     "__init__": set(),
@@ -172,6 +178,12 @@ def loaded_by(*modules):
 def test_what_a_trials_pod_loads_imports_optuna_late_or_never(module):
     """The rest of a search is imported where it is used."""
     assert not HEAVY & packages(module, when_loaded=True)
+
+
+@pytest.mark.parametrize("module", sorted(loaded_by("flyteoptuna.flyte.study_type") - {"flyteoptuna.flyte.study_type"}))
+def test_any_module_may_be_the_first_to_import_optuna(module):
+    """That import loads the study's type, which therefore needs no module that may be halfway loaded itself."""
+    assert "optuna" not in packages(module, when_loaded=True)
 
 
 @pytest.mark.parametrize("module", ["flyteoptuna", "flyteoptuna.plugin"])

@@ -6,6 +6,9 @@ import flytekit as fl
 import optuna
 
 from flyteoptuna import (
+    JournalConflictError,
+    JournalError,
+    JournalObjectBackend,
     Optimizer,
     SearchFailedError,
     SpaceError,
@@ -52,6 +55,11 @@ decorated: Optimizer = bare
 configured: Optimizer = called
 errors: list[type[Exception]] = [SearchFailedError, SpaceError, StudyFormatError, StudyNotFoundError]
 loaded: optuna.Study = load_study("study.zip")
+refusals: list[type[Exception]] = [JournalError, JournalConflictError]
+backend = JournalObjectBackend("s3://bucket/journal", poll=0.5, read_only=False)
+shared: optuna.Study = optuna.create_study(storage=optuna.storages.JournalStorage(backend))
+with backend.together():
+    shared.tell(shared.ask(), 1.0)
 
 # What a type checker refuses; an `ignore` that is not needed is an error.
 suggest.float("0", 1)  # type: ignore[arg-type]

@@ -47,8 +47,8 @@ def plan(workflow: str, inputs: tuple[str, ...], **given: int | None) -> None:
     options replace them, for every search. What ends a search early (a timeout, a callback) makes them fewer. Searches
     that a dynamic or an eager task makes while it runs are not seen.
 
-    Driver pods are those of the search, its spans, its generations and the finish. Depth is the number of dynamic nodes
-    inside each other, and widest is the most nodes in one of them.
+    Driver pods are those of the search, its spans, the asks and the finish; the pod of a span asks its first batch.
+    Depth is the number of dynamic nodes inside each other, and widest is the most nodes in one of them.
 
     \b
       flyteoptuna plan train.py:main --n-trials 500

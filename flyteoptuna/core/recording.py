@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from flyteoptuna.core.active_trial import ActiveTrial, running
 from flyteoptuna.core.report import TrialReport, fill
-
-_HERE = str(Path(__file__).parents[1])
-
-
-class InputsNotMade(Exception):
-    """Ends one trial before it is run: what makes its inputs has raised this exception's cause."""
+from flyteoptuna.core.values import named, said, shown, traced
 
 
 def outcome(result: Any, arity: int) -> tuple[list[float], str]:
-    """The values of what an objective returned, or the reason why it is a failure; total over all inputs."""
-    items = list(result) if isinstance(result, (tuple, list)) else [result]
+    """The values of what an objective returned, or the reason why it is a failure.
+
+    What the result itself raises when it is looked at is the objective's own failure.
+    """
+    several = isinstance(result, (tuple, list))
+    items = list(itertools.islice(result, arity + 1)) if several else [result]
     if len(items) != arity:
-        return [], f"The objective must return {arity} value(s), but it returned {len(items)}: {result!r}"
+        count = f"more than {arity}" if len(items) > arity else str(len(items))
+        return [], f"The objective must return {arity} value(s), but it returned {count}: {shown(result)}"
     values = []
     for item in items:
         try:
@@ -33,30 +32,20 @@ def outcome(result: Any, arity: int) -> tuple[list[float], str]:
                 raise TypeError
             value = float(item)
         except (TypeError, ValueError, OverflowError):
-            return [], f"The objective must return floats, but it returned {item!r} ({type(item).__name__})."
+            return [], f"The objective must return floats, but it returned {shown(item)} ({named(item)})."
         if math.isnan(value):
             return [], "The objective returned nan, which is no value to compare trials by."
         values.append(value)
     return values, ""
 
 
-def _pruned(error: BaseException) -> bool:
+def raised(error: BaseException) -> tuple[str, str]:
+    """State and reason of a trial that ``error`` has ended; total over all exceptions."""
     # Only an objective that has imported optuna can have raised its exception.
     exceptions = sys.modules.get("optuna.exceptions")
-    return exceptions is not None and isinstance(error, exceptions.TrialPruned)
-
-
-def raised(error: BaseException) -> tuple[str, str]:
-    """State and reason of a trial whose objective raised ``error``."""
-    head = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if _pruned(error):
-        return "PRUNED", head
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_HERE):
-        # The library's own frames come first, and say nothing about what went wrong.
-        frames = frames.tb_next
-    text = "".join(traceback.format_exception(type(error), error, frames)).rstrip()
-    return "FAIL", f"{head}\n\n{text}"
+    if exceptions is not None and issubclass(type(error), exceptions.TrialPruned):
+        return "PRUNED", said(error)
+    return "FAIL", f"{said(error)}\n\n{traced(error)}".rstrip()
 
 
 @contextmanager
@@ -64,6 +53,8 @@ def recording(
     report: TrialReport, active: ActiveTrial, limit: int, passes: tuple[type[BaseException], ...] = ()
 ) -> Iterator[Callable[[Any, int], None]]:
     """Write into ``report`` what happens in the body, which hands the objective's result to what this yields.
+
+    Nothing else leaves the body but Ctrl-C, for the search is to end then, and what ``passes``.
 
     Args:
         report: the report to fill.
@@ -76,13 +67,14 @@ def recording(
         report.values, report.error = outcome(result, arity)
         report.state = "COMPLETE" if not report.error else "FAIL"
 
+    through: tuple[type[BaseException], ...] = (KeyboardInterrupt, *passes)
     report.start = time.time()
     try:
         with running(active):
             yield returned
-    except passes:
+    except through:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         report.state, report.error = raised(error)
     finally:
         report.end = time.time()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from flyteoptuna.core.active_trial import ActiveTrial
+from flyteoptuna.core.active_trial import OWN, ActiveTrial
 
 ROOM = 1_500_000
 """Bytes that the reports of a batch may take together: Flyte reads at most 2 MiB of inline values."""
@@ -20,8 +21,11 @@ POINT = 14
 OVERHEAD = 400
 """Bytes of a report apart from its error, attributes and intermediate values."""
 
-ERROR_ATTRIBUTE = "flyteoptuna:error"
+ERROR_ATTRIBUTE = f"{OWN}error"
 """The user attribute of a failed or pruned trial that holds the reason."""
+
+CUT_ATTRIBUTE = f"{OWN}cut"
+"""The user attribute of a trial that tells what its report had no room for."""
 
 
 @dataclass
@@ -40,6 +44,7 @@ class TrialReport:
         intermediate: the intermediate values, one a step.
         user_attrs: the user attributes as a JSON object.
         system_attrs: what Optuna keeps with the trial, constraints and a pruner's rungs, as a JSON object.
+        pruner: the pruner, packed, where it has learned in the trial; see ``study.pruning``.
     """
 
     trial: int
@@ -53,6 +58,21 @@ class TrialReport:
     intermediate: list[float] = field(default_factory=list)
     user_attrs: str = "{}"
     system_attrs: str = "{}"
+    pruner: str = ""
+
+
+class Expected(NamedTuple):
+    """A trial that a report is expected of.
+
+    Attributes:
+        number: its number.
+        key: digest of its inputs.
+        cached: whether its report may be one that an earlier trial has left in Flyte's cache.
+    """
+
+    number: int
+    key: str
+    cached: bool = False
 
 
 def room(batch: int) -> int:
@@ -70,40 +90,62 @@ def cut(text: str, limit: int) -> str:
 
 
 def fill(report: TrialReport, active: ActiveTrial, limit: int) -> None:
-    """Write what a trial kept into its report, cut to ``limit`` bytes, with a note of what is missing."""
-    shares = 3 if active.user_attrs or active.intermediate else 1
+    """Write what a trial kept into its report, cut to ``limit`` bytes, with a note of what is missing.
+
+    What Optuna is to know of a trial, as its constraints, is not cut: where there is no room for it, the trial fails.
+    """
+    intermediate, user_attrs, system_attrs = active.ended()
+    report.system_attrs = json.dumps(system_attrs)
+    if len(report.system_attrs) > limit + OVERHEAD // 2:
+        report.error = (
+            f"The constraints of the trial take {len(report.system_attrs)} bytes, but its report has room for {limit}. "
+            "Choose a smaller `batch_size`."
+        )
+        report.state, report.values, report.system_attrs = "FAIL", [], "{}"
+    shares = 3 if user_attrs or intermediate else 1
     report.error = cut(report.error, min(ERROR_LIMIT, limit // shares))
-    left = limit - len(report.error.encode())
-    attrs, notes = dict(active.user_attrs), []
-    by_size = sorted(attrs, key=lambda key: len(json.dumps(attrs[key])))
-    while attrs and len(json.dumps(attrs)) > left // 2:
-        del attrs[by_size.pop()]
-    if len(attrs) < len(active.user_attrs):
-        notes.append(f"{len(active.user_attrs) - len(attrs)} user attributes were too large")
-    points = list(active.intermediate.items())
+    left = max(limit - len(report.error.encode()) - len(report.system_attrs), 0)
+    attrs, lost = _fitting(user_attrs, left // 2)
+    notes = [f"{lost} user attributes were too large"] if lost else []
+    points = list(intermediate.items())
     every = max(-(-len(points) * POINT // max(left // 2, 1)), 1)
     if every > 1:
         # The last one is what pruners and people look at first.
         points = [point for index, point in enumerate(reversed(points)) if index % every == 0][::-1]
         notes.append(f"of the intermediate values, one in {every} is kept")
     if notes:
-        attrs["flyteoptuna:cut"] = "; ".join(notes)
-    report.user_attrs, report.system_attrs = json.dumps(attrs), json.dumps(active.system_attrs)
+        attrs.append(f"{json.dumps(CUT_ATTRIBUTE)}: {json.dumps('; '.join(notes))}")
+    report.user_attrs = f"{{{', '.join(attrs)}}}"
     report.steps, report.intermediate = [step for step, _ in points], [value for _, value in points]
 
 
-def match(reports: Iterable[TrialReport | None], trials: Sequence[tuple[int, str]]) -> dict[int, TrialReport]:
+def _fitting(attrs: dict[str, str | None], limit: int) -> tuple[list[str], int]:
+    """The members of a JSON object that take at most ``limit`` bytes, the smallest ones first, and how many do not."""
+    members = {key: f"{json.dumps(key)}: {text}" for key, text in attrs.items() if text is not None}
+    kept, size = set[str](), 2
+    for key in sorted(members, key=lambda key: len(members[key])):
+        size += len(members[key]) + 2
+        if size > limit + 2:
+            break
+        kept.add(key)
+    return [member for key, member in members.items() if key in kept], len(attrs) - len(kept)
+
+
+def match(reports: Iterable[TrialReport | None], trials: Iterable[Expected]) -> dict[int, TrialReport]:
     """The report of each trial that sent one, by the trial's number.
 
-    A report belongs to the trial that it names where the keys agree too. Any other was cached by an earlier trial at
-    the same point, and goes to the first trial with its key that has none. Positions in the list mean nothing, for
-    Flyte may drop an element.
+    A report belongs to the trial that it names where the keys agree too. Any other is taken for one that was cached by
+    an earlier trial at the same point, and goes to the first trial with its key that has none, if the objective of that
+    is cached. Positions in the list mean nothing, for Flyte may drop an element.
 
     Args:
         reports: what a map returned.
-        trials: number and key of each trial of the batch, in their order.
+        trials: the trials of the batch, in their order.
     """
-    keys, matched, cached = dict(trials), {}, []
+    expected = list(trials)
+    keys: dict[Any, str] = {trial.number: trial.key for trial in expected}
+    matched: dict[int, TrialReport] = {}
+    cached = []
     for report in reports:
         if report is None:
             continue
@@ -111,8 +153,11 @@ def match(reports: Iterable[TrialReport | None], trials: Sequence[tuple[int, str
             matched[report.trial] = report
         else:
             cached.append(report)
+    free: dict[str, list[int]] = {}
+    for trial in reversed(expected):
+        if trial.cached and trial.number not in matched:
+            free.setdefault(trial.key, []).append(trial.number)
     for report in cached:
-        free = next((number for number, key in trials if key == report.key and number not in matched), None)
-        if free is not None:
-            matched[free] = report
+        if free.get(report.key):
+            matched[free[report.key].pop()] = report
     return matched

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgpack
 from flytekit.core.promise import Promise
 from flytekit.models.literals import Literal
 from flytekit.models.types import LiteralType, SimpleType
+
+from flyteoptuna.core.refusals import Valueless, listed, meant, refusing
 
 _OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
 COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waiting")
@@ -18,29 +20,107 @@ STUDY = "optuna.Study"
 """Tag of a study's Flyte type."""
 NONE = "None"
 _OTHER = "another type"
+_ALL = "A task that takes `study: optuna.Study` gets all of it."
 
 
-class StudyPromise(Promise):
-    """The promise of a search's study. It refuses at once what Flyte would not find once the search has run."""
+class StudyPromise(Promise, Valueless):
+    """The promise of a search's study. It refuses at once what Flyte would not find once the search has run.
 
-    def __init__(self, var: str, val: Any, literal_type: LiteralType | None, several: bool) -> None:
+    Args:
+        var: as a promise's.
+        val: as a promise's.
+        literal_type: as a promise's.
+        several: whether the study has several objectives.
+        names: names of the parameters of each trial; None where they are not known.
+    """
+
+    def __init__(
+        self, var: str, val: Any, literal_type: LiteralType | None, several: bool, names: Collection[str] | None = None
+    ) -> None:
         super().__init__(var, val, literal_type)
         self._several = several
+        self._names = names
 
     def __getattr__(self, key: str) -> Promise:
         if key.startswith("_"):
             raise AttributeError(key)
         if key not in ATTRIBUTES:
             raise AttributeError(
-                f"A study has no `{key}` in a workflow; it has: {', '.join(ATTRIBUTES)}. A task that takes "
-                "`study: optuna.Study` gets all of it."
+                f"A study has no `{key}` in a workflow; it has: {', '.join(ATTRIBUTES)}.{meant(key, ATTRIBUTES)} {_ALL}"
             )
         if self._several and key in _OF_ONE_OBJECTIVE:
-            raise AttributeError(f"A study of several objectives has no `{key}`, but `best_trials`.")
-        return super().__getattr__(key)
+            raise AttributeError(f"A study of several objectives has no `{key}`, but `best_trials`. {_ALL}")
+        return _AttributePromise(super().__getattr__(key), key, self._names)
 
     def __getitem__(self, key: Any) -> Promise:
         raise TypeError(f"A study has attributes, as `study.best_value`, and no items, but got study[{key!r}].")
+
+    def _stands_for(self) -> str:
+        return "A study is known once the search has run: a task that takes `study: optuna.Study` gets all of it"
+
+    __iter__, __bool__ = refusing("iter()"), refusing("bool()")
+
+
+class _AttributePromise(Promise, Valueless):
+    """The promise of an attribute of a study: a number, the parameters by name, or numbers by index."""
+
+    def __init__(self, made: Promise, path: str, names: Collection[str] | None) -> None:
+        super().__init__(made.var, made.val if made.is_ready else made.ref)
+        # Flytekit has no way to set it but one step after another.
+        self._attr_path = made.attr_path
+        self._path = path
+        self._names = names
+
+    def __getattr__(self, key: str) -> Promise:
+        if key.startswith("_"):
+            raise AttributeError(key)
+        if self._path != "best_params":
+            raise AttributeError(self._wrong(f".{key}"))
+        if hasattr(dict, key) and key not in (self._names or ()):
+            raise AttributeError(
+                f"`best_params` is no dictionary where a workflow is written, but got `best_params.{key}`: read one as "
+                "`best_params[name]`, or give all to a task that takes a `dict`."
+            )
+        try:
+            return self[key]
+        except KeyError as error:
+            raise AttributeError(*error.args) from None
+
+    def __getitem__(self, key: Any) -> Promise:
+        known = f"{self._path}[{key!r}]"
+        if self._path == "best_trials":
+            if type(key) is not int or key < 0:
+                raise TypeError(f"`best_trials` has the numbers of trials, by an index from 0, but got {known}. {_ALL}")
+        elif self._path != "best_params":
+            raise TypeError(self._wrong(f"[{key!r}]"))
+        elif not isinstance(key, str):
+            raise TypeError(f"`best_params` has the parameters by their names, but got {known}.")
+        elif self._names is not None and key not in self._names:
+            raise KeyError(
+                _Words(
+                    f"The search has no parameter {key!r}; it has: {listed(sorted(self._names))}."
+                    f"{meant(key, self._names)}"
+                )
+            )
+        return _AttributePromise(super().__getitem__(key), known, None)
+
+    def _wrong(self, written: str) -> str:
+        number = " It is the number of a trial." if "best_trial" in self._path else ""
+        return f"`study.{self._path}` has nothing inside, but got `study.{self._path}{written}`.{number} {_ALL}"
+
+    def _stands_for(self) -> str:
+        return f"`study.{self._path}` is known once the search has run: give it to a task, which gets the value"
+
+    __iter__, __bool__ = refusing("iter()"), refusing("bool()")
+
+
+class _Words(str):
+    """A message as it is, where a ``KeyError`` would show its ``repr``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def anywhere(value: Any) -> bool:

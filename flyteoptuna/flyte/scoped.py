@@ -9,6 +9,8 @@ from typing import Any, ClassVar, TypeVar
 
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager, flyte_context_Var
 
+from flyteoptuna.core.refusals import listed, meant
+
 T = TypeVar("T")
 
 _BODIES = {"flyte_entity_call_handler": True, "dynamic_execute": True, "dispatch_execute": False, "as_task": False}
@@ -57,6 +59,8 @@ class Scoped:
     """
 
     SETTINGS: ClassVar[tuple[str, ...]] = ()
+    MADE_WITH: ClassVar[tuple[str, ...]] = ()
+    """What cannot be set afterwards."""
     _held: dict[str, Any]
     _within: dict[str, tuple[Any, Any]]
 
@@ -65,8 +69,13 @@ class Scoped:
         object.__setattr__(self, "_within", {})
 
     def __setattr__(self, name: str, value: Any) -> None:
+        made = type(self).__name__
+        if name in self.MADE_WITH:
+            raise AttributeError(f"`{name}` cannot be set afterwards: make another {made}.")
         if name not in self.SETTINGS:
-            raise AttributeError(f"{type(self).__name__} has no setting `{name}`; it has: {', '.join(self.SETTINGS)}.")
+            raise AttributeError(
+                f"{made} has no setting `{name}`; it has: {listed(self.SETTINGS)}.{meant(name, self.SETTINGS)}"
+            )
         self._set(name, value)
 
     def _set(self, name: str, value: Any) -> None:
@@ -79,8 +88,12 @@ class Scoped:
 
     def __getattr__(self, name: str) -> Any:
         if name not in self.SETTINGS:
-            raise AttributeError(f"{type(self).__name__} has no attribute `{name}`.")
+            raise AttributeError(f"{type(self).__name__} has no attribute `{name}`.{self._hint(name)}")
         return self._get(name)
+
+    def _hint(self, name: str) -> str:
+        """What was meant by an attribute that there is none of."""
+        return meant(name, (*self.SETTINGS, *self.MADE_WITH))
 
     def _get(self, name: str) -> Any:
         here, value = self._within.get(name, (None, None))

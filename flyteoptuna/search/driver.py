@@ -11,23 +11,19 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.deck import Deck
 
 from flyteoptuna.core import plan
+from flyteoptuna.core.report import TrialReport
 from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.objective import TRIAL
 from flyteoptuna.flyte.references import Reference, collection, packed, reference
 from flyteoptuna.flyte.study_type import HeldStudy
 from flyteoptuna.search import rounds
-from flyteoptuna.search.inputs import Build, jobs_of
+from flyteoptuna.search.inputs import INLINE_LIMIT, MAP_LIMIT, Build, jobs_of
 from flyteoptuna.show.log import logger
 from flyteoptuna.show.page import deck
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study.budgets import SearchFailedError
 from flyteoptuna.study.progress import Progress
 from flyteoptuna.study.tell import unheard
-
-INLINE_LIMIT = 2 * 1024 * 1024
-"""Most bytes that Flyte reads of the graph of a dynamic task, and of the inputs or outputs of any, by default."""
-MAP_LIMIT = INLINE_LIMIT - INLINE_LIMIT // 8
-"""Most bytes of the lists to map over: beside them, a map gets the study and the inputs that its trials share."""
 
 
 class Asked(NamedTuple):
@@ -75,6 +71,13 @@ def tell(
     state: SearchStudy = study.read(optuna.Study)
     reports = report_type.received(sent)
     reports += report_type.left(study, unheard(state, reports))
+    return told(state, reports, max_failures, last=last, shown=shown)
+
+
+def told(
+    state: SearchStudy, reports: Sequence[TrialReport], max_failures: int | None, *, last: bool, shown: bool = True
+) -> SearchStudy:
+    """The study with the reports told; see :func:`tell`."""
 
     def show(now: Progress) -> None:
         logger.info("%s", now)
@@ -143,12 +146,6 @@ def ask(
     jobs = jobs_of(state, asked, mapped)
     lists = {name: collection([job.inputs[name] for job in jobs]) for name in mapped}
     lists = {TRIAL: collection([reference(packed(job.handle)) for job in jobs]), **lists}
-    size = _size(lists.values())
-    if size > MAP_LIMIT:
-        raise ValueError(
-            f"The inputs of a batch must take at most {MAP_LIMIT} bytes, but those of {len(jobs)} trials take {size}. "
-            "Choose a smaller `batch_size`."
-        )
     return Asked(HeldStudy(state), not asked, lists)
 
 

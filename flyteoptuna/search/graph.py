@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-from flytekit.core.base_task import TaskMetadata
-from flytekit.core.context_manager import FlyteContextManager
-from flytekit.core.python_function_task import PythonFunctionTask
+from typing import Any
 
 from flyteoptuna.core import plan
 from flyteoptuna.core.report import TrialReport
-from flyteoptuna.flyte.objective import STUDY, TRIAL, find, image_of, input_types, place
-from flyteoptuna.flyte.promises import StudyPromise, sure
+from flyteoptuna.flyte.objective import STUDY, TRIAL, find, input_types, place
+from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference, collection
-from flyteoptuna.flyte.resolver import adopt, digest, joined, resolver, split
+from flyteoptuna.flyte.resolver import joined, split
 from flyteoptuna.search.inputs import builder
 from flyteoptuna.search.request import COUNTS, Request
+from flyteoptuna.search.tasks import DYNAMIC, INPUT, PLAIN, driver_task, named_tuple, study_input
 from flyteoptuna.search.trial_task import map_task, trial_task
-
-_Dynamic = PythonFunctionTask.ExecutionBehavior.DYNAMIC
-_Default = PythonFunctionTask.ExecutionBehavior.DEFAULT
 
 DECKS = ("ask", "finish")
 """The tasks whose nodes show how far the search is."""
 
-RETRIES = 3
-"""How often a driver is retried for what counts as its own failure, as running out of memory does."""
-
 Reports = by_reference(list[TrialReport | None])
-INPUT = "in_"
-"""What the names of the objective's inputs begin with, beside those of a search's own."""
 
 
 def nodes(request: Request) -> StudyPromise:
@@ -44,22 +32,18 @@ def nodes(request: Request) -> StudyPromise:
         objective=request.objective,
         mapped=request.mapped,
         fixed=tuple(request.fixed),
-        start="new" if request.study is None else "continued" if sure(request.study) else "perhaps",
+        start=request.start,
         directions=request.directions,
     )
     progress = search.search(
         **request.counts,
         space=request.space(),
-        callbacks=request.pickled(),
+        callbacks=request.pickled,
         **{f"{INPUT}{name}": value for name, value in request.fixed.items()},
         **({} if request.study is None else {"study": request.study}),
     )
     made = search.finish(study=progress.study, reports=progress.reports, max_failures=request.counts["max_failures"])
-    return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1)
-
-
-def _named_tuple(name: str, fields: Mapping[str, Any]) -> Any:
-    return NamedTuple(name, list(fields.items()))
+    return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1, request.names)
 
 
 @dataclass(frozen=True)
@@ -71,8 +55,7 @@ class Search:
         objective: the task to map.
         mapped: names of the objective's inputs that differ from trial to trial: with a callback, all of them.
         fixed: names of the inputs of ``origin`` that are the same for every trial.
-        start: whether the search makes a ``new`` study, has ``continued`` the one that it is given, or is ``perhaps``
-            given one: only the backend knows whether a promise is that of None.
+        start: what it starts from; see ``Request.start``.
         directions: directions of the study that is made where none is given; none where they are not known.
     """
 
@@ -89,33 +72,9 @@ class Search:
         return ("flyteoptuna.search.graph:rebuild", role, *origin, *objective, *lists, self.start)
 
     def _task(self, role: str, body: Callable[..., Any], inputs: Mapping[str, Any], output: Any, mode: Any) -> Any:
-        def function(**kwargs: Any) -> Any:
-            return body(**kwargs)
-
-        kind = inspect.Parameter.KEYWORD_ONLY
-        parameters = [inspect.Parameter(name, kind, annotation=t) for name, t in inputs.items()]
-        function.__signature__ = inspect.Signature(parameters, return_annotation=output)  # type: ignore[attr-defined]
-        function.__annotations__ = {**inputs, "return": output}
-        function.__name__ = function.__qualname__ = role
-        function.__module__ = __name__
-        function.__doc__ = body.__doc__
-        # Compiling, flytekit gives a task the resolver of the workflow, whatever it is told.
-        ctx = FlyteContextManager.current_context()
-        with FlyteContextManager.with_context(ctx.with_compilation_state(None)):
-            task: PythonFunctionTask[Any] = PythonFunctionTask(
-                task_config=None,
-                task_function=function,
-                execution_mode=mode,
-                task_resolver=resolver,
-                metadata=TaskMetadata(generates_deck=role in DECKS, retries=RETRIES),
-                enable_deck=role in DECKS,
-                deck_fields=(),
-                container_image=image_of(self.objective),
-                environment=dict(self.objective.environment),
-            )
-        args = self._args(role)
         name = ".".join(filter(None, place(self.origin)))
-        return adopt(task, f"{name}.{role}-{digest(args)}", args)
+        args, deck = self._args(role), role in DECKS
+        return driver_task(f"{name}.{role}", args, self.objective, body, inputs, output, mode=mode, deck=deck)
 
     @functools.cached_property
     def _fixed(self) -> dict[str, Any]:
@@ -138,34 +97,30 @@ class Search:
 
     @functools.cached_property
     def _progress(self) -> Any:
-        return _named_tuple("Progress", self._state)
+        return named_tuple("Progress", self._state)
 
     @functools.cached_property
     def _asked(self) -> Any:
         lists = {f"{INPUT}{name}": kind for name, kind in self._lists.items()}
-        return _named_tuple("Asked", {"study": self._state["study"], "over": bool, **lists})
+        return named_tuple("Asked", {"study": self._state["study"], "over": bool, **lists})
 
     @functools.cached_property
     def search(self) -> Any:
         """The root: makes the study or takes the given one, and emits the top span."""
-        import optuna
-
-        kinds = {"continued": optuna.Study, "perhaps": optuna.Study | None}
-        given = {"study": by_reference(kinds[self.start])} if self.start in kinds else {}
-        inputs = {**COUNTS, "space": str, "callbacks": str, **given, **self._fixed}
-        return self._task("search", self._search, inputs, self._progress, _Dynamic)
+        inputs = {**COUNTS, "space": str, "callbacks": str, **study_input(self.start), **self._fixed}
+        return self._task("search", self._search, inputs, self._progress, DYNAMIC)
 
     @functools.cached_property
     def span(self) -> Any:
         """Consecutive generations under one node."""
         inputs = {"start": int, "stop": int, **self._state, "settings": str, **self._fixed}
-        return self._task("span", self._span, inputs, self._progress, _Dynamic)
+        return self._task("span", self._span, inputs, self._progress, DYNAMIC)
 
     @functools.cached_property
     def ask(self) -> Any:
         """Tells the reports of the generation before, and asks the trials of this one."""
         inputs = {"index": int, **self._state, "settings": str, **self._for_ask(self._fixed)}
-        return self._task("ask", self._ask, inputs, self._asked, _Default)
+        return self._task("ask", self._ask, inputs, self._asked, PLAIN)
 
     @functools.cached_property
     def finish(self) -> Any:
@@ -173,7 +128,7 @@ class Search:
         import optuna
 
         inputs = {"study": self._state["study"], "reports": Reports, "max_failures": int | None}
-        return self._task("finish", self._finish, inputs, optuna.Study, _Default)
+        return self._task("finish", self._finish, inputs, optuna.Study, PLAIN)
 
     def _for_ask(self, fixed: dict[str, Any]) -> dict[str, Any]:
         # What no callback looks at goes to the trials alone.

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.promise import Promise, translate_inputs_to_literals
@@ -45,6 +45,28 @@ def run(request: Request) -> Any:
 
 
 def _run(request: Request) -> Any:
+    start = begin(request)
+    kept = Kept(start.study)
+    _Local(request, start.settings, start.fixed, kept).run()
+    return _returned(kept, request)
+
+
+class Start(NamedTuple):
+    """A search that has begun.
+
+    Attributes:
+        study: its study.
+        settings: its settings.
+        fixed: the inputs that are the same for every trial.
+    """
+
+    study: SearchStudy
+    settings: plan.Settings
+    fixed: dict[str, Reference]
+
+
+def begin(request: Request) -> Start:
+    """Begin a search: every promise has its value, and the study is one of the search's own."""
     import optuna
 
     from flyteoptuna.search import rounds
@@ -57,12 +79,22 @@ def _run(request: Request) -> Any:
     given = request.study
     if given is not None:
         given = _literal("study", given, optuna.Study | None).read(optuna.Study | None)
-    seed = random.SystemRandom().getrandbits(31)
-    study = rounds.begun(given, settings, request.directions, request.pickled(), seed)
+    seed, batches = random.SystemRandom().getrandbits(31), not request.reuse_pods
+    study = rounds.begun(given, settings, request.directions, request.pickled, seed, batches=batches)
+    return Start(study, settings, fixed)
+
+
+def result(study: SearchStudy, request: Request, settings: plan.Settings) -> Any:
+    """What a search returns that has ended: a promise of its study in the body of a workflow, elsewhere the study."""
     kept = Kept(study)
-    _Local(request, settings, fixed, kept).run()
+    kept.keep()
+    logger.info("%s", _conclusion(kept, settings))
+    return _returned(kept, request)
+
+
+def _returned(kept: Kept, request: Request) -> Any:
     if scope() is not None:
-        return StudyPromise("o0", kept.literal(), None, len(request.directions) > 1)
+        return StudyPromise("o0", kept.literal(), None, len(request.directions) > 1, request.names)
     return kept.copy()
 
 
@@ -99,7 +131,7 @@ class _Local:
 
         kept = self.kept
         try:
-            with _interruptible(), self.narration:
+            with interruptible(), self.narration:
                 self._generations()
             kept.keep()
         except SearchFailedError as error:
@@ -112,7 +144,7 @@ class _Local:
             raise
         finally:
             kept.close()
-        logger.info("%s", " ".join(filter(None, (_end(self.study, self.settings), _best(self.study), kept.where()))))
+        logger.info("%s", _conclusion(kept, self.settings))
 
     def _stands(self) -> str:
         return self.kept.where() if self.kept.unsaved else f"The study as it stands: {self.kept.path}"
@@ -174,6 +206,11 @@ def _why(trial: Any) -> str:
     return str(trial.user_attrs.get(ERROR_ATTRIBUTE, ""))
 
 
+def _conclusion(kept: Kept, settings: plan.Settings) -> str:
+    parts = (_end(kept.study, settings), _best(kept.study), kept.where())
+    return " ".join(filter(None, parts))
+
+
 def _end(study: SearchStudy, settings: plan.Settings) -> str:
     """Why a search has ended."""
     from flyteoptuna.study.budgets import over
@@ -198,7 +235,7 @@ def _best(study: SearchStudy) -> str:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Let Ctrl-C end a search: of it flytekit makes SystemExit, which in an objective is a failure."""
     handler = signal.getsignal(signal.SIGINT)
     own = getattr(handler, "__qualname__", "").endswith(".main_signal_handler")

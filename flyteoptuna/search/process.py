@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import multiprocessing
 import os
 import sys
 import sysconfig
@@ -15,8 +14,8 @@ from typing import Any
 
 import cloudpickle
 
-from flyteoptuna.search import worker
-from flyteoptuna.search.worker import Sent, Surroundings, TaskNotLoadedError, TaskNotSentError
+from flyteoptuna.search import process_main
+from flyteoptuna.search.process_main import Sent, Surroundings, TaskNotLoadedError, TaskNotSentError
 from flyteoptuna.show.log import logger
 
 IDLE = 60
@@ -59,8 +58,8 @@ class Worker:
             if self._executor is None:
                 self._files = _files()
                 # One process an executor: where one of several dies, loky ends the others.
-                begun = (os.getpid(), multiprocessing.get_start_method(allow_none=True))
-                self._executor = ProcessPoolExecutor(1, timeout=IDLE, initializer=worker.begin, initargs=begun)
+                begun = process_main.parentage()
+                self._executor = ProcessPoolExecutor(1, timeout=IDLE, initializer=process_main.begin, initargs=begun)
             future = self._executor.submit(function, *args)
         try:
             return future.result()
@@ -148,15 +147,15 @@ class Road:
             if why is None:
                 return
             self._by_value(why)
-        self._call(process, worker.prepare)
+        self._call(process, process_main.prepare)
 
     def _why_not_by_name(self, process: Worker) -> str | None:
         # In a notebook flytekit knows no module, which is as it should be.
-        return _reason(process, worker.prepare, self._sent, self._around()) if self.args[0] else ""
+        return _reason(process, process_main.prepare, self._sent, self._around()) if self.args[0] else ""
 
     def run(self, process: Worker, call: bytes) -> Any:
         """The report of a trial that a worker runs."""
-        return self._call(process, worker.run, call)
+        return self._call(process, process_main.run, call)
 
     def _around(self) -> Surroundings:
         return Surroundings.now(self._roots)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import optuna
 
+from flyteoptuna.core.refusals import got
 from flyteoptuna.storage import file
 from flyteoptuna.storage.read_results import StudyFormatError
 
@@ -58,8 +59,16 @@ def load_study(
     Raises:
         StudyNotFoundError: there is no study, it is out of reach, or there are several.
         StudyFormatError: what is stored there is not a study.
-        ValueError: a ``flyte://`` source of another form.
+        TypeError: ``source`` is no path, or ``trusted`` no bool.
+        ValueError: a ``flyte://`` source of another form, or an empty one.
     """
+    # Exactly a bool: what is true by accident, as "no" is, must not run a stranger's pickles.
+    if not isinstance(trusted, bool):
+        raise TypeError(f"`trusted` must be True or False, but got {got(trusted)}.")
+    if not isinstance(source, (str, os.PathLike)) or not isinstance(os.fspath(source), str):
+        raise TypeError(f"`source` must be a path, a URL or {SCHEME}..., but got {got(source)}.")
+    if not os.fspath(source).strip():
+        raise ValueError(f"`source` must be a path, a URL or {SCHEME}..., but got {got(source)}.")
     load = file.loads if trusted else file.read
     text = os.fspath(source)
     if not text.startswith(SCHEME):

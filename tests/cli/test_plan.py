@@ -14,19 +14,19 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def test_the_quickstart_is_planned_by_its_defaults():
-    """20 trials, 4 at once: 5 generations, and 7 driver pods for them, the search and the finish."""
+    """20 trials, 4 at once: 5 generations, of which the search's pod asks the first, and 6 driver pods."""
     [line] = rows(run("plan", f"{EXAMPLES / 'quickstart.py'}:train"))
-    assert line == ["quickstart.objective", "n0", "20", "4", "4", "5", "0", "7", "20", "2", "5"]
+    assert line == ["quickstart.objective", "n0", "20", "4", "4", "5", "0", "6", "20", "1", "9"]
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--n-trials", "100"], ["100", "4", "4", "25", "3", "30", "100", "3", "8"]),
-        (["--n_trials", "1000", "--concurrency", "10"], ["1000", "10", "10", "100", "14", "116", "1000", "4", "8"]),
-        (["--concurrency", "10"], ["20", "10", "10", "2", "0", "4", "20", "2", "2"]),
-        (["--concurrency", "10", "--batch-size", "1"], ["20", "10", "1", "20", "2", "24", "20", "3", "8"]),
-        (["--input", "n_trials=9", "--input", "concurrency=9"], ["9", "9", "9", "1", "0", "3", "9", "2", "1"]),
+        (["--n-trials", "100"], ["100", "4", "4", "25", "3", "27", "100", "2", "15"]),
+        (["--n_trials", "1000", "--concurrency", "10"], ["1000", "10", "10", "100", "14", "103", "1000", "3", "15"]),
+        (["--concurrency", "10"], ["20", "10", "10", "2", "0", "3", "20", "1", "3"]),
+        (["--concurrency", "10", "--batch-size", "1"], ["20", "10", "1", "20", "2", "22", "20", "2", "15"]),
+        (["--input", "n_trials=9", "--input", "concurrency=9"], ["9", "9", "9", "1", "0", "2", "9", "1", "1"]),
     ],
 )
 def test_options_and_inputs_replace_the_workflows_numbers(options, expected):

@@ -22,7 +22,7 @@ def test_the_current_trial_is_a_stand_in_outside_a_search():
     ("call", "match"),
     [
         (lambda t: t.report("x", 0), "`value` must be a number, but got 'x'"),
-        (lambda t: t.report(1.0, 1.5), "`step` must be an int, but got 1.5"),
+        (lambda t: t.report(1.0, "x"), "`step` must be an int, but got 'x'"),
         (lambda t: t.report(1.0, -1), r"`0 <= step < 2\*\*63` must hold, but got step=-1"),
         (lambda t: t.report(1.0, 2**63), r"`0 <= step < 2\*\*63` must hold, but got step=9223372036854775808"),
         (lambda t: t.set_user_attr("k", {1j}), "`k` must be something that JSON can hold"),

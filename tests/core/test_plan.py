@@ -78,8 +78,18 @@ def test_pods_and_depth_keep_their_bounds(n_trials, concurrency):
 
 
 def test_shapes_of_long_searches():
-    """100,000 generations nest seven deep, and cost a seventh more pods."""
+    """100,000 generations nest six deep, and cost a seventh more pods, of which each last span saves one."""
     of = plan.shape(400_000, 4)
     assert of.generations == 100_000
     assert of.spans == math.ceil((100_000 - 1) / (plan.ARITY - 1)) - 1
-    assert (of.depth, of.widest) == (math.ceil(math.log(100_000, plan.ARITY)) + 1, plan.ARITY)
+    assert (of.depth, of.widest) == (math.ceil(math.log(100_000, plan.ARITY)), 2 * plan.ARITY - 1)
+
+
+@given(n_trials=counts, size=counts)
+def test_no_search_has_more_driver_pods_than_generations_spans_and_its_ends(n_trials, size):
+    """The pod of a span asks its first batch, so that those of few generations have one pod less."""
+    of = plan.shape(n_trials, size)
+    assert of.drivers <= of.generations + math.ceil((of.generations - 1) / (plan.ARITY - 1)) + 1
+    assert of.asks + of.spans + 1 >= of.generations
+    if of.generations <= plan.ARITY:
+        assert of.drivers == of.generations + 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flyteoptuna.core.active_trial import ActiveTrial
 from flyteoptuna.core.recording import recording
-from flyteoptuna.core.report import TrialReport, cut, match, room
+from flyteoptuna.core.report import Expected, TrialReport, cut, match, room
 
 
 @given(
@@ -57,7 +57,7 @@ def test_every_report_lands_on_its_own_trial(data):
     kept = data.draw(st.lists(st.sampled_from(range(len(sent))), unique=True))
     lost = [key for index, (_, key) in enumerate(trials) if index not in kept]
     shuffled = data.draw(st.permutations([sent[i] for i in kept] + [None] * data.draw(st.integers(0, 2))))
-    matched = match(shuffled, trials)
+    matched = match(shuffled, [Expected(number, key, cached=True) for number, key in trials])
     assert all(report.values == [value[key]] for number, key in trials if (report := matched.get(number)))
     assert len(matched) == len(kept)
     assert sorted(key for number, key in trials if number not in matched) == sorted(lost)
@@ -66,4 +66,7 @@ def test_every_report_lands_on_its_own_trial(data):
 def test_without_a_cache_a_report_lands_on_the_very_trial_that_it_names():
     """Two trials at one point may have two results."""
     reports = [TrialReport(1, key="a", values=[2.0]), TrialReport(0, key="a", values=[1.0])]
-    assert {n: r.values for n, r in match(reports, [(0, "a"), (1, "a")]).items()} == {0: [1.0], 1: [2.0]}
+    assert {n: r.values for n, r in match(reports, [Expected(0, "a"), Expected(1, "a")]).items()} == {
+        0: [1.0],
+        1: [2.0],
+    }

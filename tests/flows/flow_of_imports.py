@@ -27,5 +27,5 @@ def several(x: float) -> tuple[float, float]:
 
 @fl.workflow
 def pareto() -> list[int]:
-    study = Optimizer(several, 2, 2)(x=suggest.float(0, 1))
+    study = Optimizer(several, 2, 2, directions=["minimize", "minimize"])(x=suggest.float(0, 1))
     return study.best_trials

@@ -12,7 +12,7 @@ from flyteoptuna.core.report import ERROR_ATTRIBUTE
 def test_a_pod_killed_at_any_position_is_retried_to_the_same_study(tmp_path, flows, undisturbed, fault):
     """Before its work or after it, driver or trial: the next attempt asks the very same parameters."""
     expected, pods = undisturbed
-    assert len(pods) == 8
+    assert len(pods) == 7
     for position, victim in enumerate(pods):
         study, engine = run(
             flows,
@@ -22,10 +22,10 @@ def test_a_pod_killed_at_any_position_is_retried_to_the_same_study(tmp_path, flo
             system_retries=1,
         )
         assert results(study) == expected
-        assert len(engine.pods) == 9
+        assert len(engine.pods) == 8
 
 
-@pytest.mark.parametrize("role", [".generation-", ".finish-", ".search-"])
+@pytest.mark.parametrize("role", [".ask-", ".finish-", ".search-"])
 def test_a_recovered_execution_runs_no_finished_generation_again(tmp_path, flows, undisturbed, role):
     """What had finished is taken over, and the study is that of an undisturbed search."""
     expected, _ = undisturbed
@@ -35,7 +35,7 @@ def test_a_recovered_execution_runs_no_finished_generation_again(tmp_path, flows
     def faults(pod):
         if role in pod.task:
             seen.append(pod)
-            return Fault.KILL if role != ".generation-" or len(seen) == 2 else None
+            return Fault.KILL
         return None
 
     first = Engine(tmp_path / "first", CODE, faults=faults)

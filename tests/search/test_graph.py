@@ -32,20 +32,18 @@ def test_fast_registration_reaches_every_task_of_a_search():
     """Code that `pyflyte run --remote` copies is there in the drivers, and in the pods that a driver emits."""
     copied = FastSerializationSettings(enabled=True, destination_dir="/root", distribution_location="s3://bucket/code")
     fast = dataclasses.replace(SETTINGS, fast_serialization_settings=copied)
-    search = graph.search_of(line, ("x",), (), False, ("minimize",))
-    made = [get_serializable({}, fast, task).to_flyte_idl().template for task in (search.search, search.finish)]
+    search = graph.search_of(line, line, ("x",), (), False, ("minimize",))
+    tasks = (search.search, search.ask, search.finish)
+    made = [get_serializable({}, fast, task).to_flyte_idl().template for task in tasks]
     ctx = FlyteContextManager.current_context()
     state = ctx.new_execution_state().with_params(mode=ExecutionState.Mode.TASK_EXECUTION)
     with FlyteContextManager.with_context(ctx.with_serialization_settings(fast).with_execution_state(state)):
         settings = plan.Settings(20, 2, 2, space=space.dumps({"x": suggest.float(0, 1)}))
         study = driver.begin(None, settings, ("minimize",), "")
-        given = {"study": study, "reports": refer([], list[TrialReport]), "done": False, "settings": settings.dumps()}
-        for job in (search.span.execute(start=0, stop=10, **given), search.generation.execute(index=0, **given)):
-            made += [task.to_flyte_idl() for task in job.tasks]
+        given = {"study": study, "reports": refer([], list[TrialReport]), "over": False, "settings": settings.dumps()}
+        made += [task.to_flyte_idl() for task in search.span.execute(start=0, stop=10, **given).tasks]
     roles = {template.id.name.split(".")[-1].split("-")[0] for template in made}
-    assert roles == {
-        *("search", "span", "generation", "finish", "trial"),
-    }
+    assert roles == {"search", "span", "ask", "finish", "trial"}
     for template in made:
         assert list(template.container.args[:3]) == [
             "pyflyte-fast-execute",
@@ -57,22 +55,24 @@ def test_fast_registration_reaches_every_task_of_a_search():
 def test_two_searches_over_one_objective_have_tasks_of_their_own():
     """Names tell apart what differs in its interface."""
     names = {
-        getattr(Search(square, mapped, fixed, continued, ("minimize",)), role).name
+        getattr(Search(square, square, mapped, fixed, continued, ("minimize",)), role).name
         for mapped, fixed in [(("x",), ("power",)), (("x", "power"), ())]
         for continued in (True, False)
-        for role in ("search", "span", "generation", "finish")
+        for role in ("search", "span", "ask", "finish")
     }
     assert len(names) == 16
     assert all(name.startswith(f"{square.name}.") for name in names)
 
 
 def check_shape(engine, shape):
-    """The pods and their nesting are those that are planned, and each node is fed by the one before it alone."""
-    counts = [len(engine.of(f".{role}-")) for role in ("search", "span", "generation", "finish")]
-    assert counts == [1, shape.spans, shape.generations, 1]
+    """The pods and their nesting are those that are planned, and a walk of any graph is short."""
+    counts = [len(engine.of(f".{role}-")) for role in ("search", "span", "ask", "finish")]
+    assert counts == [1, shape.spans, shape.asks, 1]
     assert len(driver_pods(engine)) == shape.drivers
     assert engine.depth == shape.depth
-    assert all(graph.is_chain for graph in engine.graphs if graph.path)
+    inner = [graph for graph in engine.graphs if graph.path]
+    assert max(len(graph.nodes) for graph in inner) == shape.widest
+    assert max(graph.visits for graph in inner) <= 3 * 2 ** (plan.ARITY - 1)
 
 
 @pytest.mark.parametrize(("n_trials", "concurrency"), [(1, 1), (5, 3), (17, 1)])

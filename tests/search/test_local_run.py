@@ -71,7 +71,7 @@ def test_ctrl_c_ends_a_search(tmp_path, workers):
     ) as process:
         next(line for line in process.stderr if "Trial 5:" in line)
         process.send_signal(signal.SIGINT)
-        rest = process.communicate(timeout=60)[1]
+        rest = process.communicate(timeout=600)[1]
     assert process.returncode
     path = rest.partition("The study as it stands: ")[2].splitlines()[0]
     assert 4 <= len([t for t in load_study(path).trials if t.state.name == "COMPLETE"]) < 1000

@@ -92,7 +92,7 @@ def test_the_study_of_a_workflow_that_outputs_none(execution):
 
 def test_the_study_while_a_batch_runs(execution):
     """The batch before is told, and the trials of this one are running."""
-    ended = {"n0", "n1-0-dn0", "n1-0-dn0-0-trials-of-generation-0"}
+    ended = {"n0", "n1-0-trials-of-generation-0", "n1-0-dn1"}
     study = load(Admin({}, state_at(execution, ended, gone=["n2"]), "RUNNING"))
     assert [t.state.is_finished() for t in study.trials] == [True, True, False, False]
     assert {t.state for t in study.trials[2:]} == {TrialState.RUNNING}
@@ -100,8 +100,9 @@ def test_the_study_while_a_batch_runs(execution):
 
 def test_the_study_between_two_generations(execution):
     """The reports that no driver has told yet are in it."""
-    ended = {"n0", "n1-0-dn0", "n1-0-dn0-0-trials-of-generation-0"}
-    study = load(Admin({}, state_at(execution, ended, gone=["n2", "n1-0-dn1"]), "RUNNING"))
+    ended = {"n0", "n1-0-trials-of-generation-0"}
+    gone = ["n2", "n1-0-dn1", "n1-0-trials-of-generation-1"]
+    study = load(Admin({}, state_at(execution, ended, gone=gone), "RUNNING"))
     assert len(study.trials) == 2
     assert [t.values for t in study.trials] == [t.values for t in study_of(execution[0]["o0"]).trials[:2]]
 
@@ -119,7 +120,7 @@ def test_the_study_of_one_node(execution):
     final = study_of(execution[0]["o0"])
     assert same(load(Admin(*execution), f"{FLYTE}#n1"), final)
     assert load(Admin(*execution), f"{FLYTE}#n2").trials == final.trials
-    assert len(load(Admin(*execution), f"{FLYTE}#n1-0-dn0").trials) == 2
+    assert len(load(Admin(*execution), f"{FLYTE}#n1-0-trials-of-generation-0").trials) == 2
 
 
 def test_a_study_inline_or_in_an_optional():
