@@ -12,8 +12,8 @@ from flyteoptuna.flyte.promises import ATTRIBUTES
 from flyteoptuna.flyte.scoped import Scoped
 from flyteoptuna.search import graph, local_run, reused_local
 from flyteoptuna.search import reused as reused_graph
+from flyteoptuna.search.process_main import refuse_while_loading
 from flyteoptuna.search.request import Request
-from flyteoptuna.search.workers import refuse_while_loading
 
 if TYPE_CHECKING:
     import optuna

@@ -8,17 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flytekit.core.tracker import extract_task_module
-
 from flyteoptuna.core import plan
 from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.flyte.objective import STUDY, TRIAL, find, input_types
+from flyteoptuna.flyte.objective import STUDY, TRIAL, find, input_types, place
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference, collection
 from flyteoptuna.flyte.resolver import joined, split
 from flyteoptuna.search.inputs import builder
 from flyteoptuna.search.request import COUNTS, Request
-from flyteoptuna.search.tasks import DYNAMIC, INPUT, PLAIN, driver_task, named_tuple
+from flyteoptuna.search.tasks import DYNAMIC, INPUT, PLAIN, driver_task, named_tuple, study_input
 from flyteoptuna.search.trial_task import map_task, trial_task
 
 DECKS = ("ask", "finish")
@@ -34,7 +32,7 @@ def nodes(request: Request) -> StudyPromise:
         objective=request.objective,
         mapped=request.mapped,
         fixed=tuple(request.fixed),
-        continued=request.study is not None,
+        start=request.start,
         directions=request.directions,
     )
     progress = search.search(
@@ -57,7 +55,7 @@ class Search:
         objective: the task to map.
         mapped: names of the objective's inputs that differ from trial to trial: with a callback, all of them.
         fixed: names of the inputs of ``origin`` that are the same for every trial.
-        continued: whether the search goes on with a study that it is given.
+        start: what it starts from; see ``Request.start``.
         directions: directions of the study that is made where none is given; none where they are not known.
     """
 
@@ -65,17 +63,16 @@ class Search:
     objective: Any
     mapped: tuple[str, ...]
     fixed: tuple[str, ...]
-    continued: bool
+    start: str
     directions: tuple[str, ...]
 
     def _args(self, role: str) -> tuple[str, ...]:
-        origin, objective = (extract_task_module(task)[1:3] for task in (self.origin, self.objective))
+        origin, objective = (place(task) for task in (self.origin, self.objective))
         lists = map(joined, (self.mapped, self.fixed, self.directions))
-        start = "continued" if self.continued else "new"
-        return ("flyteoptuna.search.graph:rebuild", role, *origin, *objective, *lists, start)
+        return ("flyteoptuna.search.graph:rebuild", role, *origin, *objective, *lists, self.start)
 
     def _task(self, role: str, body: Callable[..., Any], inputs: Mapping[str, Any], output: Any, mode: Any) -> Any:
-        name = extract_task_module(self.origin)[0]
+        name = ".".join(filter(None, place(self.origin)))
         args, deck = self._args(role), role in DECKS
         return driver_task(f"{name}.{role}", args, self.objective, body, inputs, output, mode=mode, deck=deck)
 
@@ -110,8 +107,7 @@ class Search:
     @functools.cached_property
     def search(self) -> Any:
         """The root: makes the study or takes the given one, and emits the top span."""
-        given = {"study": self._state["study"]} if self.continued else {}
-        inputs = {**COUNTS, "space": str, "callbacks": str, **given, **self._fixed}
+        inputs = {**COUNTS, "space": str, "callbacks": str, **study_input(self.start), **self._fixed}
         return self._task("search", self._search, inputs, self._progress, DYNAMIC)
 
     @functools.cached_property
@@ -212,15 +208,15 @@ def search_of(
     objective: Any,
     mapped: tuple[str, ...],
     fixed: tuple[str, ...],
-    continued: bool,
+    start: str,
     directions: tuple[str, ...],
 ) -> Search:
     """The :class:`Search` of these arguments; one alone, for Flyte has one task a name."""
-    return Search(origin, objective, mapped, fixed, continued, directions)
+    return Search(origin, objective, mapped, fixed, start, directions)
 
 
 def rebuild(role: str, *args: str) -> Any:
     """The entity of a search in a fresh process; the arguments are those that :class:`Search` gave the resolver."""
     origin, objective = find(*args[:2]), find(*args[2:4])
     mapped, fixed, directions = map(split, args[4:7])
-    return getattr(search_of(origin, objective, mapped, fixed, args[7] == "continued", directions), role)
+    return getattr(search_of(origin, objective, mapped, fixed, args[7], directions), role)

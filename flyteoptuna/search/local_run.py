@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import random
-import time
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flytekit.core.context_manager import FlyteContextManager
-from flytekit.core.promise import translate_inputs_to_literals
+from flytekit.core.promise import Promise, translate_inputs_to_literals
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.interface import Variable
 
 from flyteoptuna.core import plan
 from flyteoptuna.flyte.objective import STUDY, TRIAL, input_types
-from flyteoptuna.flyte.promises import StudyPromise
+from flyteoptuna.flyte.promises import StudyPromise, copied, value_at
 from flyteoptuna.flyte.references import Reference, packed, reference
-from flyteoptuna.flyte.scoped import scope
-from flyteoptuna.search import workers
+from flyteoptuna.flyte.scoped import apart, scope
 from flyteoptuna.search.inputs import Job, builder, jobs_of
-from flyteoptuna.search.request import COUNTS, Request
+from flyteoptuna.search.kept import Kept
+from flyteoptuna.search.request import Request
 from flyteoptuna.search.trial_task import trial_task
-from flyteoptuna.show.log import Bar, logger
+from flyteoptuna.search.workers import Pool
+from flyteoptuna.show.log import Narration, assignments, logger, numbers
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from flyteoptuna.storage.memory import SearchStudy
-
-KEEP_EVERY = 1.0
-"""Seconds after which a local run saves its study again, at least."""
-KEEP_SHARE = 0.05
-"""Most of its time that a local run spends on that."""
 
 
 def is_local() -> bool:
@@ -47,10 +41,14 @@ def run(request: Request) -> Any:
     Raises:
         SearchFailedError: the search has failed; names the file that holds the study.
     """
+    return apart(lambda: _run(request))
+
+
+def _run(request: Request) -> Any:
     start = begin(request)
-    with _Kept(start.study) as kept:
-        _generations(kept, start.settings, request, start.fixed)
-        return result(kept.study, request)
+    kept = Kept(start.study)
+    _Local(request, start.settings, start.fixed, kept).run()
+    return _returned(kept, request)
 
 
 class Start(NamedTuple):
@@ -74,128 +72,179 @@ def begin(request: Request) -> Start:
     from flyteoptuna.search import rounds
 
     types = input_types(request.origin)
-    counts = {name: _literal(name, value, COUNTS[name]).read(COUNTS[name]) for name, value in request.counts.items()}
+    counts = {name: _plain(name, value) for name, value in request.counts.items()}
     fixed = {name: _literal(name, value, types[name]) for name, value in request.fixed.items()}
     settings = plan.Settings(batch=counts.pop("batch_size"), space=request.space(), **counts)
     # A copy, as a pod would read: the study that was given stays as it is.
-    given = None if request.study is None else _literal("study", request.study, optuna.Study).read(optuna.Study)
+    given = request.study
+    if given is not None:
+        given = _literal("study", given, optuna.Study | None).read(optuna.Study | None)
     seed, batches = random.SystemRandom().getrandbits(31), not request.reuse_pods
     study = rounds.begun(given, settings, request.directions, request.pickled, seed, batches=batches)
     return Start(study, settings, fixed)
 
 
-def result(study: SearchStudy, request: Request) -> Any:
-    """What a search returns: in the body of a workflow, a promise of its study, elsewhere the study itself."""
-    import optuna
+def result(study: SearchStudy, request: Request, settings: plan.Settings) -> Any:
+    """What a search returns that has ended: a promise of its study in the body of a workflow, elsewhere the study."""
+    kept = Kept(study)
+    kept.keep()
+    logger.info("%s", _conclusion(kept, settings))
+    return _returned(kept, request)
 
-    from flyteoptuna.flyte.study_type import HeldStudy
 
-    literal = HeldStudy(study).literal
+def _returned(kept: Kept, request: Request) -> Any:
     if scope() is not None:
-        return StudyPromise("o0", literal, None, len(request.directions) > 1, request.names)
-    return reference(literal).read(optuna.Study)
+        return StudyPromise("o0", kept.literal(), None, len(request.directions) > 1, request.names)
+    return kept.copy()
+
+
+def _plain(name: str, value: Any) -> Any:
+    if not isinstance(value, Promise):
+        return value
+    found = value_at(value)
+    # A whole float is an int where a struct holds it.
+    return float(found) if name == "timeout" and found is not None else found
 
 
 def _literal(name: str, value: Any, kind: Any) -> Reference:
     # Flytekit resolves promises, and the fields and items of promises, in lists and dictionaries too.
     variable = Variable(TypeEngine.to_literal_type(kind), "")
     ctx = FlyteContextManager.current_context()
-    return reference(translate_inputs_to_literals(ctx, {name: value}, {name: variable}, {name: kind})[name])
+    made = translate_inputs_to_literals(ctx, {name: copied(value)}, {name: variable}, {name: kind})
+    return reference(made[name])
 
 
-def _generations(kept: _Kept, settings: plan.Settings, request: Request, fixed: dict[str, Reference]) -> None:
-    from flyteoptuna.search import rounds
+class _Local:
+    """A local run of one search."""
 
-    study, build = kept.study, builder(request.origin, request.objective, settings.space, fixed)
-    shared = fixed if request.origin is request.objective else {}
-    reports: list[Any] = []
-    for index in range(plan.generations(settings.n_trials, settings.batch)):
-        with kept.failing():
-            rounds.told(study, reports, settings.max_failures, last=False, show=kept.bar.show)
-        kept.now_and_then()
-        asked, reports = rounds.asked(study, index, settings, build), []
-        if not asked:
-            break
-        reports = _reports(kept, request, jobs_of(study, asked, request.mapped), shared, settings.concurrency)
-    with kept.failing():
-        rounds.told(study, reports, settings.max_failures, last=True, show=kept.bar.show)
+    def __init__(self, request: Request, settings: plan.Settings, fixed: dict[str, Reference], kept: Kept) -> None:
+        self.request, self.settings, self.fixed, self.kept = request, settings, fixed, kept
+        self.study = kept.study
+        # A callback has got the fixed inputs itself, and its objective may have others.
+        self.shared = fixed if request.origin is request.objective else {}
+        self.narration = Narration(settings.n_trials, settings.concurrency)
+        self.said: set[int] = set()
 
-
-def _reports(
-    kept: _Kept, request: Request, jobs: list[Job], shared: dict[str, Reference], concurrency: int
-) -> list[Any]:
-    if not jobs:
-        return []
-    task = trial_task(request.objective, request.mapped, tuple(shared), again=False)
-    study = kept.asked(prunes=jobs[0].handle["prunes"])
-    items = [{TRIAL: reference(packed(job.handle)), STUDY: study, **job.inputs, **shared} for job in jobs]
-    return [report for report in workers.batch(task, items, concurrency) if report is not None]
-
-
-class _Kept:
-    """The study of a local run, which is saved now and then; an early end names the file that holds it.
-
-    Attributes:
-        study: the study.
-        bar: shows how far the search is.
-        path: the file; None before the study is first saved.
-    """
-
-    def __init__(self, study: SearchStudy) -> None:
-        self.study = study
-        self.bar = Bar()
-        self.path: str | None = None
-        self._next = 0.0
-        self._asked: str | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def run(self) -> None:
+        """Run it, and save the study, however it ends."""
         from flyteoptuna.study.budgets import SearchFailedError
 
-        self.bar.close()
-        # A failed search has named its file itself.
-        if error is not None and not isinstance(error, SearchFailedError):
-            with suppress(Exception):
-                self.keep()
-            logger.warning("The search has not finished. The study as it stands: %s", self.path)
-
-    def now_and_then(self) -> None:
-        """Save the study if it is time: what cannot be saved is known early, and little is lost if the process dies."""
-        if time.monotonic() >= self._next:
-            self.keep()
-
-    def keep(self) -> None:
-        """Save the study."""
-        start = time.monotonic()
-        self.path = self.path or FlyteContextManager.current_context().file_access.get_random_local_path()
-        self._write(self.path)
-        end = time.monotonic()
-        self._next = end + max(KEEP_EVERY, (end - start) / KEEP_SHARE)
-
-    def _write(self, path: str) -> None:
-        from flyteoptuna.storage import file
-
-        new = Path(f"{path}.new")
-        new.write_bytes(file.dumps(self.study))
-        new.replace(path)
-
-    def asked(self, *, prunes: bool) -> Reference:
-        """The study as it is, for the pruner of trials that may run in other processes; nothing if there is none."""
-        if not prunes:
-            return reference(packed({}))
-        self._asked = self._asked or FlyteContextManager.current_context().file_access.get_random_local_path()
-        self._write(self._asked)
-        return reference(packed({"_path": self._asked}))
-
-    @contextmanager
-    def failing(self) -> Iterator[None]:
-        """Where the search fails, save the study and name its file in the error."""
-        from flyteoptuna.study.budgets import SearchFailedError
-
+        kept = self.kept
         try:
-            yield
+            with interruptible(), self.narration:
+                self._generations()
+            kept.keep()
         except SearchFailedError as error:
-            self.keep()
-            raise SearchFailedError(f"{error}\nThe study as it stands: {self.path}") from None
+            kept.keep()
+            raise SearchFailedError(f"{error}\n{self._stands()}") from None
+        except BaseException:
+            with suppress(Exception):
+                kept.keep()
+            logger.warning("The search has not finished. %s", self._stands())
+            raise
+        finally:
+            kept.close()
+        logger.info("%s", _conclusion(kept, self.settings))
+
+    def _stands(self) -> str:
+        return self.kept.where() if self.kept.unsaved else f"The study as it stands: {self.kept.path}"
+
+    def _generations(self) -> None:
+        from flyteoptuna.search import rounds
+
+        settings, study, request = self.settings, self.study, self.request
+        build = builder(request.origin, request.objective, settings.space, self.fixed)
+        task = trial_task(request.objective, request.mapped, tuple(self.shared), again=False)
+        most = min(settings.concurrency, settings.batch, settings.n_trials)
+        reports: list[Any] = []
+        with Pool(task, most, settings.n_trials) as pool:
+            for index in range(plan.generations(settings.n_trials, settings.batch)):
+                self._told(reports, last=False)
+                self.kept.now_and_then()
+                asked, reports = rounds.asked(study, index, settings, build), []
+                if not asked:
+                    break
+                reports = self._reports(pool, jobs_of(study, asked, request.mapped))
+        self._told(reports, last=True)
+
+    def _told(self, reports: list[Any], *, last: bool) -> None:
+        from flyteoptuna.search import rounds
+        from flyteoptuna.study.marks import FINISHED, own
+        from flyteoptuna.study.progress import Progress
+
+        def show(now: Progress) -> None:
+            # What never ran, or whose process died, has no report.
+            for trial in own(self.study, *FINISHED):
+                if trial.number not in self.said:
+                    self._say(trial.number, trial.state.name, trial.values, trial.params, 0.0, _why(trial))
+            self.narration.best(now.best)
+
+        rounds.told(self.study, reports, self.settings.max_failures, last=last, show=show)
+
+    def _reports(self, pool: Pool, jobs: list[Job]) -> list[Any]:
+        if not jobs:
+            return []
+        study = self.kept.asked(prunes=jobs[0].handle["prunes"])
+        items = [{TRIAL: reference(packed(job.handle)), STUDY: study, **job.inputs, **self.shared} for job in jobs]
+
+        def ended(position: int, report: Any) -> None:
+            if report is not None:
+                params = jobs[position].handle["params"]
+                seconds = report.end - report.start
+                self._say(report.trial, report.state, report.values, params, seconds, report.error)
+
+        return [report for report in pool.batch(items, ended) if report is not None]
+
+    def _say(self, number: int, *what: Any) -> None:
+        self.said.add(number)
+        self.narration.trial(number, *what)
+
+
+def _why(trial: Any) -> str:
+    from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
+
+    return str(trial.user_attrs.get(ERROR_ATTRIBUTE, ""))
+
+
+def _conclusion(kept: Kept, settings: plan.Settings) -> str:
+    parts = (_end(kept.study, settings), _best(kept.study), kept.where())
+    return " ".join(filter(None, parts))
+
+
+def _end(study: SearchStudy, settings: plan.Settings) -> str:
+    """Why a search has ended."""
+    from flyteoptuna.study.budgets import over
+    from flyteoptuna.study.marks import own
+
+    asked = len(own(study))
+    if asked >= settings.n_trials:
+        return f"The search has ended: all of its {asked} trials have run."
+    why = over(study, timeout=settings.timeout) or "exhausted, as there is no other point to ask"
+    return f"The search has ended after {asked} of {settings.n_trials} trials: {why}."
+
+
+def _best(study: SearchStudy) -> str:
+    from flyteoptuna.study import results
+
+    if len(study.directions) > 1:
+        return f"{len(study.best_trials)} trials are on the Pareto front."
+    best = results.best(study)
+    if best is None:
+        return ""
+    return f"The best is trial {best.number}: {numbers(best.values)} with {assignments(best.params)}."
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end a search: of it flytekit makes SystemExit, which in an objective is a failure."""
+    handler = signal.getsignal(signal.SIGINT)
+    own = getattr(handler, "__qualname__", "").endswith(".main_signal_handler")
+    if not own or threading.current_thread() is not threading.main_thread():
+        # A handler of the user's knows what it does.
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

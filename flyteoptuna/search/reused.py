@@ -14,16 +14,15 @@ from typing import Any
 
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.interface import Interface, transform_interface_to_typed_interface
-from flytekit.core.tracker import extract_task_module
 
 from flyteoptuna.core import plan
-from flyteoptuna.flyte.objective import find, input_types
+from flyteoptuna.flyte.objective import find, input_types, place
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference
 from flyteoptuna.flyte.resolver import adopt, digest, joined, split
 from flyteoptuna.search.inputs import builder
 from flyteoptuna.search.request import COUNTS, Request
-from flyteoptuna.search.tasks import INPUT, driver_task, named_tuple
+from flyteoptuna.search.tasks import INPUT, driver_task, named_tuple, study_input
 
 WORKER_RETRIES = 100
 """How often a worker's pod is started again. Each time costs the trial that it ran, and no other."""
@@ -40,7 +39,7 @@ def nodes(request: Request) -> StudyPromise:
         objective=request.objective,
         mapped=request.mapped,
         fixed=tuple(request.fixed),
-        continued=request.study is not None,
+        start=request.start,
         directions=request.directions,
     )
     fixed = {f"{INPUT}{name}": value for name, value in request.fixed.items()}
@@ -65,7 +64,7 @@ class ReusedSearch:
         objective: the task to run.
         mapped: names of the objective's inputs that differ from trial to trial: with a callback, all of them.
         fixed: names of the inputs of ``origin`` that are the same for every trial.
-        continued: whether the search goes on with a study that it is given.
+        start: what it starts from; see ``Request.start``.
         directions: directions of the study that is made where none is given; none where they are not known.
     """
 
@@ -73,17 +72,16 @@ class ReusedSearch:
     objective: Any
     mapped: tuple[str, ...]
     fixed: tuple[str, ...]
-    continued: bool
+    start: str
     directions: tuple[str, ...]
 
     def _args(self, role: str) -> tuple[str, ...]:
-        origin, objective = (extract_task_module(task)[1:3] for task in (self.origin, self.objective))
+        origin, objective = (place(task) for task in (self.origin, self.objective))
         lists = map(joined, (self.mapped, self.fixed, self.directions))
-        start = "continued" if self.continued else "new"
-        return ("flyteoptuna.search.reused:rebuild", role, *origin, *objective, *lists, start)
+        return ("flyteoptuna.search.reused:rebuild", role, *origin, *objective, *lists, self.start)
 
     def _name(self, role: str) -> str:
-        return f"{extract_task_module(self.origin)[0]}.{role}"
+        return ".".join((*filter(None, place(self.origin)), role))
 
     @functools.cached_property
     def _state(self) -> dict[str, Any]:
@@ -94,8 +92,7 @@ class ReusedSearch:
     @functools.cached_property
     def search(self) -> Any:
         """The first node: makes the study or takes the given one, and begins the journal."""
-        given = {"study": self._state["study"]} if self.continued else {}
-        inputs = {**COUNTS, "space": str, "callbacks": str, **given}
+        inputs = {**COUNTS, "space": str, "callbacks": str, **study_input(self.start)}
         output = named_tuple("Begun", {**self._state, "workers": list[int]})
         args = self._args("search")
         return driver_task(self._name("search"), args, self.objective, self._search, inputs, output)
@@ -198,15 +195,15 @@ def search_of(
     objective: Any,
     mapped: tuple[str, ...],
     fixed: tuple[str, ...],
-    continued: bool,
+    start: str,
     directions: tuple[str, ...],
 ) -> ReusedSearch:
     """The :class:`ReusedSearch` of these arguments; one alone, for Flyte has one task a name."""
-    return ReusedSearch(origin, objective, mapped, fixed, continued, directions)
+    return ReusedSearch(origin, objective, mapped, fixed, start, directions)
 
 
 def rebuild(role: str, *args: str) -> Any:
     """The entity of a search in a fresh process; the arguments are those that the resolver was given."""
     origin, objective = find(*args[:2]), find(*args[2:4])
     mapped, fixed, directions = map(split, args[4:7])
-    return getattr(search_of(origin, objective, mapped, fixed, args[7] == "continued", directions), role)
+    return getattr(search_of(origin, objective, mapped, fixed, args[7], directions), role)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from flytekit.core.context_manager import FlyteContextManager
 
 from flyteoptuna.flyte.references import packed, reference
-from flyteoptuna.search import local_run, workers
+from flyteoptuna.flyte.scoped import apart, as_task
+from flyteoptuna.search import local_run, process_main, workers
+from flyteoptuna.search.process_main import Surroundings, enter, loading, parentage
 from flyteoptuna.search.request import Request
 from flyteoptuna.search.reused import WORKER_RETRIES, rebuild, search_of
 from flyteoptuna.search.tasks import INPUT
@@ -27,6 +28,10 @@ def run(request: Request) -> Any:
     Raises:
         SearchFailedError: the search has failed; names the file that holds the study.
     """
+    return apart(lambda: _run_apart(request))
+
+
+def _run_apart(request: Request) -> Any:
     from flyteoptuna.search import shared_driver
     from flyteoptuna.storage import file
     from flyteoptuna.study.shared.shared_study import publish
@@ -45,7 +50,7 @@ def run(request: Request) -> Any:
     except BaseException:
         logger.warning("The search has not finished. Its journal: %s", folder)
         raise
-    return local_run.result(found, request)
+    return local_run.result(found, request, start.settings)
 
 
 def _run(request: Request, given: dict[str, Any], count: int) -> None:
@@ -54,11 +59,11 @@ def _run(request: Request, given: dict[str, Any], count: int) -> None:
         request.objective,
         request.mapped,
         tuple(request.fixed),
-        request.study is not None,
+        request.start,
         request.directions,
     )
     if count == 1:
-        with workers.as_tasks():
+        with local_run.interruptible(), as_task():
             search.work(0, **given)
     else:
         _in_processes(search.worker.rebuild_args[1:], given, count)
@@ -72,8 +77,8 @@ def _in_processes(args: tuple[str, ...], given: dict[str, Any], count: int) -> N
 
     def begin(index: int, attempt: int) -> None:
         # A pool each, for a process that dies takes those of its pool with it.
-        pool = ProcessPoolExecutor(max_workers=1)
-        pools[pool.submit(work, args, index, literals, sys.path)] = index, attempt, pool
+        pool = ProcessPoolExecutor(1, initializer=process_main.begin, initargs=parentage())
+        pools[pool.submit(work, args, index, literals, Surroundings.now([]))] = index, attempt, pool
 
     for index in range(count):
         begin(index, 0)
@@ -93,7 +98,7 @@ def _in_processes(args: tuple[str, ...], given: dict[str, Any], count: int) -> N
             pool.shutdown(wait=False, kill_workers=True)
 
 
-def work(args: tuple[str, ...], index: int, literals: dict[str, Any], path: list[str]) -> int:
+def work(args: tuple[str, ...], index: int, literals: dict[str, Any], around: Surroundings) -> int:
     """Be a worker of a search, in a process of its own."""
     from flyteidl.core import literals_pb2
     from flytekit.models.literals import Literal
@@ -104,7 +109,8 @@ def work(args: tuple[str, ...], index: int, literals: dict[str, Any], path: list
         else reference(Literal.from_flyte_idl(literals_pb2.Literal.FromString(value)))
         for name, value in literals.items()
     }
-    with workers.loading(path):
+    enter(around)
+    with loading():
         task = rebuild(*args)
-    with workers.as_tasks():
+    with as_task():
         return int(task.execute(optuna_worker=index, hung=None, **given))

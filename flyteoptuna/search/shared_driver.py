@@ -32,7 +32,7 @@ def begin(
     given: Reference | None, settings: plan.Settings, directions: Sequence[str], callbacks: str
 ) -> tuple[HeldStudy, str]:
     """The study that a search starts from, and the folder of the journal that begins with it."""
-    study = None if given is None else given.read(optuna.Study)
+    study = None if given is None else given.read(optuna.Study | None)
     begun = rounds.begun(study, settings, directions, callbacks, driver.seed(), batches=False)
     url = FlyteContextManager.current_context().file_access.get_random_remote_directory()
     journal = backend(url)

@@ -1,29 +1,29 @@
-"""The worker processes of a local run, which run the trials of a batch beside each other."""
+"""The trials of a local run: in this process, and beside each other in worker processes once these pay."""
 
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.models.literals import LiteralMap
 
-from flyteoptuna.flyte.references import refer, reference
-from flyteoptuna.search.trial_task import rebuild
+from flyteoptuna.flyte.scoped import as_task
+from flyteoptuna.search.process import Road, Worker, WorkerDiedError, given_back, taken
 from flyteoptuna.show.log import logger
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 WORKERS = "FLYTEOPTUNA_LOCAL_WORKERS"
-"""The environment variable that limits the worker processes of a local run; 1 runs trials in the calling process."""
-IDLE = 60
-"""Seconds after which an idle worker process ends."""
+"""The environment variable with the number of worker processes of a local run; 1 runs trials in its own process."""
+START = 2.0
+"""Seconds that the start of the worker processes costs, about; where they would gain less, none is started."""
+LOOK_EVERY = 0.05
+"""Seconds after which it is looked again whether they would."""
 
 
 def workers(concurrency: int) -> int:
@@ -40,140 +40,176 @@ def workers(concurrency: int) -> int:
     return min(concurrency, int(given))
 
 
-class TaskNotLoadedError(RuntimeError):
-    """A worker process cannot load a task from its module."""
+class Pool:
+    """Runs the trials of one search.
 
-
-_loading = False
-_unloadable: set[str] = set()
-
-
-def refuse_while_loading() -> None:
-    """Keep a script that runs a search when it is imported from starting it again in each worker process.
-
-    Raises:
-        TaskNotLoadedError: this is a worker process, which loads the module of a task.
-    """
-    if _loading:
-        raise TaskNotLoadedError(
-            "the module runs a search when it is imported; put that under `__name__ == '__main__'`"
-        )
-
-
-def _ready(module: str, stamp: int) -> None:
-    """Make worker processes new ones wherever the module of a task has changed."""
-
-
-def batch(task: Any, items: Sequence[dict[str, Any]], concurrency: int) -> list[Any]:
-    """The reports of a batch; None for a trial whose worker process died.
+    Where ``WORKERS`` says how many processes there are, they run all trials. Elsewhere the first trials run in the
+    calling process, until what they take tells that workers pay, which then start beside the trial that is running.
 
     Args:
         task: the trial task.
-        items: its inputs, trial by trial.
-        concurrency: most trials at once.
+        most: most trials at once.
+        n_trials: trials of the search.
     """
-    count = min(workers(concurrency), len(items))
-    module = task.rebuild_args[1]
-    if count > 1 and module not in _unloadable:
+
+    def __init__(self, task: Any, most: int, n_trials: float) -> None:
+        self._task = task
+        self._count = workers(most)
+        self._patient = self._count > 1 and not os.environ.get(WORKERS)
+        self._left = n_trials
+        self._seconds, self._ran, self._began = 0.0, 0, 0.0
+        self._changed = threading.Condition()
+        self._queue: deque[tuple[int, dict[str, Any]]] = deque()
+        self._ended: deque[tuple[int, Any]] = deque()
+        self._running = 0
+        self._lanes, self._ready = 0, 0
+        self._over = False
+        self._error: BaseException | None = None
+        self._workers: list[Worker] = []
+
+    def __enter__(self) -> Self:
+        if self._patient:
+            threading.Thread(target=self._wait_until_it_pays, daemon=True).start()
+        elif self._count > 1:
+            self._start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+            own, self._workers = self._workers, []
+        for each in own:
+            if error is None:
+                given_back(each)
+            else:
+                each.end()
+
+    def batch(self, items: Sequence[dict[str, Any]], ended: Callable[[int, Any], None]) -> list[Any]:
+        """The reports of a batch; None for a trial whose worker process died.
+
+        Args:
+            items: the inputs of the trials, as references.
+            ended: called with the position and the report of each trial, as they end.
+        """
+        reports: list[Any] = [None] * len(items)
+        with self._changed:
+            self._queue.extend(enumerate(items))
+            self._changed.notify_all()
+        for _ in items:
+            position, report = self._next()
+            reports[position] = report
+            self._left -= 1
+            ended(position, report)
+        return reports
+
+    def _next(self) -> tuple[int, Any]:
+        """The next trial that has ended; runs one here where no worker does."""
+        with self._changed:
+            while True:
+                if self._error is not None:
+                    raise self._error
+                if self._ended:
+                    return self._ended.popleft()
+                if self._queue and not self._busy():
+                    position, item = self._queue.popleft()
+                    break
+                self._changed.wait()
+            self._running += 1
+            self._began = time.monotonic()
         try:
-            return _in_processes(task, items, count)
-        except TaskNotLoadedError as error:
-            # What was made in a notebook or in a function no other process can load.
-            _unloadable.add(module)
-            logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
-    with as_tasks():
-        return [task.execute(**item) for item in items]
+            with as_task():
+                return position, self._task.execute(**item)
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._seconds += time.monotonic() - self._began
+                self._ran += 1
+                self._began = 0.0
+                self._changed.notify_all()
 
+    def _busy(self) -> bool:
+        """Whether workers take the trials. Where it is to be seen whether they pay, none is waited for."""
+        return bool(self._ready if self._patient else self._lanes) or self._running >= self._count
 
-def _in_processes(task: Any, items: Sequence[dict[str, Any]], count: int) -> list[Any]:
-    from joblib.externals.loky import get_reusable_executor
+    def _wait_until_it_pays(self) -> None:
+        while not self._over:
+            if self._gain() > START:
+                self._start()
+                return
+            time.sleep(LOOK_EVERY)
 
-    types = task.python_interface.inputs
-    calls = []
-    for item in items:
-        literals = {name: refer(value, types[name]).literal for name, value in item.items()}
-        calls.append(LiteralMap(literals).to_flyte_idl().SerializeToString())
-    module = task.rebuild_args[1]
-    args = (task.rebuild_args[1:], [*_roots(module), *sys.path])
-    file = getattr(sys.modules.get(module), "__file__", None)
-    stamp = os.stat(file).st_mtime_ns if file and os.path.exists(file) else 0
-    executor = get_reusable_executor(max_workers=count, timeout=IDLE, initializer=_ready, initargs=(module, stamp))
-    futures = [executor.submit(run, *args, call) for call in calls]
-    return [_result(future, args, call) for future, call in zip(futures, calls, strict=True)]
+    def _gain(self) -> float:
+        """Seconds that workers would save, if all trials took as long as those so far."""
+        began = self._began
+        if not began:
+            return 0.0
+        each = (self._seconds + time.monotonic() - began) / (self._ran + 1)
+        return each * self._left * (1 - 1 / self._count)
 
+    def _start(self) -> None:
+        road = Road(self._task)
+        with self._changed:
+            if self._over:
+                return
+            self._workers = [taken() for _ in range(self._count)]
+            self._lanes = self._count
+            lanes = [threading.Thread(target=self._lane, args=(road, each), daemon=True) for each in self._workers]
+        for lane in lanes:
+            lane.start()
 
-def _roots(module: str) -> list[str]:
-    # `pyflyte run` takes the folder of the module from the path again once it has loaded it.
-    file = Path(getattr(sys.modules.get(module), "__file__", None) or "")
-    depth = module.count(".") + (file.name == "__init__.py")
-    return [str(file.parents[depth])] if len(file.parents) > depth else []
-
-
-def _result(future: Future[Any], args: tuple[Any, ...], call: bytes) -> Any:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        # A worker that dies takes the trials of the others with it; alone, each shows whether it was the cause.
-        return _alone(args, call)
-
-
-def _alone(args: tuple[Any, ...], call: bytes) -> Any:
-    from joblib.externals.loky import ProcessPoolExecutor
-
-    with ProcessPoolExecutor(max_workers=1) as executor:
+    def _lane(self, road: Road, worker: Worker) -> None:
+        """What the thread of each worker does."""
         try:
-            return executor.submit(run, *args, call).result()
-        except BrokenProcessPool as error:
-            logger.warning("A worker process died in a trial: %s", error)
-            return None
+            road.prepare(worker)
+        except Exception as error:
+            with self._changed:
+                self._lanes -= 1
+                if not self._over and not self._lanes:
+                    # Once, when the last of them gives up.
+                    logger.warning("Trials run one after another, for no worker process can run them: %s", error)
+                self._changed.notify_all()
+            return
+        with self._changed:
+            worker.ready = not self._over
+            self._ready += 1
+        self._work(road, worker)
+        with self._changed:
+            self._lanes -= 1
+            self._ready -= 1
+            self._changed.notify_all()
+
+    def _work(self, road: Road, worker: Worker) -> None:
+        while True:
+            with self._changed:
+                while not self._over and (not self._queue or self._running >= self._count):
+                    self._changed.wait()
+                if self._over:
+                    return
+                position, item = self._queue.popleft()
+                self._running += 1
+            report: Any = None
+            try:
+                report = road.run(worker, _call(item))
+            except WorkerDiedError as error:
+                logger.warning("A worker process died in a trial: %s", error)
+            except Exception as error:
+                # Nothing that a trial does: the worker can not be started again, or not load the task again.
+                with self._changed:
+                    self._running -= 1
+                    self._queue.appendleft((position, item))
+                    if not self._over:
+                        logger.warning("A worker process less: %s", error)
+                return
+            except BaseException as error:
+                with self._changed:
+                    self._error = self._error or error
+            with self._changed:
+                self._running -= 1
+                self._ended.append((position, report))
+                self._changed.notify_all()
 
 
-def run(args: tuple[str, str, str, str], path: list[str], call: bytes) -> Any:
-    """Run one trial in a worker process: load its task as a container does, and execute it."""
-    from flyteidl.core import literals_pb2
-
-    with loading(path):
-        task = rebuild(*args, again=False)
-    literals = LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(call)).literals
-    with as_tasks():
-        return task.execute(**{name: reference(literal) for name, literal in literals.items()})
-
-
-@contextmanager
-def loading(path: list[str]) -> Iterator[None]:
-    """In the body, a worker process loads a task.
-
-    Args:
-        path: where Python looks for modules in the process that the worker is of.
-
-    Raises:
-        TaskNotLoadedError: it cannot.
-    """
-    global _loading
-    sys.path[:] = path
-    _loading = True
-    try:
-        yield
-    except Exception as error:
-        raise TaskNotLoadedError(f"{type(error).__name__}: {error}") from None
-    finally:
-        _loading = False
-
-
-@contextmanager
-def as_tasks() -> Iterator[None]:
-    """In the body, what a trial calls runs at once, as in a task, and Ctrl-C is a KeyboardInterrupt."""
-    # What a trial calls is to run at once, as in a task; around it is a dynamic, in which a call makes a promise.
-    # Flytekit makes SystemExit of Ctrl-C, which in an objective is a failure; KeyboardInterrupt ends the search.
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler) if main else None
-    ctx = FlyteContextManager.current_context()
-    state = (ctx.execution_state or ctx.new_execution_state()).with_params(
-        mode=ExecutionState.Mode.LOCAL_TASK_EXECUTION
-    )
-    try:
-        with FlyteContextManager.with_context(ctx.with_execution_state(state)):
-            yield
-    finally:
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)
+def _call(item: dict[str, Any]) -> bytes:
+    literals = {name: value.literal for name, value in item.items()}
+    return bytes(LiteralMap(literals).to_flyte_idl().SerializeToString())
