@@ -19,7 +19,7 @@ from flyteoptuna.core import plan
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.references import Reference, refer, reference
-from flyteoptuna.search import driver
+from flyteoptuna.search.batches import driver
 from flyteoptuna.search.inputs import builder
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study import marks, sampler

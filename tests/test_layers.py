@@ -58,7 +58,12 @@ NEEDS = {
 # Installed with optuna or flytekit, which cannot do without them.
 BROUGHT = {"flyteidl", "numpy", "pandas", "sqlalchemy", "typing_extensions"}
 # What a trial's pod starts from, and what it is not to pay for.
-POD = ("flyteoptuna.search.trial_task", "flyteoptuna.search.graph", "flyteoptuna.optimizer", "flyteoptuna.plugin")
+POD = (
+    "flyteoptuna.search.trial_task",
+    "flyteoptuna.search.batches.graph",
+    "flyteoptuna.optimizer",
+    "flyteoptuna.plugin",
+)
 HEAVY = {"optuna", "numpy", "pandas", "plotly", "rich", "joblib", "sqlalchemy"}
 
 
@@ -203,7 +208,7 @@ def test_every_package_that_is_imported_is_a_dependency():
 
 def test_importing_what_a_user_writes_imports_nothing_heavy():
     """Nothing but what flytekit and its other plugins import themselves."""
-    late = {"flyteoptuna.search.driver", "flyteoptuna.search.rounds", "flyteoptuna.flyte.study_type"}
+    late = {"flyteoptuna.search.batches.driver", "flyteoptuna.search.rounds", "flyteoptuna.flyte.study_type"}
     code = (
         "import sys, flytekit; before = set(sys.modules); "
         "from flyteoptuna import Optimizer, current_trial, optimize, suggest; "
@@ -224,7 +229,7 @@ def test_whether_a_search_is_local_is_asked_once():
         if "is_local" in (getattr(node, "attr", None), getattr(node, "id", None), getattr(node, "name", None))
         and not isinstance(node, ast.FunctionDef)
     ]
-    assert (defined, asked) == (["flyteoptuna.search.local_run"], ["flyteoptuna.optimizer"])
+    assert (defined, asked) == (["flyteoptuna.search.local.local_run"], ["flyteoptuna.optimizer"])
     text = "".join(path.read_text() for path in MODULES.values())
     assert "is_local_execution" not in text
 

@@ -9,7 +9,7 @@ from engine import Engine
 
 from flyteoptuna import Optimizer, SpaceError, suggest
 from flyteoptuna.core.trial.report import CUT_ATTRIBUTE, ERROR_ATTRIBUTE
-from flyteoptuna.search.workers import WORKERS
+from flyteoptuna.search.local.workers import WORKERS
 
 
 def searched(flow, monkeypatch, workers):

@@ -19,8 +19,8 @@ from flyteoptuna import suggest
 from flyteoptuna.core import plan, space
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.flyte.references import refer
-from flyteoptuna.search import driver, graph
-from flyteoptuna.search.graph import Search
+from flyteoptuna.search.batches import driver, graph
+from flyteoptuna.search.batches.graph import Search
 
 
 @fl.task

@@ -20,10 +20,10 @@ from flyteoptuna.flyte.promises import StudyPromise, copied, value_at
 from flyteoptuna.flyte.references import Reference, packed, reference
 from flyteoptuna.flyte.scoped import apart, scope
 from flyteoptuna.search.inputs import Job, builder, jobs_of
-from flyteoptuna.search.kept import Kept
+from flyteoptuna.search.local.kept import Kept
+from flyteoptuna.search.local.workers import Pool
 from flyteoptuna.search.request import Request
 from flyteoptuna.search.trial_task import trial_task
-from flyteoptuna.search.workers import Pool
 from flyteoptuna.show.log import Narration, assignments, logger, numbers
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from flytekit.core.context_manager import FlyteContextManager
 
 from flyteoptuna.flyte.references import packed, reference
 from flyteoptuna.flyte.scoped import apart, as_task
-from flyteoptuna.search import local_run, process_main, workers
-from flyteoptuna.search.process_main import Surroundings, enter, loading, parentage
+from flyteoptuna.search.local import local_run, process_main, workers
+from flyteoptuna.search.local.process_main import Surroundings, enter, loading, parentage
 from flyteoptuna.search.request import Request
-from flyteoptuna.search.reused import WORKER_RETRIES, rebuild, search_of
+from flyteoptuna.search.reused.worker_graph import WORKER_RETRIES, rebuild, search_of
 from flyteoptuna.search.tasks import INPUT
 from flyteoptuna.show.log import logger
 
@@ -32,13 +32,13 @@ def run(request: Request) -> Any:
 
 
 def _run_apart(request: Request) -> Any:
-    from flyteoptuna.search import shared_driver
+    from flyteoptuna.search.reused import shared_journal
     from flyteoptuna.storage import file
     from flyteoptuna.study.shared.shared_study import publish
 
     start = local_run.begin(request)
     folder = FlyteContextManager.current_context().file_access.get_random_local_directory()
-    publish(start.study, shared_driver.backend(folder))
+    publish(start.study, shared_journal.backend(folder))
     path = Path(f"{folder}.study")
     path.write_bytes(file.dumps(start.study))
     study = reference(packed({"_path": str(path)}))
@@ -46,7 +46,7 @@ def _run_apart(request: Request) -> Any:
     given |= {f"{INPUT}{name}": value for name, value in start.fixed.items()}
     try:
         _run(request, given, min(workers.workers(start.settings.concurrency), start.settings.n_trials))
-        found: SearchStudy = shared_driver.finish(study, folder, start.settings)
+        found: SearchStudy = shared_journal.finish(study, folder, start.settings)
     except BaseException:
         logger.warning("The search has not finished. Its journal: %s", folder)
         raise

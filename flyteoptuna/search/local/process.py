@@ -14,8 +14,8 @@ from typing import Any
 
 import cloudpickle
 
-from flyteoptuna.search import process_main
-from flyteoptuna.search.process_main import Sent, Surroundings, TaskNotLoadedError, TaskNotSentError
+from flyteoptuna.search.local import process_main
+from flyteoptuna.search.local.process_main import Sent, Surroundings, TaskNotLoadedError, TaskNotSentError
 from flyteoptuna.show.log import logger
 
 IDLE = 60

@@ -11,9 +11,9 @@ from containers import CODE
 from local_searches import searched
 
 from flyteoptuna import Optimizer, load_study, suggest
-from flyteoptuna.search import kept
+from flyteoptuna.search.local import kept
+from flyteoptuna.search.local.workers import WORKERS
 from flyteoptuna.search.trial_task import trial_task
-from flyteoptuna.search.workers import WORKERS
 
 
 def test_an_interrupted_search_is_kept(flows, monkeypatch, said):

@@ -7,7 +7,7 @@ from containers import CODE, run
 from engine import Engine, ExecutionFailed, Fault
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 
-from flyteoptuna.search import driver
+from flyteoptuna.search.batches import driver
 
 
 def test_a_seed_is_that_of_the_node_whatever_the_attempt(monkeypatch):

@@ -69,7 +69,7 @@ class Search:
     def _args(self, role: str) -> tuple[str, ...]:
         origin, objective = (place(task) for task in (self.origin, self.objective))
         lists = map(joined, (self.mapped, self.fixed, self.directions))
-        return ("flyteoptuna.search.graph:rebuild", role, *origin, *objective, *lists, self.start)
+        return ("flyteoptuna.search.batches.graph:rebuild", role, *origin, *objective, *lists, self.start)
 
     def _task(self, role: str, body: Callable[..., Any], inputs: Mapping[str, Any], output: Any, mode: Any) -> Any:
         name = ".".join(filter(None, place(self.origin)))
@@ -136,7 +136,7 @@ class Search:
 
     def _search(self, space: str, callbacks: str, study: Reference | None = None, **given: Any) -> Any:
         """Begin the search."""
-        from flyteoptuna.search import driver
+        from flyteoptuna.search.batches import driver
 
         counts = {name: given.pop(name) for name in COUNTS}
         settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
@@ -163,7 +163,7 @@ class Search:
         """Two nodes, ask and trials; of the first generation of a span, the span's own pod asks the trials."""
         asked, known = None, {"index": index, **state, **self._for_ask(fixed)}
         if first:
-            from flyteoptuna.search import driver
+            from flyteoptuna.search.batches import driver
 
             asked = self._ask(**known, shown=False)
             if asked.over or not len(getattr(asked, f"{INPUT}{TRIAL}")):
@@ -185,7 +185,7 @@ class Search:
         self, index: int, study: Any, reports: Any, over: bool, settings: str, *, shown: bool = True, **fixed: Any
     ) -> Any:
         """Tell the batch before, and ask a batch; once the search is over, nothing."""
-        from flyteoptuna.search import driver
+        from flyteoptuna.search.batches import driver
 
         if over:
             return self._asked(study, over, *(collection([]) for _ in self._lists))
@@ -197,7 +197,7 @@ class Search:
 
     def _finish(self, study: Reference, reports: Reference, max_failures: int | None) -> Any:
         """Tell the last batch, and output the study."""
-        from flyteoptuna.search import driver
+        from flyteoptuna.search.batches import driver
 
         return driver.tell(study, reports, max_failures, last=True)
 

@@ -13,8 +13,8 @@ from containers import CODE
 from local_searches import searched
 
 from flyteoptuna import Optimizer, load_study, suggest
-from flyteoptuna.search import kept
-from flyteoptuna.search.workers import WORKERS
+from flyteoptuna.search.local import kept
+from flyteoptuna.search.local.workers import WORKERS
 from flyteoptuna.show.log import logger
 
 

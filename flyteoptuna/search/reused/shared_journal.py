@@ -13,9 +13,10 @@ from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.references import Reference
 from flyteoptuna.flyte.study_type import HeldStudy
 from flyteoptuna.journal.backend import JournalObjectBackend
-from flyteoptuna.search import driver, rounds
+from flyteoptuna.search import rounds
+from flyteoptuna.search.batches import driver
 from flyteoptuna.search.inputs import Build
-from flyteoptuna.search.worker import Worker
+from flyteoptuna.search.reused.worker import Worker
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study.budgets import SearchFailedError
 from flyteoptuna.study.marks import own

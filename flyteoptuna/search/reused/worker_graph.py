@@ -78,7 +78,7 @@ class ReusedSearch:
     def _args(self, role: str) -> tuple[str, ...]:
         origin, objective = (place(task) for task in (self.origin, self.objective))
         lists = map(joined, (self.mapped, self.fixed, self.directions))
-        return ("flyteoptuna.search.reused:rebuild", role, *origin, *objective, *lists, self.start)
+        return ("flyteoptuna.search.reused.worker_graph:rebuild", role, *origin, *objective, *lists, self.start)
 
     def _name(self, role: str) -> str:
         return ".".join((*filter(None, place(self.origin)), role))
@@ -133,11 +133,11 @@ class ReusedSearch:
 
     def _search(self, space: str, callbacks: str, study: Reference | None = None, **given: Any) -> Any:
         """Begin the search."""
-        from flyteoptuna.search import shared_driver
+        from flyteoptuna.search.reused import shared_journal
 
         counts = {name: given.pop(name) for name in COUNTS}
         settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
-        begun, journal = shared_driver.begin(study, settings, self.directions, callbacks)
+        begun, journal = shared_journal.begin(study, settings, self.directions, callbacks)
         workers = list(range(min(settings.concurrency, settings.n_trials)))
         return begun, journal, settings.dumps(), workers
 
@@ -160,22 +160,22 @@ class ReusedSearch:
             hung: begins this process anew, where a trial has taken longer than its timeout; None for no timeouts.
             fixed: the inputs that all trials share, by their names in the search.
         """
-        from flyteoptuna.search import shared_driver
+        from flyteoptuna.search.reused import shared_journal
 
         given = plan.settings(settings)
         inputs = {name.removeprefix(INPUT): value for name, value in fixed.items()}
         build = builder(self.origin, self.objective, given.space, inputs)
         trials = inputs if self.origin is self.objective else {}
-        worker = shared_driver.worker(
+        worker = shared_journal.worker(
             str(optuna_worker), study, journal, given, self.objective, build, self.mapped, trials, hung
         )
         return worker.run()
 
     def _finish(self, study: Reference, journal: str, settings: str, told: list[int | None]) -> Any:
         """Output the study."""
-        from flyteoptuna.search import shared_driver
+        from flyteoptuna.search.reused import shared_journal
 
-        return shared_driver.finish(study, journal, plan.settings(settings))
+        return shared_journal.finish(study, journal, plan.settings(settings))
 
 
 def begin_anew() -> None:

@@ -12,8 +12,8 @@ from containers import CODE
 from local_searches import searched
 
 from flyteoptuna import Optimizer, suggest
-from flyteoptuna.search import process, workers
-from flyteoptuna.search.workers import WORKERS
+from flyteoptuna.search.local import process, workers
+from flyteoptuna.search.local.workers import WORKERS
 
 
 def states(study):
