@@ -32,7 +32,7 @@ def run(request: Request) -> Any:
 
 
 def _run_apart(request: Request) -> Any:
-    from flyteoptuna.search.reused import shared_journal
+    from flyteoptuna.search.reused.worker_graph import shared_journal
     from flyteoptuna.storage import file
     from flyteoptuna.study.shared.shared_study import publish
 
