@@ -15,9 +15,9 @@ from flytekit.core.interface import Interface, transform_interface_to_typed_inte
 from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
 from flytekit.exceptions.user import FlyteRecoverableException
 
-from flyteoptuna.core.active_trial import ActiveTrial
-from flyteoptuna.core.recording import recording
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.active import ActiveTrial
+from flyteoptuna.core.trial.recording import recording
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, arity, find, place
 from flyteoptuna.flyte.references import Reference, by_reference, unpacked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from optuna.storages._in_memory import _StudyInfo
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from flyteoptuna.storage import describe
 from flyteoptuna.storage.rows import Written
 
 Callback = Callable[[optuna.Study, FrozenTrial], None]
@@ -26,8 +28,10 @@ class SearchStudy(optuna.Study):
         stopped: whether ``stop`` has been called. It is saved with the study.
         callbacks: what a search calls with the study and each trial that has been told. They are saved with the study.
         written: the rows that are already JSON, as the study was last saved or loaded.
-        file: the file that a local run has kept the study in; None where there is none.
+        file: the path or the URL where the study is stored; None where that is not known.
     """
+
+    file: str | None = None
 
     def __init__(
         self,
@@ -45,6 +49,19 @@ class SearchStudy(optuna.Study):
     def stop(self) -> None:
         """Ask the search to end after the trials that have been asked."""
         self.stopped = True
+
+    def __repr__(self) -> str:
+        # A debugger shows a study in any state, also one that is half made.
+        try:
+            return describe.line(self, self.file)
+        except Exception:
+            return object.__repr__(self)
+
+    def _repr_html_(self) -> str:
+        try:
+            return describe.page(self, self.file)
+        except Exception:
+            return f"<pre>{html.escape(repr(self))}</pre>"
 
 
 def new_study(
