@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,21 +31,30 @@ def run(request: Request) -> Any:
     """
     from flyteoptuna.search import shared_driver
     from flyteoptuna.storage import file
-    from flyteoptuna.study.shared import publish
+    from flyteoptuna.study.budgets import SearchFailedError
+    from flyteoptuna.study.journaled import publish
 
     start = local_run.begin(request)
+    count = min(workers.workers(start.settings.concurrency), start.settings.n_trials)
+    settings = dataclasses.replace(start.settings, concurrency=count)
     folder = FlyteContextManager.current_context().file_access.get_random_local_directory()
     publish(start.study, shared_driver.backend(folder))
     path = Path(f"{folder}.study")
     path.write_bytes(file.dumps(start.study))
+    logger.info("The journal of the search, which outlives this process: %s", folder)
     study = reference(packed({"_path": str(path)}))
-    given = {"study": study, "journal": folder, "settings": start.settings.dumps()}
+    given = {"study": study, "journal": folder, "settings": settings.dumps()}
     given |= {f"{INPUT}{name}": value for name, value in start.fixed.items()}
     try:
-        _run(request, given, min(workers.workers(start.settings.concurrency), start.settings.n_trials))
-        found: SearchStudy = shared_driver.finish(study, folder, start.settings)
+        _run(request, given, count)
+        found: SearchStudy = shared_driver.finish(study, folder, settings, shown=False)
+    except SearchFailedError:
+        # It names its file itself.
+        raise
     except BaseException:
-        logger.warning("The search has not finished. Its journal: %s", folder)
+        with suppress(Exception):
+            path.write_bytes(file.dumps(shared_driver.as_it_stands(study, folder, settings)))
+        logger.warning("The search has not finished. The study as it stands: %s", path)
         raise
     return local_run.result(found, request)
 
@@ -57,37 +68,44 @@ def _run(request: Request, given: dict[str, Any], count: int) -> None:
         request.study is not None,
         request.directions,
     )
+    try:
+        if count > 1:
+            _in_processes(search.worker.rebuild_args[1:], given, count)
+    except workers.TaskNotLoadedError as error:
+        # What was made in a notebook or in a function no other process can load.
+        logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
+        count = 1
     if count == 1:
         with workers.as_tasks():
             search.work(0, **given)
-    else:
-        _in_processes(search.worker.rebuild_args[1:], given, count)
 
 
 def _in_processes(args: tuple[str, ...], given: dict[str, Any], count: int) -> None:
     from joblib.externals.loky import ProcessPoolExecutor
 
     literals = {name: value if isinstance(value, str) else value.serialised() for name, value in given.items()}
+    path = [*workers.roots(args[1]), *workers.roots(args[3]), *sys.path]
     pools: dict[Future[int], tuple[int, int, Any]] = {}
 
     def begin(index: int, attempt: int) -> None:
         # A pool each, for a process that dies takes those of its pool with it.
         pool = ProcessPoolExecutor(max_workers=1)
-        pools[pool.submit(work, args, index, literals, sys.path)] = index, attempt, pool
+        pools[pool.submit(work, args, index, literals, path)] = index, attempt, pool
 
     for index in range(count):
         begin(index, 0)
     try:
         while pools:
             for future in wait(pools, return_when=FIRST_COMPLETED).done:
-                index, attempt, pool = pools.pop(future)
-                pool.shutdown(wait=False)
+                index, attempt, pool = pools[future]
                 try:
                     future.result()
                 except BrokenProcessPool as error:
                     logger.warning("Worker process %d died: %s", index, error)
                     if attempt < WORKER_RETRIES:
                         begin(index, attempt + 1)
+                pool.shutdown(wait=False)
+                del pools[future]
     finally:
         for _, _, pool in pools.values():
             pool.shutdown(wait=False, kill_workers=True)

@@ -94,7 +94,7 @@ def _in_processes(task: Any, items: Sequence[dict[str, Any]], count: int) -> lis
         literals = {name: refer(value, types[name]).literal for name, value in item.items()}
         calls.append(LiteralMap(literals).to_flyte_idl().SerializeToString())
     module = task.rebuild_args[1]
-    args = (task.rebuild_args[1:], [*_roots(module), *sys.path])
+    args = (task.rebuild_args[1:], [*roots(module), *sys.path])
     file = getattr(sys.modules.get(module), "__file__", None)
     stamp = os.stat(file).st_mtime_ns if file and os.path.exists(file) else 0
     executor = get_reusable_executor(max_workers=count, timeout=IDLE, initializer=_ready, initargs=(module, stamp))
@@ -102,7 +102,8 @@ def _in_processes(task: Any, items: Sequence[dict[str, Any]], count: int) -> lis
     return [_result(future, args, call) for future, call in zip(futures, calls, strict=True)]
 
 
-def _roots(module: str) -> list[str]:
+def roots(module: str) -> list[str]:
+    """Where a module that this process has loaded is found."""
     # `pyflyte run` takes the folder of the module from the path again once it has loaded it.
     file = Path(getattr(sys.modules.get(module), "__file__", None) or "")
     depth = module.count(".") + (file.name == "__init__.py")
