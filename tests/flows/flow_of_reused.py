@@ -153,7 +153,11 @@ def odds(folder: str, n_trials: int = 8, concurrency: int = 3) -> optuna.Study:
 @fl.task
 async def both(x: float, table: pd.DataFrame, file: FlyteFile) -> tuple[float, float]:
     current_trial().set_constraint("c", x - 0.5)
-    return x + len(table), float(Path(file).read_text())
+    return x + len(table), number_in(file)
+
+
+def number_in(file: FlyteFile) -> float:
+    return float(Path(file).read_text())
 
 
 @fl.task
@@ -214,7 +218,9 @@ def given_up(n_trials: int = 500) -> optuna.Study:
 
 @fl.task
 def failing(x: float) -> float:
-    raise ValueError(f"no good {x}")
+    if x >= 0:
+        raise ValueError(f"no good {x}")
+    return x
 
 
 @fl.workflow

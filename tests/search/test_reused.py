@@ -2,7 +2,9 @@
 
 import json
 import random
+import sys
 from collections import Counter
+from pathlib import Path
 
 import optuna
 import pytest
@@ -22,6 +24,14 @@ def run(flows, tmp_path, name, inputs=None, **kwargs):
     return study_of(engine.run(getattr(flows(FLOW), name), inputs or {})["o0"]), engine
 
 
+@pytest.fixture
+def seed():
+    """Another one each time, which is written where pytest shows it if the test fails."""
+    drawn = random.SystemRandom().randrange(10**6)
+    sys.stdout.write(f"seed {drawn}\n")
+    return drawn
+
+
 def folder_in(tmp_path):
     folder = tmp_path / "begun"
     folder.mkdir()
@@ -30,8 +40,6 @@ def folder_in(tmp_path):
 
 def begun(folder):
     """How often each trial has begun, by its number."""
-    from pathlib import Path
-
     return Counter(int(path.name.partition("-")[0]) for path in Path(folder).iterdir())
 
 
@@ -75,15 +83,13 @@ def test_what_a_trial_knew_is_noted_on_it(tmp_path, flows):
     assert results(study) == results(reference)
 
 
-@pytest.mark.parametrize("seed", random.SystemRandom().sample(range(10**6), 3))
+@pytest.mark.parametrize("seed", range(3), indirect=True)
 def test_workers_that_are_killed_at_random_moments_lose_their_running_trial_alone(tmp_path, flows, seed):
     """Exactly n_trials, each told once, and no value on another's parameters."""
-    print(f"seed {seed}")
     folder = folder_in(tmp_path)
     inputs = {"folder": folder, "seed": seed, "share": 0.5, "n_trials": 24}
     study, engine = run(flows, tmp_path, "killed", inputs, system_retries=100)
     kills = len(engine.of(".worker-", Outcome.KILLED))
-    print(f"{kills} kills")
     check(study, 24)
     lost = [t for t in study.trials if t.state == TrialState.FAIL]
     assert kills >= len(lost)
@@ -93,14 +99,12 @@ def test_workers_that_are_killed_at_random_moments_lose_their_running_trial_alon
     assert set(begun(folder).values()) == {1}
 
 
-@pytest.mark.parametrize("seed", random.SystemRandom().sample(range(10**6), 2))
+@pytest.mark.parametrize("seed", range(2), indirect=True)
 def test_a_trial_whose_pod_was_killed_is_asked_again_while_retries_last(tmp_path, flows, seed):
     """With the very parameters that it was asked with; then it fails, and says so."""
-    print(f"seed {seed}")
     folder = folder_in(tmp_path)
     inputs = {"folder": folder, "seed": seed, "share": 0.6}
-    study, engine = run(flows, tmp_path, "killed_and_retried", inputs, system_retries=100)
-    print(f"{len(engine.of('.worker-', Outcome.KILLED))} kills")
+    study, _ = run(flows, tmp_path, "killed_and_retried", inputs, system_retries=100)
     check(study, 10)
     for number, times in begun(folder).items():
         trial = study.trials[number]
@@ -141,7 +145,7 @@ def test_a_search_whose_workers_have_all_died_names_the_file_of_its_study(tmp_pa
     engine = Engine(tmp_path, CODE, system_retries=1)
     with pytest.raises(ExecutionFailed, match=r"The pods of all workers have died, after 2 of 20 trials\.") as failed:
         engine.run(flows(FLOW).all_die)
-    study = load_study(failed.value.message.partition("The study as it stands: ")[2].split()[0])
+    study = load_study(failed.value.message.rpartition("The study as it stands: ")[2].split()[0])
     check(study, 4)
     assert {t.state for t in study.trials} == {TrialState.FAIL}
 
@@ -222,7 +226,7 @@ def test_several_values_constraints_and_fixed_inputs_by_reference(tmp_path, flow
 def test_a_callback_makes_the_inputs_in_the_worker(tmp_path, flows):
     """One that prunes a trial before it is run prunes that one alone."""
     folder = folder_in(tmp_path)
-    study, engine = run(flows, tmp_path, "called", {"folder": folder})
+    study, _ = run(flows, tmp_path, "called", {"folder": folder})
     check(study, 6)
     assert [t.state.name for t in study.trials] == ["COMPLETE"] * 2 + ["PRUNED"] + ["COMPLETE"] * 3
     assert set(begun(folder)) == {0, 1, 3, 4, 5}
@@ -247,7 +251,7 @@ def test_a_point_that_a_callback_enqueues_is_the_next(tmp_path, flows):
 def failure(engine, workflow, match, inputs=None):
     with pytest.raises(ExecutionFailed, match=match) as failed:
         engine.run(workflow, inputs or {})
-    return load_study(failed.value.message.partition("The study as it stands: ")[2].split()[0])
+    return load_study(failed.value.message.rpartition("The study as it stands: ")[2].split()[0])
 
 
 @pytest.mark.parametrize(
