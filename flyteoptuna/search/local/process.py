@@ -131,7 +131,7 @@ class Road:
         self._task = task
         self._lock = threading.Lock()
         self.args: tuple[str, ...] = task.rebuild_args[1:]
-        self._roots = _roots(self.args[0])
+        self._roots = roots(self.args[0])
         self._whole: Sent | None = None
         self._sent = Sent(self.args)
 
@@ -203,7 +203,8 @@ def _pickled(task: Any) -> bytes:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def _roots(module: str) -> list[str]:
+def roots(module: str) -> list[str]:
+    """Where the modules of a module's package are found, as far as this process knows."""
     # `pyflyte run` takes the folder of the module from the path again once it has loaded it.
     file = Path(getattr(sys.modules.get(module), "__file__", None) or "")
     depth = module.count(".") + (file.name == "__init__.py")

@@ -9,7 +9,6 @@ import optuna
 from flytekit.core.context_manager import FlyteContextManager
 
 from flyteoptuna.core import plan
-from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.references import Reference
 from flyteoptuna.flyte.study_type import HeldStudy
 from flyteoptuna.journal.backend import JournalObjectBackend
@@ -18,9 +17,9 @@ from flyteoptuna.search.batches import driver
 from flyteoptuna.search.inputs import Build
 from flyteoptuna.search.reused.worker import Worker
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study.budgets import SearchFailedError
-from flyteoptuna.study.marks import own
-from flyteoptuna.study.shared.shared_study import SharedStudy, collected, publish
+from flyteoptuna.study.marks import FINISHED, own
+from flyteoptuna.study.shared.journaled import collected, publish
+from flyteoptuna.study.shared.shared_study import SharedStudy
 
 
 def backend(url: str, worker: str = "") -> JournalObjectBackend:
@@ -55,21 +54,36 @@ def worker(
 ) -> Worker:
     """A worker of a search; see :class:`Worker`."""
     base: SearchStudy = study.read(optuna.Study)
-    # Each worker suggests by itself, and must not suggest what the others do.
-    base.sampler.reseed_rng()
     shared = SharedStudy(backend(journal, name), base, name, settings.n_trials)
+    if min(settings.concurrency, settings.n_trials) > 1 or shared.claims:
+        # Each worker suggests by itself, and must suggest neither what the others do, nor what it has before it died.
+        base.sampler.reseed_rng()
     return Worker(shared, settings, objective, build, mapped, fixed, hung)
 
 
-def finish(study: Reference, journal: str, settings: plan.Settings) -> SearchStudy:
-    """The study of a search whose workers have ended, with what they left running told."""
-    base: SearchStudy = study.read(optuna.Study)
-    found, why = collected(backend(journal), base, settings.n_trials)
-    state = driver.told(found, [], settings.max_failures, last=True)
-    if not why:
-        path = report_type.path_of(HeldStudy(state))
-        raise SearchFailedError(
-            f"The pods of all workers have died, after {len(own(state))} of {settings.n_trials} trials.\n"
-            f"The study as it stands: {path}"
-        )
-    return state
+def finish(study: Reference, journal: str, settings: plan.Settings, *, shown: bool = True) -> SearchStudy:
+    """The study of a search whose workers have ended, with what they left running told.
+
+    Args:
+        study: the study that the search began from.
+        journal: the folder of the journal.
+        settings: the settings of the search.
+        shown: whether this pod's deck shows the study.
+
+    Raises:
+        SearchFailedError: the search has failed; names the file that holds the study with all that is known.
+    """
+    found, ending = collected(backend(journal), study.read(optuna.Study), settings.n_trials)
+    failed = ending.why if ending.failed else ""
+    if not ending.why:
+        ended = len(own(found, *FINISHED))
+        failed = f"The pods of all workers have died, after {ended} of {settings.n_trials} trials."
+    if failed:
+        # One of them may be what has ended the search.
+        found.callbacks = []
+    return driver.told(found, [], settings.max_failures, last=True, shown=shown, failed=failed)
+
+
+def as_it_stands(study: Reference, journal: str, settings: plan.Settings) -> SearchStudy:
+    """The study of a search that has not ended."""
+    return collected(backend(journal), study.read(optuna.Study), settings.n_trials)[0]
