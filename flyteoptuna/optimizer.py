@@ -14,7 +14,7 @@ from flyteoptuna.search.batches import graph
 from flyteoptuna.search.local import local_run
 from flyteoptuna.search.local.process_main import refuse_while_loading
 from flyteoptuna.search.request import Request
-from flyteoptuna.search.reused.worker_graph import local_workers, worker_graph
+from flyteoptuna.search.reused import local_workers, worker_graph
 
 if TYPE_CHECKING:
     import optuna

@@ -35,7 +35,7 @@ def run(request: Request) -> Any:
 
 
 def _run_apart(request: Request) -> Any:
-    from flyteoptuna.search.reused.worker_graph import shared_journal
+    from flyteoptuna.search.reused import shared_journal
     from flyteoptuna.storage import file
     from flyteoptuna.study.budgets import SearchFailedError
     from flyteoptuna.study.shared.journaled import publish

@@ -133,7 +133,7 @@ class ReusedSearch:
 
     def _search(self, space: str, callbacks: str, study: Reference | None = None, **given: Any) -> Any:
         """Begin the search."""
-        from flyteoptuna.search.reused.worker_graph import shared_journal
+        from flyteoptuna.search.reused import shared_journal
 
         counts = {name: given.pop(name) for name in COUNTS}
         settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
@@ -160,7 +160,7 @@ class ReusedSearch:
             hung: begins this process anew, where a trial has taken longer than its timeout; None for no timeouts.
             fixed: the inputs that all trials share, by their names in the search.
         """
-        from flyteoptuna.search.reused.worker_graph import shared_journal
+        from flyteoptuna.search.reused import shared_journal
 
         given = plan.settings(settings)
         inputs = {name.removeprefix(INPUT): value for name, value in fixed.items()}
@@ -173,7 +173,7 @@ class ReusedSearch:
 
     def _finish(self, study: Reference, journal: str, settings: str, told: list[int | None]) -> Any:
         """Output the study."""
-        from flyteoptuna.search.reused.worker_graph import shared_journal
+        from flyteoptuna.search.reused import shared_journal
 
         return shared_journal.finish(study, journal, plan.settings(settings))
 
