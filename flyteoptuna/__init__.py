@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flyteoptuna.optimizer import Optimizer, optimize
     from flyteoptuna.show.export import export
     from flyteoptuna.show.load import StudyNotFoundError, load_study
+    from flyteoptuna.show.report import report
     from flyteoptuna.storage.read_results import StudyFormatError
     from flyteoptuna.study.budgets import SearchFailedError
 
@@ -29,6 +30,7 @@ __all__ = [
     "export",
     "load_study",
     "optimize",
+    "report",
     "suggest",
 ]
 
@@ -45,6 +47,7 @@ _HOMES = {
     "export": "show.export",
     "load_study": "show.load",
     "optimize": "optimizer",
+    "report": "show.report",
     "suggest": "suggest",
 }
 
