@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flyteoptuna import suggest
-    from flyteoptuna.core.active_trial import current_trial
     from flyteoptuna.core.suggestions import SpaceError
+    from flyteoptuna.core.trial.active import current_trial
     from flyteoptuna.journal.backend import JournalConflictError, JournalObjectBackend
     from flyteoptuna.journal.objects import JournalError
     from flyteoptuna.optimizer import Optimizer, optimize
@@ -41,7 +41,7 @@ _HOMES = {
     "SpaceError": "core.suggestions",
     "StudyFormatError": "storage.read_results",
     "StudyNotFoundError": "show.load",
-    "current_trial": "core.active_trial",
+    "current_trial": "core.trial.active",
     "export": "show.export",
     "load_study": "show.load",
     "optimize": "optimizer",

@@ -83,7 +83,7 @@ def count(name: str, value: Any, least: int = 1) -> Any:
     """
     value = plain(value)
     if isinstance(value, Promise):
-        promises.check(name, value, "int")
+        promises.check(name, value, "int", optional=name == "max_failures")
         return value
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(
@@ -105,7 +105,7 @@ def seconds(timeout: Any) -> Any:
     """
     timeout = plain(timeout)
     if isinstance(timeout, Promise):
-        promises.check("timeout", timeout, "float")
+        promises.check("timeout", timeout, "float", optional=True)
     if timeout is None or isinstance(timeout, Promise):
         return timeout
     if isinstance(timeout, timedelta):
@@ -256,7 +256,7 @@ def study(given: Any, wanted: int | None, objective: str) -> Any:
     if given is None:
         return None
     if isinstance(given, Promise):
-        promises.check("study", given, promises.STUDY)
+        promises.check("study", given, promises.STUDY, optional=True)
         return given
     import optuna
 

@@ -10,10 +10,11 @@ from flyteoptuna.core import space
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte.promises import ATTRIBUTES
 from flyteoptuna.flyte.scoped import Scoped
-from flyteoptuna.search import graph, local_run, reused_local
-from flyteoptuna.search import reused as reused_graph
+from flyteoptuna.search.batches import graph
+from flyteoptuna.search.local import local_run
+from flyteoptuna.search.local.process_main import refuse_while_loading
 from flyteoptuna.search.request import Request
-from flyteoptuna.search.workers import refuse_while_loading
+from flyteoptuna.search.reused import local_workers, worker_graph
 
 if TYPE_CHECKING:
     import optuna
@@ -169,7 +170,7 @@ class Optimizer(Scoped):
             directions=directions,
             **settings,
         )
-        batches, reused = (local_run.run, reused_local.run) if local else (graph.nodes, reused_graph.nodes)
+        batches, reused = (local_run.run, local_workers.run) if local else (graph.nodes, worker_graph.nodes)
         result = (reused if reuse else batches)(request)
         self._set("result", result)
         return result

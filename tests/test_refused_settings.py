@@ -235,9 +235,9 @@ def test_the_numbers_of_numpy_and_the_enum_of_optuna_are_taken():
 
 def test_a_sampler_that_lacks_a_package_is_named_at_the_start(monkeypatch):
     """Before a trial is asked, also where it is inside another sampler."""
-    from flyteoptuna.study import runnable
+    from flyteoptuna.study import sampler as samplers
 
-    monkeypatch.setattr(runnable, "find_spec", lambda name: None)
+    monkeypatch.setattr(samplers, "find_spec", lambda name: None)
     sampler = optuna.samplers.PartialFixedSampler({}, optuna.samplers.CmaEsSampler())
     ran = []
     with pytest.raises(ImportError, match="CmaEsSampler needs the package cmaes, which is not installed where"):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from flyteoptuna.cli.export import export
-from flyteoptuna.cli.plan import plan
-from flyteoptuna.cli.report import report
-from flyteoptuna.cli.show import show
+from flyteoptuna.cli.commands.export import export
+from flyteoptuna.cli.commands.plan import plan
+from flyteoptuna.cli.commands.report import report
+from flyteoptuna.cli.commands.show import show
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

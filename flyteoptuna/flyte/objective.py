@@ -15,6 +15,8 @@ from flytekit.core.launch_plan import LaunchPlan
 from flytekit.core.promise import Promise
 from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.core.task import ReferenceTask
+from flytekit.core.tracker import extract_task_module
+from flytekit.core.utils import ClassDecorator
 from flytekit.core.workflow import WorkflowBase
 
 from flyteoptuna.core.refusals import got, listed
@@ -88,6 +90,16 @@ def completed(origin: Any, name: str, known: Iterable[str], given: Mapping[str, 
     if missing:
         raise TypeError(f"Inputs of {name} are missing: {', '.join(missing)}.")
     return {key: inputs[key] for key in known}
+
+
+def place(origin: Any) -> tuple[str, str]:
+    """The module of an objective or a callback, which is empty in a notebook, and its name there."""
+    function = getattr(origin, "task_function", origin)
+    # In a script flytekit looks for the file of the function, and a class decorator has none.
+    while isinstance(function, ClassDecorator):
+        function = function.task_function
+    _, module, name, _ = extract_task_module(function)
+    return module, name
 
 
 def find(module: str, name: str) -> Any:

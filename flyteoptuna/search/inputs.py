@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from flyteoptuna.core import report, space
+from flyteoptuna.core import space
 from flyteoptuna.core.annotations import fitted
-from flyteoptuna.core.recording import raised
 from flyteoptuna.core.suggestions import Suggestion
+from flyteoptuna.core.trial import report
+from flyteoptuna.core.trial.recording import raised
 from flyteoptuna.core.values import plain, shown
 from flyteoptuna.flyte.callback import ObjectiveCall, objective_call
 from flyteoptuna.flyte.objective import completed, input_types

@@ -12,6 +12,7 @@ from flytekit.core.promise import Promise
 
 from flyteoptuna.core.refusals import got
 from flyteoptuna.core.space import dumps, suggestions
+from flyteoptuna.flyte.promises import sure
 
 MOST = 512 * 1024
 """Most bytes that a workflow binds inline for a search's callbacks, sampler and pruner."""
@@ -76,6 +77,16 @@ class Request:
     def space(self) -> str:
         """The suggestions as JSON; empty where a callback makes the inputs."""
         return dumps(self.varied) if self.varied else ""
+
+    @property
+    def start(self) -> str:
+        """What the search starts from: a ``new`` study, one that it has ``continued``, or ``perhaps`` either.
+
+        Of some promises only the backend knows whether they are of None.
+        """
+        if self.study is None:
+            return "new"
+        return "continued" if sure(self.study) else "perhaps"
 
     @property
     def names(self) -> frozenset[str] | None:

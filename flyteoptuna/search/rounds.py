@@ -8,12 +8,12 @@ from typing import Any
 import optuna
 
 from flyteoptuna.core import plan, space
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.search.inputs import Build
 from flyteoptuna.search.request import unpickled
 from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import ask, budgets, marks, runnable, sampler
+from flyteoptuna.study import ask, budgets, marks, sampler
 from flyteoptuna.study.mend import Attributes
 from flyteoptuna.study.progress import Progress, progress
 from flyteoptuna.study.tell import interrupted, tell
@@ -54,7 +54,7 @@ def begun(
         )
     carried = unpickled(callbacks)
     study.sampler, study.pruner = carried.get("sampler", study.sampler), carried.get("pruner", study.pruner)
-    runnable.check(study.sampler)
+    sampler.check_runs(study.sampler)
     inputs = space.loads(settings.space) if settings.space else {}
     ask.check_space(study, inputs)
     if batches and (waste := sampler.wasteful(study, settings.batch, len([*space.suggestions(inputs)]) or None)):

@@ -13,14 +13,13 @@ from typing import Any, NamedTuple, NoReturn
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.interface import Interface, transform_interface_to_typed_interface
 from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
-from flytekit.core.tracker import extract_task_module
 from flytekit.exceptions.user import FlyteRecoverableException
 
-from flyteoptuna.core.active_trial import ActiveTrial
-from flyteoptuna.core.recording import recording
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.active import ActiveTrial
+from flyteoptuna.core.trial.recording import recording
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
-from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, arity, find
+from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, arity, find, place
 from flyteoptuna.flyte.references import Reference, by_reference, unpacked
 from flyteoptuna.flyte.resolver import adopt, digest, joined, split
 
@@ -42,7 +41,7 @@ def trial_task(
             from a cache. Flyte does; where nothing does, what is to be retried is a failure.
     """
     task = copy.copy(objective)
-    _, module, name, _ = extract_task_module(objective)
+    module, name = place(objective)
     natives = objective.python_interface.inputs
     inputs = {
         TRIAL: by_reference(dict),

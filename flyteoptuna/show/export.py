@@ -201,8 +201,6 @@ def _copy(study: optuna.Study, storage: optuna.storages.BaseStorage, name: str) 
 def _to_table(study: optuna.Study, target: str, name: str, overwrite: bool) -> str:
     if importlib.util.find_spec("pandas") is None:
         raise ExportError("A table needs pandas: pip install pandas")
-    from pandas.api.types import is_string_dtype
-
     value = "value" if len(study.directions) == 1 else "values"
     times = ("datetime_start", "datetime_complete", "duration")
     frame = study.trials_dataframe(
@@ -212,7 +210,7 @@ def _to_table(study: optuna.Study, target: str, name: str, overwrite: bool) -> s
     for position in range(len(frame.columns)):
         # By position: two columns may have one name. A column of numbers, times or flags is as it should be.
         column = frame.iloc[:, position]
-        if column.dtype == object or is_string_dtype(column):
+        if column.dtype.kind == "O":
             frame.isetitem(position, _cells(list(column), typed=parquet))
     with _replacing(target, overwrite) as path:
         if parquet:

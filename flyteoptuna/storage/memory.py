@@ -44,6 +44,7 @@ class SearchStudy(optuna.Study):
         self.stopped = False
         self.callbacks: list[Callback] = []
         self.written: Written | None = None
+        self.file: str | None = None
 
     def stop(self) -> None:
         """Ask the search to end after the trials that have been asked."""

@@ -17,8 +17,8 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.core import space
-from flyteoptuna.core.recording import raised
 from flyteoptuna.core.suggestions import Choice, Float, Integer, SpaceError, Suggestion
+from flyteoptuna.core.trial.recording import raised
 from flyteoptuna.core.values import plain, said
 from flyteoptuna.storage import memory
 from flyteoptuna.study import mend

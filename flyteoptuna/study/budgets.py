@@ -10,9 +10,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core.report import ERROR_ATTRIBUTE
 from flyteoptuna.core.space import suggestions
 from flyteoptuna.core.suggestions import Category, Suggestion, n_values
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study.ask import point
 from flyteoptuna.study.marks import FINISHED, own, started

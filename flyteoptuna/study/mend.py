@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core.report import ERROR_ATTRIBUTE
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.core.values import TooLargeError, encoded, said, shown
 from flyteoptuna.storage import rows
 from flyteoptuna.storage.memory import declared, retract

@@ -12,9 +12,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core.read_report import UNKNOWN
-from flyteoptuna.core.recording import raised
-from flyteoptuna.core.report import ERROR_ATTRIBUTE, Expected, TrialReport, match
+from flyteoptuna.core.trial.read_report import UNKNOWN
+from flyteoptuna.core.trial.recording import raised
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, Expected, TrialReport, match
 from flyteoptuna.study import mend, pruning
 from flyteoptuna.study.marks import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, own, record_of, study_attr
 

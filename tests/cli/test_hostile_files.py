@@ -1,5 +1,6 @@
 """Files from anywhere: a command prints what they hold, or refuses them in one line, and nothing in them steers it."""
 
+import copy
 import json
 import random
 import tempfile
@@ -41,7 +42,7 @@ def changed(record, chance):
         if action < 0.15:
             del owner[last]
         elif action < 0.3 and isinstance(owner, list):
-            owner.insert(last, owner[last])
+            owner.insert(last, copy.deepcopy(owner[last]))
         elif action < 0.3:
             owner[chance.choice([v for v in HOSTILE if isinstance(v, str)])] = owner.pop(last)
         elif action < 0.5:
@@ -49,7 +50,7 @@ def changed(record, chance):
                 json.dumps(chance.choice(list(owner.values() if isinstance(owner, dict) else owner)))
             )
         else:
-            owner[last] = chance.choice(HOSTILE)
+            owner[last] = copy.deepcopy(chance.choice(HOSTILE))
     return record
 
 

@@ -9,7 +9,13 @@ from flyteoptuna import Optimizer, current_trial, suggest
 
 @fl.task
 def objective(x: float) -> float:
-    heavy = ("optuna", "plotly", "joblib.externals.loky", "flyteoptuna.search.driver", "flyteoptuna.flyte.study_type")
+    heavy = (
+        "optuna",
+        "plotly",
+        "joblib.externals.loky",
+        "flyteoptuna.search.batches.driver",
+        "flyteoptuna.flyte.study_type",
+    )
     current_trial().set_user_attr("modules", [name for name in heavy if name in sys.modules])
     return x
 

@@ -20,7 +20,7 @@ class SaysNothing(Exception):
 
 class SaysANumber(Exception):
     def __str__(self) -> Any:
-        return 5  # noqa: PLE0307
+        return 5  # noqa: PLE0307 - that is the misfortune
 
 
 class HidesItsCause(Exception):

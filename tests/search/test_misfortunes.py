@@ -8,8 +8,8 @@ from containers import CODE, results, study_of
 from engine import Engine
 
 from flyteoptuna import Optimizer, SpaceError, suggest
-from flyteoptuna.core.report import CUT_ATTRIBUTE, ERROR_ATTRIBUTE
-from flyteoptuna.search.workers import WORKERS
+from flyteoptuna.core.trial.report import CUT_ATTRIBUTE, ERROR_ATTRIBUTE
+from flyteoptuna.search.local.workers import WORKERS
 
 
 def searched(flow, monkeypatch, workers):
@@ -87,9 +87,7 @@ def test_a_space_that_contradicts_the_study_is_refused_before_anything_runs(flow
     given = optuna.create_study()
     given.enqueue_trial({"x": 1, "n": 1})
     given.optimize(lambda trial: trial.suggest_int("x", 0, 3) + trial.suggest_int("n", 1, 2), 1)
-    with pytest.raises(
-        SpaceError, match=r"`x` was IntDistribution\(.*\) in the study, and cannot be FloatDistribution"
-    ):
+    with pytest.raises(SpaceError, match=r"`x` was IntDistribution\(.*\) in the study, and cannot be Float"):
         Optimizer(square, 1, 3, study=given)(x=suggest.float(0, 1), n=suggest.integer(1, 2))
 
 

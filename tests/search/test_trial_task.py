@@ -16,8 +16,8 @@ from flytekit.tools.translator import get_serializable
 from kubernetes.client import V1Container, V1PodSpec
 from optuna.trial import TrialState
 
-from flyteoptuna.core.active_trial import ActiveTrial
-from flyteoptuna.core.report import ERROR_ATTRIBUTE
+from flyteoptuna.core.trial.active import ActiveTrial
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.references import refer
 from flyteoptuna.search.trial_task import Decision, map_task, trial_task

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from searches import SAMPLERS, asked, begun, flat, reloaded, report_of
 
 from flyteoptuna import suggest
-from flyteoptuna.core.report import ERROR_ATTRIBUTE, TrialReport
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.study import budgets, marks
 from flyteoptuna.study.ask import ask
 from flyteoptuna.study.tell import tell

@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 from searches import asked, begun, flat, reloaded
 
 from flyteoptuna import SearchFailedError, suggest
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.study import budgets, marks
 from flyteoptuna.study.sampler import create
 from flyteoptuna.study.tell import tell

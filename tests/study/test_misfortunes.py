@@ -9,7 +9,7 @@ import pytest
 from searches import LINE, asked, begun, flat, reloaded
 
 from flyteoptuna import SpaceError, suggest
-from flyteoptuna.core.report import ERROR_ATTRIBUTE, TrialReport
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.study import budgets, marks
 from flyteoptuna.study.ask import check_space
 from flyteoptuna.study.tell import interrupted, tell

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 from searches import asked, begun
 
-from flyteoptuna.core.report import ERROR_ATTRIBUTE, TrialReport
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.study import budgets, marks
 from flyteoptuna.study.ask import ask
 from flyteoptuna.study.sampler import create

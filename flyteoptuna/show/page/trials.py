@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core.report import ERROR_ATTRIBUTE
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.show.page import elements
 from flyteoptuna.show.page.axis import number, thin
 from flyteoptuna.show.page.summary import STATES, Summary
