@@ -10,11 +10,8 @@ from flyteoptuna.core import space
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte.promises import ATTRIBUTES
 from flyteoptuna.flyte.scoped import Scoped
-from flyteoptuna.search.batches import graph
-from flyteoptuna.search.local import local_run
-from flyteoptuna.search.local.process_main import refuse_while_loading
+from flyteoptuna.search.begin import begin, is_local, refuse_while_loading
 from flyteoptuna.search.request import Request
-from flyteoptuna.search.reused import local_workers, worker_graph
 
 if TYPE_CHECKING:
     import optuna
@@ -151,7 +148,7 @@ class Optimizer(Scoped):
         settings = self._checked()
         objective = self._mapped()
         directions = self._directions(objective)
-        local, counts, reuse = local_run.is_local(), settings["counts"], settings["reuse_pods"]
+        local, counts, reuse = is_local(), settings["counts"], settings["reuse_pods"]
         if reuse and objective.metadata.cache:
             raise ValueError(
                 f"With `reuse_pods` there is no pod for each trial, and nothing to cache, but {objective.name} has "
@@ -170,8 +167,7 @@ class Optimizer(Scoped):
             directions=directions,
             **settings,
         )
-        batches, reused = (local_run.run, local_workers.run) if local else (graph.nodes, worker_graph.nodes)
-        result = (reused if reuse else batches)(request)
+        result = begin(request, local=local)
         self._set("result", result)
         return result
 

@@ -228,10 +228,9 @@ def test_whether_a_search_is_local_is_asked_once():
     asked = [
         module
         for module, node in nodes
-        if "is_local" in (getattr(node, "attr", None), getattr(node, "id", None), getattr(node, "name", None))
-        and not isinstance(node, ast.FunctionDef)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "is_local"
     ]
-    assert (defined, asked) == (["flyteoptuna.search.local.local_run"], ["flyteoptuna.optimizer"])
+    assert (defined, asked) == (["flyteoptuna.search.begin"], ["flyteoptuna.optimizer"])
     text = "".join(path.read_text() for path in MODULES.values())
     assert "is_local_execution" not in text
 
