@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.common import ROOT, Options, environment
 
-PARTS = ("driver", "local", "growth", "pod", "waiting", "quality")
+PARTS = ("driver", "local", "growth", "pod", "waiting", "journal", "quality")
 RESULTS = ROOT / "results.json"
 PAGE = ROOT.parent / "docs" / "benchmarks.md"
 

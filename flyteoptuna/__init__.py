@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flyteoptuna import suggest
-    from flyteoptuna.core.active_trial import current_trial
     from flyteoptuna.core.suggestions import SpaceError
+    from flyteoptuna.core.trial.active import current_trial
+    from flyteoptuna.journal.backend import JournalConflictError, JournalObjectBackend
+    from flyteoptuna.journal.objects import JournalError
     from flyteoptuna.optimizer import Optimizer, optimize
     from flyteoptuna.show.export import export
     from flyteoptuna.show.load import StudyNotFoundError, load_study
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from flyteoptuna.study.budgets import SearchFailedError
 
 __all__ = [
+    "JournalConflictError",
+    "JournalError",
+    "JournalObjectBackend",
     "Optimizer",
     "SearchFailedError",
     "SpaceError",
@@ -28,12 +33,15 @@ __all__ = [
 ]
 
 _HOMES = {
+    "JournalConflictError": "journal.backend",
+    "JournalError": "journal.objects",
+    "JournalObjectBackend": "journal.backend",
     "Optimizer": "optimizer",
     "SearchFailedError": "study.budgets",
     "SpaceError": "core.suggestions",
     "StudyFormatError": "storage.read_results",
     "StudyNotFoundError": "show.load",
-    "current_trial": "core.active_trial",
+    "current_trial": "core.trial.active",
     "export": "show.export",
     "load_study": "show.load",
     "optimize": "optimizer",

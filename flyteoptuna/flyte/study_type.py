@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from flytekit.core.context_manager import FlyteContext, FlyteContextManager
@@ -15,11 +16,12 @@ from optuna.trial import TrialState
 
 from flyteoptuna.flyte import promises
 from flyteoptuna.flyte.references import Reference, packed, unpacked
-from flyteoptuna.storage import file
-from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.storage.read_results import StudyFormatError
-from flyteoptuna.study import results
 
+if TYPE_CHECKING:
+    from flyteoptuna.storage.memory import SearchStudy
+
+# Whatever imports optuna first has this module loaded on the way, any module of this package among them: so what knows
+# optuna is imported late here, when that module is whole.
 INLINE_LIMIT = 512 * 1024
 """Most bytes of a study that a workflow binds at registration, where Flyte keeps it inline."""
 
@@ -35,6 +37,8 @@ _ATTRIBUTES = {
 
 def attributes(study: optuna.Study) -> dict[str, Any]:
     """The attributes that a workflow can use without a pod. What there is no value of yet is None."""
+    from flyteoptuna.study import results
+
     states = [t.state for t in study.get_trials(deepcopy=False)]
     counts = {f"n_{state.name.lower()}": states.count(state) for state in TrialState}
     complete = TrialState.COMPLETE in states
@@ -68,8 +72,17 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
         Raises:
             ValueError: a study to be bound at registration is larger than ``INLINE_LIMIT``.
         """
+        from flyteoptuna.storage import file
+
         if not isinstance(python_val, optuna.Study):
             raise TypeError(f"Expected an optuna.Study, but got {python_val!r} ({type(python_val).__name__}).")
+        if not isinstance(python_val._storage, optuna.storages.InMemoryStorage):
+            warnings.warn(
+                f"Study {python_val.study_name!r} is read from its {type(python_val._storage).__name__} now, and what "
+                "a search finds is not written there: keep the study that the search returns.",
+                UserWarning,
+                stacklevel=2,
+            )
         data = file.dumps(python_val)
         fields = attributes(python_val)
         registering = ctx.compilation_state is not None and (
@@ -88,12 +101,21 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
             fields["_path"] = ctx.file_access.put_raw_data(local)
         return packed(fields)
 
+    def guess_python_type(self, literal_type: model_types.LiteralType) -> type[optuna.Study]:
+        """``optuna.Study``, for a type with a study's tag; ``ValueError`` for any other."""
+        if literal_type.structure is not None and literal_type.structure.tag == promises.STUDY:
+            return optuna.Study
+        raise ValueError(f"Not the type of an optuna.Study: {literal_type}")
+
     def to_python_value(self, ctx: FlyteContext, lv: Literal, expected_python_type: Any) -> optuna.Study:
         """Load the study.
 
         Raises:
             StudyFormatError: the literal or the file it names is no study.
         """
+        from flyteoptuna.storage import file
+        from flyteoptuna.storage.read_results import StudyFormatError
+
         fields = unpacked(lv)
         if not fields.keys() & {"_data", "_path"}:
             raise StudyFormatError(f"Not the literal of an optuna.Study: {lv}")
@@ -122,6 +144,11 @@ def register() -> None:
     """Make ``optuna.Study`` a Flyte type, once."""
     if optuna.Study not in TypeEngine._REGISTRY:
         TypeEngine.register(StudyTransformer())
+        # Guesses are made in this order, and flytekit's dictionary takes every struct for its own.
+        rest = {kind: found for kind, found in TypeEngine._REGISTRY.items() if kind is not optuna.Study}
+        for kind in rest:
+            del TypeEngine._REGISTRY[kind]
+        TypeEngine._REGISTRY.update(rest)
 
 
 register()

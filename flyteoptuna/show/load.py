@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import reprlib
 from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import optuna
 
+from flyteoptuna.core.refusals import got
 from flyteoptuna.storage import bounds, file
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.storage.read_results import StudyFormatError
@@ -59,13 +59,16 @@ def load_study(
     Raises:
         StudyNotFoundError: there is no study, it is out of reach, or there are several.
         StudyFormatError: what is stored there is not a study.
-        ValueError: a ``flyte://`` source of another form.
-        TypeError: a source that is no path and no URL, or ``trusted`` that is no bool.
+        TypeError: ``source`` is no path, or ``trusted`` no bool.
+        ValueError: a ``flyte://`` source of another form, or an empty one.
     """
+    # Exactly a bool: what is true by accident, as "no" is, must not run a stranger's pickles.
     if not isinstance(trusted, bool):
-        raise TypeError(f"`trusted` must be True or False, but got {reprlib.repr(trusted)}.")
+        raise TypeError(f"`trusted` must be True or False, but got {got(trusted)}.")
     if not isinstance(source, (str, os.PathLike)) or not isinstance(text := os.fspath(source), str):
-        raise TypeError(f"`source` must be a path or a URL, but got {type(source).__name__}.")
+        raise TypeError(f"`source` must be a path, a URL or {SCHEME}..., but got {got(source)}.")
+    if not text.strip():
+        raise ValueError(f"`source` must be a path, a URL or {SCHEME}..., but got {got(source)}.")
     load = file.loads if trusted else file.read
     if text.startswith(SCHEME):
         match = _EXECUTION.fullmatch(text)

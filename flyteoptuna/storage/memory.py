@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -43,6 +44,7 @@ class SearchStudy(optuna.Study):
         self.stopped = False
         self.callbacks: list[Callback] = []
         self.written: Written | None = None
+        self.file: str | None = None
 
     def stop(self) -> None:
         """Ask the search to end after the trials that have been asked."""
@@ -112,3 +114,20 @@ def in_memory(
         best = complete[0] if len(directions) > 1 else choose(complete, key=lambda trial: trial.values[0])
         storage._update_cache(best._trial_id, study_id)
     return storage
+
+
+def declared(study: optuna.Study) -> dict[str, BaseDistribution]:
+    """The distributions that new trials of a study in memory must be compatible with, by parameter: its own."""
+    storage: Any = study._storage
+    found: dict[str, BaseDistribution] = storage._studies[study._study_id].param_distribution
+    return found
+
+
+def retract(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Make a trial of a study in memory that was told, and cannot be kept as it was, one that has failed."""
+    storage: Any = study._storage
+    trial.state, trial.values = TrialState.FAIL, None
+    info = storage._studies[study._study_id]
+    info.best_trial_id = None
+    for other in info.trials:
+        storage._update_cache(other._trial_id, study._study_id)

@@ -12,7 +12,7 @@ from flyteoptuna.study.marks import FINISHED, SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE,
 
 
 class Progress(NamedTuple):
-    """How far the latest search of a study is."""
+    """How far the latest search of a study is; one whose workers share a journal has no generations."""
 
     generation: int
     generations: int
@@ -24,7 +24,8 @@ class Progress(NamedTuple):
 
     def __str__(self) -> str:
         counts = f"{self.finished}/{self.n_trials} trials, {self.failed} failed"
-        return f"generation {self.generation}/{self.generations}: {counts}, {self.best}"
+        where = f"generation {self.generation}/{self.generations}: " if self.generations else ""
+        return f"{where}{counts}, {self.best}"
 
 
 def progress(study: optuna.Study) -> Progress:
@@ -33,7 +34,7 @@ def progress(study: optuna.Study) -> Progress:
     trials = own(study)
     marks = [t.system_attrs[TRIAL_ATTRIBUTE] for t in trials if t.state in FINISHED]
     failed = [t.state for t in trials].count(TrialState.FAIL)
-    generation = 1 + max([mark["generation"] for mark in marks], default=-1)
+    generation = 1 + max([mark.get("generation", -1) for mark in marks], default=-1)
     first = trials[0].number if trials else len(study.get_trials(deepcopy=False))
     return Progress(generation, search["generations"], len(marks), search["n_trials"], failed, first, _best(study))
 

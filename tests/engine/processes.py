@@ -7,11 +7,14 @@ import itertools
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 SERVER = Path(__file__).with_name("server.py")
 
@@ -39,6 +42,27 @@ class Job:
     seconds: int
 
 
+_groups: set[int] = set()
+_ending = threading.Event()
+
+
+def _started(args: list[str], **kwargs: Any) -> subprocess.Popen[Any]:
+    """Start a process in a group of its own, which a terminal's Ctrl-C does not reach, but `end_pods` does."""
+    process = subprocess.Popen(args, start_new_session=True, **kwargs)
+    _groups.add(process.pid)
+    if _ending.is_set():
+        end_pods()
+    return process
+
+
+def end_pods() -> None:
+    """Kill every pod at once, those that are still to start as well, for the session is ending."""
+    _ending.set()
+    for group in tuple(_groups):
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+
+
 def machine() -> dict[str, str]:
     """Return what a pod takes over of this process's environment: nothing of Flyte or of the tests."""
     return {key: value for key, value in os.environ.items() if not key.startswith(("FLYTE", "_F_", "PYTEST"))}
@@ -50,12 +74,14 @@ def run_cold(job: Job) -> int:
     inherited = filter(None, [job.env.get("PYTHONPATH")])
     env = {**job.env, "PYTHONPATH": os.pathsep.join([*job.path, *inherited])}
     with open(job.stdout, "wb") as out, open(job.stderr, "wb") as err:
-        process = subprocess.Popen([str(executable), *job.args[1:]], env=env, cwd=job.cwd, stdout=out, stderr=err)
+        process = _started([str(executable), *job.args[1:]], env=env, cwd=job.cwd, stdout=out, stderr=err)
         try:
             return process.wait(job.seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
+        finally:
+            _groups.discard(process.pid)
 
 
 class Server:
@@ -67,7 +93,7 @@ class Server:
         self._lock = threading.Lock()
         # flytekit sets up its logging when it is imported, and differently in a pod.
         env = {**machine(), "FLYTE_INTERNAL_EXECUTION_ID": "warm"}
-        self._process = subprocess.Popen(
+        self._process = _started(
             [sys.executable, str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
         )
         threading.Thread(target=self._listen, daemon=True).start()
@@ -82,14 +108,15 @@ class Server:
             self._process.stdin.flush()
         while True:
             try:
-                return answer.get(timeout=5)
+                return answer.get(timeout=0.2)
             except queue.Empty:
                 if self._process.poll() is not None:
                     raise RuntimeError("the warm server has ended before its answer") from None
 
     def close(self) -> None:
         """End the server and every command that it still runs."""
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
 
     def _listen(self) -> None:

@@ -10,11 +10,17 @@ def overlap(pods):
     return max(sum(other.started <= pod.started < other.ended for other in pods) for pod in pods)
 
 
+def meeting(root):
+    folder = root / "meeting"
+    folder.mkdir(parents=True)
+    return str(folder)
+
+
 def test_elements_run_in_parallel_up_to_the_maps_own_limit(flows, tmp_path):
-    """Two elements run at once, unless the map allows one."""
-    engine = Engine(tmp_path, CODE)
-    engine.run(flows.mapped, {"xs": integers(1, 2, 3)})
-    assert overlap(engine.of("scaled")) == 2
+    """Two elements run at once, and wait for each other here, and no third; or one, if the map allows no more."""
+    engine = Engine(tmp_path, CODE, workers=4)
+    engine.run(flows.mapped_meetings, {"folder": meeting(tmp_path), "xs": integers(1, 2, 3, 4)})
+    assert overlap(engine.of("meet")) == 2
     engine = Engine(tmp_path, CODE)
     engine.run(flows.mapped_serially, {"xs": integers(1, 2, 3)})
     assert overlap(engine.of("scaled")) == 1
@@ -22,6 +28,5 @@ def test_elements_run_in_parallel_up_to_the_maps_own_limit(flows, tmp_path):
 
 
 def test_independent_nodes_run_in_parallel(flows, engine):
-    """Two nodes that do not wait for each other have their pods at the same time."""
-    assert results(engine.run(flows.independent)) == [3]
-    assert overlap(engine.of("slow")) == 2
+    """Two nodes that need nothing of each other have their pods at the same time, in which they meet."""
+    assert results(engine.run(flows.meetings, {"folder": meeting(engine.root)})) == [3]

@@ -99,7 +99,6 @@ def subworkflows(x: int) -> tuple[int, int]:
 def scaled(x: int, factors: list[int]) -> int:
     if x < 0:
         raise ValueError(f"negative: {x}")
-    time.sleep(0.3)
     return x * sum(factors)
 
 
@@ -122,14 +121,33 @@ def mapped_serially(xs: list[int]) -> str:
 
 
 @fl.task
-def slow(x: int) -> int:
-    time.sleep(0.5)
+def meet(x: int, folder: str) -> int:
+    """Return when as many pods as a pair have come since this one came, or the engine's patience ends."""
+    came = len(os.listdir(folder))
+    Path(folder, str(x)).touch()
+    while len(os.listdir(folder)) < came + 2 - came % 2:
+        time.sleep(0.05)
+    return x
+
+
+@fl.workflow
+def meetings(folder: str) -> int:
+    return add(x=meet(x=1, folder=folder), y=meet(x=2, folder=folder))
+
+
+@fl.workflow
+def mapped_meetings(xs: list[int], folder: str) -> list[int]:
+    return fl.map_task(functools.partial(meet, folder=folder), concurrency=2)(x=xs)
+
+
+@fl.task
+def same(x: int) -> int:
     return x
 
 
 @fl.workflow
 def independent() -> int:
-    return add(x=slow(x=1), y=slow(x=2))
+    return add(x=same(x=1), y=same(x=2))
 
 
 @fl.task(retries=2)
@@ -278,3 +296,15 @@ def checkpointed() -> str:
 @fl.workflow
 def with_checkpoint() -> str:
     return checkpointed()
+
+
+@fl.task
+def asleep(x: int, seconds: int) -> int:
+    os.write(1, b"asleep\n")
+    time.sleep(seconds)
+    return x
+
+
+@fl.workflow
+def sleepers(seconds: int) -> list[int | None]:
+    return fl.map_task(functools.partial(asleep, seconds=seconds), concurrency=2)(x=[1, 2, 3, 4])

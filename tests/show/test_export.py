@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
+from contextlib import suppress
 
 import optuna
 import pytest
@@ -115,6 +116,10 @@ def dashboard(saved, tmp_path):
     code = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
     args = [sys.executable, "-c", code, base, "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            break
+        time.sleep(0.1)
     yield f"http://127.0.0.1:{port}"
     process.terminate()
     process.wait()
@@ -127,12 +132,7 @@ def test_the_dashboard_shows_an_exported_study(dashboard):
         with urllib.request.urlopen(f"{dashboard}{path}") as answer:
             return json.load(answer)
 
-    for _ in range(200):
-        try:
-            [summary] = get("/api/studies")["study_summaries"]
-            break
-        except OSError:
-            time.sleep(0.1)
+    [summary] = get("/api/studies")["study_summaries"]
     assert summary["study_name"] == "mixed"
     found = get(f"/api/studies/{summary['study_id']}?after=0")
     assert [t["number"] for t in found["trials"]] == list(range(14))

@@ -1,0 +1,180 @@
+"""Looking for new entries, late readers, and what is damaged."""
+
+import gzip
+import json
+
+import pytest
+from journals import entries, names, opened, seen, started
+from optuna.study import StudyDirection
+from stores import Store
+
+from flyteoptuna.journal import backend as journal
+from flyteoptuna.journal.entries import KIND, entry_name, pack_name
+from flyteoptuna.journal.objects import JournalError
+
+
+def test_new_entries_are_looked_for_at_most_once_in_a_while(monkeypatch):
+    """However often Optuna reads; ``refresh`` looks at once."""
+    now = [100.0]
+    monkeypatch.setattr(journal.time, "monotonic", lambda: now[0])
+    store = Store()
+    back, storage, trial = started(store, poll=1.0)
+    other = opened(store)[1]
+    other.set_trial_user_attr(trial, "a", 1)
+    before = len(store.requests)
+    for _ in range(50):
+        assert storage.get_trial(trial).user_attrs == {}
+    assert len(store.requests) == before
+    now[0] += 1.0
+    assert storage.get_trial(trial).user_attrs == {"a": 1}
+    assert storage.get_trial(trial).user_attrs == {"a": 1}
+    assert len(store.requests) == before + 2 + 4
+    other.set_trial_user_attr(trial, "a", 2)
+    back.refresh()
+    assert storage.get_trial(trial).user_attrs == {"a": 2}
+    assert not [name for operation, name in store.requests if operation == "list"][2:]
+
+
+def test_an_append_learns_of_what_others_wrote():
+    """Its number is taken."""
+    store = Store()
+    _, storage, trial = started(store, poll=1e9)
+    opened(store)[1].set_trial_user_attr(trial, "a", 1)
+    assert storage.get_trial(trial).user_attrs == {}
+    storage.set_trial_user_attr(trial, "b", 1)
+    assert storage.get_trial(trial).user_attrs == {"a": 1, "b": 1}
+
+
+def test_a_late_reader_takes_packs():
+    """Fifty requests and less instead of thousands."""
+    store = Store()
+    _, storage, trial = started(store, poll=1e9)
+    for index in range(2500):
+        storage.set_trial_user_attr(trial, f"a{index % 7}", index)
+    assert {name for name in names(store) if name.startswith("pack")} == {pack_name(0), pack_name(1)}
+    before = len(store.requests)
+    late = opened(store, poll=1e9)[1]
+    assert len(store.requests) - before < 600 + 50
+    assert seen(late) == seen(storage)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda body: None,
+        lambda body: body[:-9],
+        lambda body: b"",
+        lambda body: b"no gzip",
+        lambda body: gzip.compress(b"\n".join(gzip.decompress(body).split(b"\n")[:-1])),
+        lambda body: gzip.compress(gzip.decompress(body).replace(b'"mark":"', b'"mark":"0', 1)),
+        lambda body: gzip.compress(b"\n".join(gzip.decompress(body).split(b"\n")[::-1])),
+        lambda body: gzip.compress(b"[]"),
+    ],
+)
+def test_a_pack_that_is_lost_or_damaged_costs_only_time(small_packs, damage):
+    """The entries are there."""
+    store = Store()
+    _, storage, trial = started(store)
+    for index in range(9):
+        storage.set_trial_user_attr(trial, "a", index)
+    path = f"mem://j/{pack_name(1)}"
+    body = damage(store.objects.pop(path))
+    if body is not None:
+        store.objects[path] = body
+    late = opened(store)[1]
+    assert seen(late) == seen(storage)
+    late.set_trial_user_attr(trial, "a", 9)
+    late.set_trial_user_attr(trial, "a", 10)
+    assert seen(opened(store)[1]) == seen(late) == seen(storage)
+
+
+def good(n, **changes):
+    record = {"op_code": 2, "study_id": 0, "user_attr": {"n": n}}
+    found = {"kind": KIND, "format": 1, "number": n, "mark": f"w-{n}", "after": f"w-{n - 1}"}
+    return {**found, "records": [record], **changes}
+
+
+@pytest.mark.parametrize(
+    "body, why",
+    [
+        (b"", "00000002.json is no entry of a journal: 0 bytes, not JSON"),
+        (json.dumps(good(2)).encode()[:40], "00000002.json is no entry of a journal: 40 bytes, not JSON"),
+        (b"\xff\xfe\x00", "00000002.json is no entry of a journal: 3 bytes, not JSON"),
+        (b"[" * 100_000, "00000002.json is no entry of a journal: 100000 bytes, not JSON"),
+        (b"17", "00000002.json is no entry of a journal: '17'"),
+        (b'{"a": 1}', r"00000002.json is no entry of a journal: \"\{'a': 1\}\""),
+        (good(2, kind="else"), "00000002.json is no entry of a journal"),
+        (good(2, format=2), "00000002.json has format 2; this version of flyteoptuna reads 1"),
+        (good(2, mark=None), "00000002.json is no entry of a journal: it has no mark or no records"),
+        (good(2, records={}), "00000002.json is no entry of a journal: it has no mark or no records"),
+        (good(2, records=[3]), "00000002.json is no entry of a journal: it has no mark or no records"),
+        (good(2, records=[{"op_code": "2"}]), "00000002.json is no entry of a journal: it has no mark or no records"),
+        (good(2, number=1), "00000002.json holds the entry 1: it was copied or renamed"),
+        (
+            good(2, after="v-1"),
+            "00000002.json was written after the entry with the mark 'v-1', but .* 'w-1': an entry was",
+        ),
+        (None, "00000002.json is missing, but later ones exist"),
+    ],
+)
+def test_a_damaged_entry_is_refused_by_name(body, why):
+    """By whoever reads or writes, and again when asked again: never another study, and never an endless loop."""
+    store = Store()
+    back, storage = opened(store)
+    storage.create_new_study([StudyDirection.MINIMIZE], "s")
+    store.objects[f"mem://j/{entry_name(0)}"] = json.dumps({**entries(store)[0], "mark": "w-0"}).encode()
+    back, storage = opened(store)
+    for number in (1, 2, 3):
+        store.objects[f"mem://j/{entry_name(number)}"] = json.dumps(good(number)).encode()
+    if body is None:
+        del store.objects[f"mem://j/{entry_name(2)}"]
+    else:
+        store.objects[f"mem://j/{entry_name(2)}"] = body if isinstance(body, bytes) else json.dumps(body).encode()
+    kept = dict(store.objects)
+    for use in (back.refresh, lambda: storage.get_all_studies(), lambda: opened(store), back.refresh):
+        with pytest.raises(JournalError, match=why):
+            use()
+    if body is not None:
+        with pytest.raises(JournalError, match=why):
+            storage.create_new_trial(0)
+        assert store.objects == kept
+
+
+def test_a_journal_without_its_beginning_is_refused(small_packs):
+    """A bucket's rule may have deleted what is old."""
+    store = Store()
+    _, storage, trial = started(store)
+    for index in range(50):
+        storage.set_trial_user_attr(trial, "a", index)
+    for number in range(40):
+        del store.objects[f"mem://j/{entry_name(number)}"]
+        store.objects.pop(f"mem://j/{pack_name(number // 3)}", None)
+    with pytest.raises(JournalError, match=r"mem://j/00000000.json is missing, but 00000040.json exists"):
+        opened(store)
+
+
+def test_an_entry_that_was_made_anew_is_noticed_by_whoever_made_it():
+    """A writer that took a gap for the end."""
+    store = Store()
+    _, storage, trial = started(store, poll=1e9)
+    other = opened(store)[1]
+    for index in range(4):
+        other.set_trial_user_attr(trial, "a", index)
+    del store.objects[f"mem://j/{entry_name(2)}"]
+    storage.set_trial_user_attr(trial, "b", 1)
+    with pytest.raises(JournalError, match=r"00000003.json was written after .*: an entry was deleted and made anew"):
+        storage.set_trial_user_attr(trial, "b", 2)
+    with pytest.raises(JournalError, match=r"00000003.json was written after .*: an entry was deleted and made anew"):
+        opened(store)
+
+
+@pytest.mark.parametrize(
+    "name", ["1.json", "00000001.json.tmp", ".00000001.json", "000000001.json", "x.json", "0000000\u0661.json"]
+)
+def test_only_exact_names_count(name):
+    """What else lies in the folder is nobody's entry."""
+    store = Store()
+    store.objects[f"mem://j/{name}"] = b"?"
+    storage = opened(store)[1]
+    storage.create_new_study([StudyDirection.MINIMIZE], "s")
+    assert len(opened(store)[1].get_all_studies()) == 1

@@ -1,0 +1,131 @@
+"""The journal on a real S3 server, over the network."""
+
+import json
+import threading
+
+import fsspec
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from test_journal import run_workers
+
+from flyteoptuna import objects
+from flyteoptuna.journal import backend as journal
+from flyteoptuna.journal.backend import JournalObjectBackend
+from flyteoptuna.journal.entries import entry_name, pack_name
+from flyteoptuna.journal.objects import JournalError
+
+
+class Server:
+    """An S3 server on a free port of this machine, that does one request at a time: its checks are not atomic."""
+
+    def __init__(self):
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import make_server
+
+        lock, app = threading.Lock(), DomainDispatcherApplication(create_backend_app)
+        self.ignores_conditions = False
+
+        def one(environ, start_response):
+            if self.ignores_conditions:
+                environ.pop("HTTP_IF_NONE_MATCH", None)
+            with lock:
+                return [b"".join(app(environ, start_response))]
+
+        self.server = make_server("127.0.0.1", 0, one, threaded=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+        self.options = {
+            "key": "k",
+            "secret": "s",
+            "endpoint_url": f"http://127.0.0.1:{self.server.server_port}",
+            "client_kwargs": {"region_name": "eu-west-1"},
+        }
+
+    def fs(self):
+        return fsspec.filesystem("s3", **self.options)
+
+    def close(self):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = Server()
+    server.fs().mkdir("bucket")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def url(server, request):
+    return f"s3://bucket/{request.node.name}"
+
+
+def test_a_second_object_is_refused_by_the_server(server, url):
+    """The server honours the condition that s3fs sends, in the words that s3fs has for it."""
+    fs = server.fs()
+    fs.pipe_file(f"{url}/a", b"first", mode="create")
+    with pytest.raises(OSError, match="pre-conditions you specified did not hold"):
+        fs.pipe_file(f"{url}/a", b"second", mode="create")
+    assert fs.cat_file(f"{url}/a") == b"first"
+
+
+def test_the_probe_passes_and_leaves_nothing(server, url):
+    """A bucket is fit for a journal."""
+    JournalObjectBackend(url, fs=server.fs()).check()
+    assert not server.fs().exists(url)
+
+
+def test_a_server_that_ignores_conditions_is_refused(server, url, monkeypatch):
+    """As older servers of S3's protocol do."""
+    monkeypatch.setattr(server, "ignores_conditions", True)
+    with pytest.raises(
+        JournalError, match=rf"^{url}: this store cannot hold a journal.*taken in silence, and b'second'"
+    ):
+        JournalObjectBackend(url, fs=server.fs()).check()
+
+
+def test_a_bucket_that_does_not_exist_is_refused(server):
+    """By the name of the object that could not be written."""
+    with pytest.raises(JournalError, match=r"s3://none/j/probe-\w+ cannot be written: FileNotFoundError: .*bucket"):
+        JournalObjectBackend("s3://none/j", fs=server.fs()).check()
+
+
+def test_a_server_that_is_not_there_is_told(server, url, monkeypatch):
+    """After a bounded number of attempts."""
+    monkeypatch.setattr(objects, "PAUSE", 0)
+    monkeypatch.setattr(objects, "ATTEMPTS", 2)
+    config = {"connect_timeout": 1, "read_timeout": 1, "retries": {"max_attempts": 0}}
+    fs = fsspec.filesystem("s3", **{**server.options, "endpoint_url": "http://127.0.0.1:9"}, config_kwargs=config)
+    fs.retries = 1
+    with pytest.raises(JournalError, match=r"probe-\w+ cannot be read in 2 attempts: EndpointConnectionError: "):
+        JournalObjectBackend(url, fs=fs).check()
+
+
+def test_eight_processes_agree_on_one_order(server, url):
+    """None is lost, none comes twice, and all see the same, over the network too."""
+    storage = JournalStorage(JournalObjectBackend(url, fs=server.fs()))
+    optuna.create_study(study_name="s", storage=storage)
+    found = run_workers(url, 8, 5, poll=1, storage_options=server.options)
+    assert sorted(number for worker in found for number in worker["numbers"]) == list(range(40))
+    assert len({worker["digest"] for worker in found}) == 1
+    kept = sorted(path.rpartition("/")[2] for path in server.fs().ls(url, detail=False, refresh=True))
+    assert kept == [entry_name(number) for number in range(1 + 40 * 3)]
+
+
+def test_a_late_reader_of_a_bucket_takes_packs(server, url, monkeypatch):
+    """And sees what the writer saw."""
+    monkeypatch.setattr(journal, "PACK", 10)
+    study = optuna.create_study(storage=JournalStorage(JournalObjectBackend(url, fs=server.fs())))
+    for number in range(25):
+        study.set_user_attr(f"a{number}", number)
+    server.fs().rm_file(f"{url}/{entry_name(3)}")
+    late = JournalStorage(JournalObjectBackend(url, fs=server.fs()))
+    assert late.get_study_user_attrs(0) == study.user_attrs
+    server.fs().rm_file(f"{url}/{pack_name(0)}")
+    with pytest.raises(JournalError, match=rf"{url}/{entry_name(3)} is missing, but later ones exist"):
+        JournalStorage(JournalObjectBackend(url, fs=server.fs()))
+    assert json.loads(server.fs().cat_file(f"{url}/{entry_name(0)}"))["number"] == 0

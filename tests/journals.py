@@ -1,0 +1,55 @@
+"""Journals over a store in memory, and what their readers see."""
+
+import json
+
+from optuna.distributions import FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.study import StudyDirection
+
+from flyteoptuna.journal.backend import JournalObjectBackend
+
+FLOAT = FloatDistribution(0, 1)
+
+
+def backend(store, **kwargs):
+    return JournalObjectBackend("mem://j", fs=store, create=store.make, **{"poll": 0, **kwargs})
+
+
+def opened(store, **kwargs):
+    back = backend(store, **kwargs)
+    return back, JournalStorage(back)
+
+
+def started(store, **kwargs):
+    """A backend, its storage, and the id of a trial that runs."""
+    back, storage = opened(store, **kwargs)
+    study = storage.create_new_study([StudyDirection.MINIMIZE], "s")
+    return back, storage, storage.create_new_trial(study)
+
+
+def seen(storage, study=0):
+    """All that a storage says of a study."""
+    trials = [
+        (
+            t.number,
+            t.state,
+            t.values,
+            t.params,
+            t.distributions,
+            t.user_attrs,
+            t.intermediate_values,
+            t.datetime_complete,
+        )
+        for t in storage.get_all_trials(study)
+    ]
+    return trials, storage.get_study_user_attrs(study)
+
+
+def entries(store):
+    return [
+        json.loads(store.objects[f"mem://j/{name}"]) for name in sorted(names(store)) if not name.startswith("pack")
+    ]
+
+
+def names(store):
+    return {path.rpartition("/")[2] for path in store.objects}
