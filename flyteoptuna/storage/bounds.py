@@ -72,7 +72,8 @@ class Counter:
         begin, *attributes = (
             (self._end[len(self._end) + 1 - len(pattern) :] + text).count(pattern) for pattern in _ROW_AND_ATTRIBUTES
         )
-        self._end = bytes(text[1 - len(_ROW_AND_ATTRIBUTES[-1]) :])
+        length = len(_ROW_AND_ATTRIBUTES[-1]) - 1
+        self._end = (self._end + text[-length:])[-length:]
         return begin - sum(attributes)
 
 
