@@ -51,7 +51,7 @@ class Admin:
         path, _, _, _ = self.nodes[position]
         children = any(parent == path for _, parent, _, _ in self.nodes)
         metadata = node_execution_pb2.NodeExecutionMetaData(
-            is_parent_node=children, spec_node_id=path.rpartition("-")[2], is_array="trials-of" in path
+            is_parent_node=children, spec_node_id=path.rpartition("-")[2], is_array="trials-of" in path or "workers-of" in path
         )
         node = node_execution_pb2.NodeExecution(metadata=metadata)
         node.id.node_id = path

@@ -23,7 +23,7 @@ BELOW = {
     "journal": set(),
     "study": {"core", "storage", "journal"},
     "flyte": {"core", "storage", "study"},
-    "show": {"core", "storage", "study", "flyte"},
+    "show": {"core", "storage", "journal", "study", "flyte"},
     "show.page": {"core", "study"},
     "search": {"core", "storage", "journal", "study", "flyte", "show", "show.page"},
     "cli": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},

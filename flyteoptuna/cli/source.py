@@ -19,7 +19,8 @@ study as it stands. Nothing is unpickled."""
 
 def load(source: str) -> optuna.Study:
     """The study at a source, untrusted; what is wrong with the source ends the command."""
-    from flyteoptuna.show.load import StudyNotFoundError, load_study
+    from flyteoptuna.show.load import load_study
+    from flyteoptuna.show.stored import StudyNotFoundError
     from flyteoptuna.storage.read_results import StudyFormatError
 
     try:
