@@ -46,7 +46,7 @@ NEEDS = {
     "show": {"flyteidl", "flytekit", "optuna", "pandas", "rich", "sqlalchemy", "typing_extensions"},
     "show.page": {"numpy", "optuna"},
     "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "optuna", "typing_extensions"},
-    "cli": {"click", "flytekit", "optuna", "rich", "wrapt"},
+    "cli": {"click", "flytekit", "optuna", "optuna_dashboard", "rich", "wrapt"},
     "optimizer": {"optuna"},
     "calls": {"flytekit"},
     "arguments": {"flytekit", "optuna"},

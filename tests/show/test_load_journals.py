@@ -84,9 +84,7 @@ def test_a_search_that_has_ended_needs_no_journal(execution):
 def test_a_journal_that_is_not_there_or_not_that_of_the_study(execution, tmp_path):
     """The journal is named."""
     gone, other = tmp_path / "gone", tmp_path / "other"
-    with pytest.raises(
-        StudyNotFoundError, match=rf"The journal {gone} cannot be read: .*no journal here"
-    ):
+    with pytest.raises(StudyNotFoundError, match=rf"The journal {gone} cannot be read: .*no journal here"):
         load(with_entries(execution, gone, 0))
     nodes = with_entries(execution, other, 0)
     optuna.create_study(study_name="another", storage=JournalStorage(JournalObjectBackend(str(other))))
