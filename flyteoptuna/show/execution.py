@@ -113,7 +113,7 @@ class Found(NamedTuple):
 
 
 def _collected(base: Any, journal: Journal) -> optuna.Study:
-    from flyteoptuna.study.shared.shared_study import collected
+    from flyteoptuna.study.shared.journaled import collected
 
     backend = journal.open()
     try:
