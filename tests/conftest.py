@@ -8,11 +8,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import optuna
 import pytest
 from containers import CODE
-from engine import end_pods
 from flytekit.core.context_manager import FlyteContextManager
 from hypothesis import HealthCheck, settings
 
 from flyteoptuna.storage.file import dumps
+from flyteoptuna.testing.pods.processes import end_pods
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 # How long an example takes says more of the machine than of the code.

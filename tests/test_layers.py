@@ -15,7 +15,7 @@ import flyteoptuna
 
 PACKAGE = Path(flyteoptuna.__file__).parent
 TYPED = Path(__file__).with_name("typing_api.py")
-WINGS = ["core", "storage", "journal", "study", "flyte", "show", "search", "cli"]
+WINGS = ["core", "storage", "journal", "study", "flyte", "show", "search", "cli", "testing"]
 # What each wing may import of the package besides itself.
 BELOW = {
     "core": set(),
@@ -27,6 +27,7 @@ BELOW = {
     "show.page": {"core", "study"},
     "search": {"core", "storage", "journal", "study", "flyte", "show", "show.page"},
     "cli": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
+    "testing": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
     # The modules at the top: what users write, and the entry points of Python and of flytekit.
     "optimizer": {"core", "storage", "study", "flyte", "show", "search"},
     "suggest": {"core"},
@@ -44,13 +45,14 @@ NEEDS = {
     "show.page": {"numpy", "optuna", "plotly"},
     "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "optuna", "typing_extensions"},
     "cli": {"click", "flytekit", "optuna", "rich"},
+    "testing": {"flyteidl", "flytekit", "google", "msgpack"},
     "optimizer": {"flytekit", "optuna"},
     "suggest": set(),
     "plugin": {"wrapt"},
     "__init__": set(),
 }
 # Installed with optuna or flytekit, which cannot do without them.
-BROUGHT = {"flyteidl", "numpy", "sqlalchemy", "typing_extensions"}
+BROUGHT = {"flyteidl", "google", "numpy", "sqlalchemy", "typing_extensions"}
 # What a trial's pod starts from, and what it is not to pay for.
 POD = ("flyteoptuna.search.trial_task", "flyteoptuna.search.graph", "flyteoptuna.optimizer", "flyteoptuna.plugin")
 HEAVY = {"optuna", "numpy", "pandas", "plotly", "rich", "joblib", "sqlalchemy"}
@@ -121,7 +123,7 @@ def test_every_module_has_its_wing():
     """A new folder is placed before it is used, and the order of the folders is that of the documentation."""
     assert {wing_of(module) for module in MODULES} == set(BELOW) == set(NEEDS)
     assert all(BELOW[wing] & {*WINGS} <= {*WINGS[:i]} for i, wing in enumerate(WINGS))
-    assert [wing for wing in BELOW if "cli" in BELOW[wing]] == []
+    assert [wing for wing in BELOW if {"cli", "testing"} & BELOW[wing]] == []
 
 
 @pytest.mark.parametrize("module", MODULES)

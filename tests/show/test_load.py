@@ -6,13 +6,13 @@ import pytest
 from admin import Admin, literal_of, remote_of, state_at
 from command_line import run
 from containers import CODE, study_of
-from engine import Engine
 from flyteidl.core import literals_pb2 as pb
 from mixed_study import mixed
 from optuna.trial import TrialState
 
 from flyteoptuna import StudyNotFoundError, load_study
 from flyteoptuna.storage.file import dumps
+from flyteoptuna.testing.engine.engine import Engine
 
 FLYTE = "flyte://flytesnacks/development/ex"
 

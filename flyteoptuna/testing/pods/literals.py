@@ -25,7 +25,7 @@ class TooLarge(RuntimeError):
     """An object that is over the propeller's limit for what it reads inline."""
 
 
-def primitive(value: str | bool | int | float) -> pb.Literal:
+def primitive(value: str | bool | float) -> pb.Literal:
     """Return the literal of a primitive Python value."""
     names = {bool: "boolean", int: "integer", float: "float_value", str: "string_value"}
     return pb.Literal(scalar=pb.Scalar(primitive=pb.Primitive(**{names[type(value)]: value})))

@@ -16,6 +16,7 @@ import select
 import signal
 import sys
 import tempfile
+from typing import Any
 
 # As a script, this folder came first on the path, where its modules could hide the user's.
 sys.path.pop(0)
@@ -23,7 +24,7 @@ sys.path.pop(0)
 from flytekit.bin import entrypoint
 
 
-def run(job: dict) -> int:
+def run(job: dict[str, Any]) -> int:
     """Become the pod: set what a container sets, then call the command."""
     os.environ.clear()
     os.environ.update(job["env"])
@@ -46,7 +47,7 @@ def run(job: dict) -> int:
     return 0
 
 
-def fork(job: dict) -> int:
+def fork(job: dict[str, Any]) -> int:
     """Start a child and return its process id."""
     if pid := os.fork():
         return pid

@@ -14,8 +14,8 @@ from flyteidl.core import dynamic_job_pb2, errors_pb2, execution_pb2
 from flyteidl.core import literals_pb2 as pb
 from google.protobuf.json_format import MessageToDict
 
-from .literals import Literals, check_size
-from .processes import Job, machine, run_cold, run_warm
+from flyteoptuna.testing.pods.literals import Literals, check_size
+from flyteoptuna.testing.pods.processes import Job, machine, run_cold, run_warm
 
 
 class Fault(Enum):

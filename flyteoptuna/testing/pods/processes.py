@@ -48,7 +48,7 @@ _ending = threading.Event()
 
 def _started(args: list[str], **kwargs: Any) -> subprocess.Popen[Any]:
     """Start a process in a group of its own, which a terminal's Ctrl-C does not reach, but `end_pods` does."""
-    process = subprocess.Popen(args, start_new_session=True, **kwargs)
+    process = subprocess.Popen(args, start_new_session=True, **kwargs)  # noqa: S603 - a task's own command
     _groups.add(process.pid)
     if _ending.is_set():
         end_pods()
@@ -96,6 +96,9 @@ class Server:
         self._process = _started(
             [sys.executable, str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
         )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("the warm server has no pipes")
+        self._jobs, self._answers = self._process.stdin, self._process.stdout
         threading.Thread(target=self._listen, daemon=True).start()
 
     def run(self, job: Job) -> int:
@@ -104,8 +107,8 @@ class Server:
         with self._lock:
             number = next(self._numbers)
             self._waiting[number] = answer
-            self._process.stdin.write(json.dumps({"number": number, **asdict(job)}) + "\n")
-            self._process.stdin.flush()
+            self._jobs.write(json.dumps({"number": number, **asdict(job)}) + "\n")
+            self._jobs.flush()
         while True:
             try:
                 return answer.get(timeout=0.2)
@@ -116,11 +119,11 @@ class Server:
     def close(self) -> None:
         """End the server and every command that it still runs."""
         with suppress(BrokenPipeError):
-            self._process.stdin.close()
+            self._jobs.close()
         self._process.wait()
 
     def _listen(self) -> None:
-        for line in self._process.stdout:
+        for line in self._answers:
             answer = json.loads(line)
             if "number" in answer:
                 self._waiting.pop(answer["number"]).put(answer["code"])

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from containers import CODE
+from engine_values import integers, on, results
 from flyteidl.core import tasks_pb2
 
-from engine import Engine, ExecutionFailed, Fault, Outcome
-from engine.pods import container
-from engine.processes import SERVER
-from engine.values import integers, on, results
+from flyteoptuna.testing.engine.engine import Engine
+from flyteoptuna.testing.engine.scopes import ExecutionFailed
+from flyteoptuna.testing.pods.pod import Fault, Outcome, container
+from flyteoptuna.testing.pods.processes import SERVER
 
 
 @pytest.mark.parametrize("cold", [False, True])

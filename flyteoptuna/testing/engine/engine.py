@@ -17,13 +17,13 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.models.task import TaskSpec
 from flytekit.tools.translator import get_serializable
 
-from .arrays import run_array
-from .cache import Cache, cache_key
-from .graphs import ENDS, Finished, Graph, graph_of, upstream
-from .literals import START, Literals, TooLarge, UnresolvedBinding, primitive, resolve
-from .pods import Fault, Outcome, Place, Pod, execute, read_futures, read_outputs, write_literals
-from .scopes import ExecutionFailed, Scope, task_of
-from .workers import Workers
+from flyteoptuna.testing.engine.arrays import run_array
+from flyteoptuna.testing.engine.cache import Cache, cache_key
+from flyteoptuna.testing.engine.graphs import ENDS, Finished, Graph, graph_of, upstream
+from flyteoptuna.testing.engine.scopes import ExecutionFailed, Scope, task_of
+from flyteoptuna.testing.engine.workers import Workers
+from flyteoptuna.testing.pods.literals import START, Literals, TooLarge, UnresolvedBinding, primitive, resolve
+from flyteoptuna.testing.pods.pod import Fault, Outcome, Place, Pod, execute, read_futures, read_outputs, write_literals
 
 SETTINGS = SerializationSettings(
     project="p", domain="d", version="v", image_config=ImageConfig.auto(img_name="registry/image:tag")
@@ -277,7 +277,7 @@ class Engine:
 
 def _task_name(node: Any) -> str:
     inner = node.array_node.node if node.HasField("array_node") else node
-    return inner.task_node.reference_id.name
+    return str(inner.task_node.reference_id.name)
 
 
 def _defaults(workflow: Any) -> Literals:

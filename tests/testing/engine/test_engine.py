@@ -2,10 +2,13 @@
 
 import pytest
 from containers import CODE
+from engine_values import integers, on, results
 from flyteidl.core import workflow_pb2
 
-from engine import Engine, ExecutionFailed, Fault, Graph, Outcome
-from engine.values import integers, on, results
+from flyteoptuna.testing.engine.engine import Engine
+from flyteoptuna.testing.engine.graphs import Graph
+from flyteoptuna.testing.engine.scopes import ExecutionFailed
+from flyteoptuna.testing.pods.pod import Fault, Outcome
 
 
 def test_a_dynamic_task_is_run_one_level_deeper(flows, engine):
