@@ -52,8 +52,6 @@ def min_successes(array: Any, size: int) -> int:
 def run_array(engine: Runner, node: Any, inputs: Literals, scope: Scope) -> Literals:
     """Run the elements of an array node and gather their outputs into lists."""
     array, path = node.array_node, scope.child(node.id)
-    if array.node.WhichOneof("target") != "task_node":
-        raise NotImplementedError(f"the engine maps tasks only: node {path}")
     run = _Elements(engine, node, inputs, scope)
     size = array_size(inputs, run.bound)
     if size:

@@ -76,7 +76,7 @@ def _literal(binding: pb.BindingData, done: Mapping[str, Literals]) -> pb.Litera
 
 
 def _promised(promise: Any, done: Mapping[str, Literals]) -> pb.Literal:
-    outputs = done[promise.node_id or START]
+    outputs = done.get(promise.node_id or START, {})
     if promise.var not in outputs:
         raise UnresolvedBinding(f"Failed to find [{promise.node_id}].[{promise.var}]")
     literal = outputs[promise.var]
