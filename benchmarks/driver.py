@@ -20,10 +20,11 @@ from flytekit.models.literals import LiteralMap
 
 from benchmarks import history, objectives
 from benchmarks.common import Options, Table, seconds
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte.references import Reference, refer
 from flyteoptuna.flyte.study_type import StudyTransformer
-from flyteoptuna.search import driver, inputs, rounds
+from flyteoptuna.search import inputs, rounds
+from flyteoptuna.search.batches import driver
 
 SHARE, SECONDS = 0.15, 0.1
 """The target: what is beyond Optuna's own time is below this share of it, or below so many seconds."""
@@ -32,7 +33,7 @@ STEPS = ("load", "receive", "tell", "show", "check", "ask", "inputs", "save")
 
 @contextmanager
 def _clocks() -> Iterator[dict[str, float]]:
-    """Seconds spent in each step of :func:`flyteoptuna.search.driver.generation`."""
+    """Seconds spent in each step of :func:`flyteoptuna.search.batches.driver.generation`."""
     spent: dict[str, float] = defaultdict(float)
 
     def timed(step: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,9 +11,9 @@ import optuna
 from benchmarks import history, objectives
 from benchmarks.common import Options, Table, exponent, seconds
 from flyteoptuna.core import plan
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte.references import Reference, refer
-from flyteoptuna.search import driver
+from flyteoptuna.search.batches import driver
 from flyteoptuna.search.inputs import Batch, builder
 from flyteoptuna.study import marks, sampler
 

@@ -16,10 +16,10 @@ from flytekit.core.data_persistence import FileAccessProvider
 
 from benchmarks import objectives
 from flyteoptuna.core import plan
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.references import Reference, refer, reference
-from flyteoptuna.search import driver
+from flyteoptuna.search.batches import driver
 from flyteoptuna.search.inputs import builder
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study import marks, sampler

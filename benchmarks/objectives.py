@@ -8,8 +8,8 @@ import flytekit as fl
 
 from flyteoptuna import suggest
 from flyteoptuna.core import plan, space
-from flyteoptuna.core.report import TrialReport
-from flyteoptuna.search import graph
+from flyteoptuna.core.trial.report import TrialReport
+from flyteoptuna.search.batches import graph
 
 SPACE = {f"x{i}": suggest.float(low=-5, high=5) for i in range(10)}
 
@@ -33,7 +33,7 @@ def ten(
 
 def search() -> graph.Search:
     """A search over :func:`ten`."""
-    return graph.Search(ten, tuple(SPACE), (), False, ("minimize",))
+    return graph.Search(ten, ten, tuple(SPACE), (), "new", ("minimize",))
 
 
 def settings(n_trials: int, batch: int) -> plan.Settings:

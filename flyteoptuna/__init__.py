@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flyteoptuna import suggest
-    from flyteoptuna.core.active_trial import current_trial
     from flyteoptuna.core.suggestions import SpaceError
+    from flyteoptuna.core.trial.active import current_trial
     from flyteoptuna.journal.backend import JournalConflictError, JournalObjectBackend
     from flyteoptuna.journal.objects import JournalError
     from flyteoptuna.optimizer import Optimizer, optimize
+    from flyteoptuna.show.export import export
     from flyteoptuna.show.load import StudyNotFoundError, load_study
     from flyteoptuna.storage.read_results import StudyFormatError
     from flyteoptuna.study.budgets import SearchFailedError
@@ -25,6 +26,7 @@ __all__ = [
     "StudyFormatError",
     "StudyNotFoundError",
     "current_trial",
+    "export",
     "load_study",
     "optimize",
     "suggest",
@@ -39,7 +41,8 @@ _HOMES = {
     "SpaceError": "core.suggestions",
     "StudyFormatError": "storage.read_results",
     "StudyNotFoundError": "show.load",
-    "current_trial": "core.active_trial",
+    "current_trial": "core.trial.active",
+    "export": "show.export",
     "load_study": "show.load",
     "optimize": "optimizer",
     "suggest": "suggest",

@@ -1,93 +1,37 @@
-"""``Optimizer`` and ``optimize``, and every check of what a user passes to them."""
+"""``Optimizer`` and ``optimize``: what a user calls."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
-from typing import Any, overload
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
-from flytekit.core.base_task import Task
-from flytekit.core.launch_plan import LaunchPlan
-from flytekit.core.promise import Promise
-from flytekit.core.workflow import WorkflowBase
-
+from flyteoptuna import arguments, calls
 from flyteoptuna.core import space
-from flyteoptuna.core.annotations import check_input
-from flyteoptuna.core.plan import at_least
-from flyteoptuna.core.suggestions import SpaceError, is_suggestion
 from flyteoptuna.flyte import objective as objectives
-from flyteoptuna.flyte import promises
+from flyteoptuna.flyte.promises import ATTRIBUTES
 from flyteoptuna.flyte.scoped import Scoped
-from flyteoptuna.search import graph, local_run, reused_local
-from flyteoptuna.search import reused as reused_graph
+from flyteoptuna.search.batches import graph
+from flyteoptuna.search.local import local_run
+from flyteoptuna.search.local.process_main import refuse_while_loading
 from flyteoptuna.search.request import Request
-from flyteoptuna.search.workers import refuse_while_loading
+from flyteoptuna.search.reused import local_workers, worker_graph
 
+if TYPE_CHECKING:
+    import optuna
 
-def _count(name: str, value: Any, least: int = 1) -> None:
-    if isinstance(value, Promise):
-        promises.check(name, value, "int")
-    elif isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(
-            f"`{name}` must be {'a positive' if least else 'a non-negative'} int or a promise of one, "
-            f"but got {value!r} ({type(value).__name__})."
-        )
-    else:
-        at_least(name, value, least)
-
-
-def _seconds(timeout: Any) -> Any:
-    if isinstance(timeout, Promise):
-        promises.check("timeout", timeout, "float")
-    if timeout is None or isinstance(timeout, Promise):
-        return timeout
-    if isinstance(timeout, timedelta):
-        timeout = timeout.total_seconds()
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(
-            f"`timeout` must be seconds, a timedelta or a promise of seconds, but got {timeout!r} "
-            f"({type(timeout).__name__})."
-        )
-    at_least("timeout", timeout, 0)
-    return float(timeout)
-
-
-def _callback(function: Any) -> Any:
-    """The callback, if a driver pod can find it and knows the types of its inputs."""
-    name = getattr(function, "__qualname__", repr(function))
-    parameters = inspect.signature(function).parameters
-    if "trial" not in parameters:
-        raise TypeError(
-            f"`objective` must be a @task, or a callback with a parameter named `trial`, but {name} takes "
-            f"({', '.join(parameters)})."
-        )
-    if "<" in name or not hasattr(function, "__module__"):
-        raise ValueError(f"A callback must be a function at the top of a module, for pods to find it, but got {name}.")
-    types = objectives.input_types(function)
-    for parameter in parameters.values():
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise TypeError(f"Each parameter of a callback must have a name, but {name} takes `{parameter}`.")
-        if parameter.name != "trial" and parameter.name not in types:
-            raise TypeError(
-                f"Each parameter of a callback must have a type, but `{parameter.name}` of {name} has none."
-            )
-    return function
-
-
-def _origin(objective: Any) -> Any:
-    entity = isinstance(objective, (Task, WorkflowBase, LaunchPlan))
-    if inspect.isfunction(objective) and not entity:
-        return _callback(objective)
-    return objectives.check_objective(objective)
-
-
-def _task(task: Any, objective: Any) -> Any:
-    if task is None:
-        return None
-    if objectives.is_task(objective):
-        raise TypeError(f"`task` says what a callback calls, but `objective` is the task {objective.name} itself.")
-    return objectives.check_objective(task)
+_SETTINGS = (
+    "concurrency",
+    "n_trials",
+    "study",
+    "batch_size",
+    "timeout",
+    "callbacks",
+    "max_failures",
+    "avoid_duplicates",
+    "reuse_pods",
+    *arguments.OF_A_NEW_STUDY,
+)
+_MADE_WITH = ("objective", "task")
 
 
 class Optimizer(Scoped):
@@ -102,8 +46,9 @@ class Optimizer(Scoped):
             call of such a task returns. A callback runs in a driver pod, gets plain values, and must not change data
             that it hands on.
         concurrency: trials that run at once; at least 1, an int or a promise of one.
-        n_trials: trials in all; at least 1, an int or a promise of one.
-        study: the study to go on with, or a promise of one. Default: a new one that minimises every value.
+        n_trials: trials in all; at least 1, an int or a promise of one. None (the default) asks until the ``timeout``,
+            one of which each search needs; both may be set later.
+        study: the study to go on with, or a promise of one. Default: a new one.
         batch_size: trials of a generation, which are asked together; at least 1, an int or a promise of one. Default:
             ``concurrency``. In a larger batch the slots are filled again as trials end, but the trials know less of
             each other.
@@ -120,43 +65,43 @@ class Optimizer(Scoped):
             reproducible. Without batches there is no ``batch_size``, and nothing is cached. Default: False.
         task: the task that a callback calls. Default: the one that its code names; only where that names several, or
             calls one by a function of yours, it has to be said.
+        direction: of a new study, ``minimize`` or ``maximize``. Default: ``minimize``.
+        directions: of a new study, one for each value of the objective; needed where it returns several.
+        sampler: of a new study. Default: TPE with a constant liar.
+        pruner: of a new study. Default: none.
 
     Raises:
-        TypeError: an argument is of the wrong type.
+        TypeError: an argument is unknown or of the wrong type.
         ValueError: a number is out of range, or the study's directions do not fit the objective.
     """
 
-    SETTINGS = (
-        "concurrency",
-        "n_trials",
-        "study",
-        "batch_size",
-        "timeout",
-        "callbacks",
-        "max_failures",
-        "avoid_duplicates",
-        "reuse_pods",
-    )
+    SETTINGS = _SETTINGS
+    MADE_WITH = _MADE_WITH
     objective: Any
     task: Any
 
+    @arguments.settings_of(*_MADE_WITH, *_SETTINGS)
     def __init__(
         self,
         objective: Any,
         concurrency: Any = 1,
-        n_trials: Any = 1,
+        n_trials: Any = None,
         study: Any = None,
         *,
         batch_size: Any = None,
         timeout: Any = None,
         callbacks: Sequence[Callable[..., None]] = (),
         max_failures: Any = None,
-        avoid_duplicates: bool = False,
+        avoid_duplicates: Any = False,
         reuse_pods: bool = False,
         task: Any = None,
+        direction: str | optuna.study.StudyDirection | None = None,
+        directions: Sequence[str | optuna.study.StudyDirection] | None = None,
+        sampler: optuna.samplers.BaseSampler | None = None,
+        pruner: optuna.pruners.BasePruner | None = None,
     ) -> None:
-        object.__setattr__(self, "objective", _origin(objective))
-        object.__setattr__(self, "task", _task(task, self.objective))
+        object.__setattr__(self, "objective", objectives.check_origin(objective))
+        object.__setattr__(self, "task", objectives.check_called(task, self.objective))
         self._made_with(
             concurrency=concurrency,
             n_trials=n_trials,
@@ -166,16 +111,21 @@ class Optimizer(Scoped):
             callbacks=callbacks,
             max_failures=max_failures,
             avoid_duplicates=avoid_duplicates,
+            direction=direction,
+            directions=directions,
+            sampler=sampler,
+            pruner=pruner,
             reuse_pods=reuse_pods,
         )
-        self._check()
+        self._checked()
 
     @property
     def study(self) -> Any:
         """What the latest call returned; before it, the study to go on with.
 
         Each call is a search of its own, which goes on with the study that was set, not with the latest result. To go
-        on with that, set it: ``optimizer.study = optimizer.study``.
+        on with that, set it: ``optimizer.study = optimizer.study``. A study that is set takes the place of the
+        directions, the sampler and the pruner that were set before.
         """
         result = self._get("result")
         return self._get("given") if result is None else result
@@ -184,6 +134,8 @@ class Optimizer(Scoped):
         if name == "study":
             self._set("given", value)
             self._set("result", None)
+            for short in arguments.OF_A_NEW_STUDY if value is not None else ():
+                self._set(short, None)
         else:
             super().__setattr__(name, value)
 
@@ -191,45 +143,44 @@ class Optimizer(Scoped):
         """Run the search over ``inputs``; in a workflow, a promise of the study, elsewhere the study itself.
 
         Raises:
-            TypeError: an input is unknown, missing or given twice.
+            TypeError: an input is unknown, missing or given twice, there is neither ``n_trials`` nor a ``timeout``, or
+                there are no ``directions`` for several values.
             SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
         """
         refuse_while_loading()
-        self._check()
+        settings = self._checked()
         objective = self._mapped()
-        if self.reuse_pods and objective.metadata.cache:
+        directions = self._directions(objective)
+        local, counts, reuse = local_run.is_local(), settings["counts"], settings["reuse_pods"]
+        if reuse and objective.metadata.cache:
             raise ValueError(
                 f"With `reuse_pods` there is no pod for each trial, and nothing to cache, but {objective.name} has "
                 "`cache=True`."
             )
-        bound = self._bind(args, inputs)
-        varied = {name: value for name, value in bound.items() if space.has_suggestion(value)}
-        fixed = {name: value for name, value in bound.items() if name not in varied}
-        self._check_space(varied, fixed)
+        counts["n_trials"] = arguments.trials(
+            counts["n_trials"], counts["timeout"], counts["batch_size"], pods=not (local or reuse)
+        )
+        bound = calls.bound(self.objective, args, inputs, _SETTINGS)
+        calls.check_space(self.objective, bound)
         request = Request(
             origin=self.objective,
             objective=objective,
-            varied=varied,
-            fixed=fixed,
-            study=self._get("given"),
-            counts={
-                "n_trials": self.n_trials,
-                "concurrency": self.concurrency,
-                "batch_size": self.concurrency if self.batch_size is None else self.batch_size,
-                "timeout": _seconds(self.timeout),
-                "max_failures": self.max_failures,
-                "avoid_duplicates": self.avoid_duplicates,
-            },
-            callbacks=self.callbacks,
-            directions=("minimize",) * objectives.arity(objective),
-            reuse_pods=self.reuse_pods,
+            varied={name: value for name, value in bound.items() if space.has_suggestion(value, name)},
+            fixed={name: value for name, value in bound.items() if not space.has_suggestion(value, name)},
+            directions=directions,
+            **settings,
         )
-        batches, reused = (
-            (local_run.run, reused_local.run) if local_run.is_local() else (graph.nodes, reused_graph.nodes)
-        )
-        result = (reused if self.reuse_pods else batches)(request)
+        batches, reused = (local_run.run, local_workers.run) if local else (graph.nodes, worker_graph.nodes)
+        result = (reused if reuse else batches)(request)
         self._set("result", result)
         return result
+
+    def _hint(self, name: str) -> str:
+        if name in ("optimize", "run", "ask", "tell"):
+            return " Call the optimizer itself, with the inputs of the objective."
+        if name in (*ATTRIBUTES, "trials", "directions", "user_attrs", "trials_dataframe"):
+            return f" The study has it: optimizer.study.{name}."
+        return super()._hint(name)
 
     def _mapped(self) -> Any:
         """The task to map."""
@@ -244,82 +195,47 @@ class Optimizer(Scoped):
             f"{self.objective.__qualname__} {called}. Say which one it calls: `task=...`."
         )
 
-    def _check(self) -> None:
-        _count("concurrency", self.concurrency)
-        _count("n_trials", self.n_trials)
-        if self.batch_size is not None:
-            _count("batch_size", self.batch_size)
-        if self.max_failures is not None:
-            _count("max_failures", self.max_failures, least=0)
-        _seconds(self.timeout)
-        if not isinstance(self.avoid_duplicates, bool):
-            raise TypeError(f"`avoid_duplicates` must be a bool, but got {self.avoid_duplicates!r}.")
-        if not isinstance(self.reuse_pods, bool):
-            raise TypeError(f"`reuse_pods` must be a bool, but got {self.reuse_pods!r}.")
-        if self.reuse_pods and self.batch_size is not None:
-            raise ValueError(
-                f"With `reuse_pods` there are no batches, but got batch_size={self.batch_size!r}: `concurrency` is the "
-                "number of pods."
+    def _checked(self) -> dict[str, Any]:
+        """The settings that a search is asked for with, each checked."""
+        concurrency = arguments.count("concurrency", self.concurrency)
+        counts = {
+            "n_trials": None if self.n_trials is None else arguments.count("n_trials", self.n_trials),
+            "concurrency": concurrency,
+            "batch_size": concurrency if self.batch_size is None else arguments.count("batch_size", self.batch_size),
+            "timeout": arguments.seconds(self.timeout),
+            "max_failures": None
+            if self.max_failures is None
+            else arguments.count("max_failures", self.max_failures, least=0),
+            "avoid_duplicates": arguments.flag("avoid_duplicates", self.avoid_duplicates),
+        }
+        arguments.directions(self.direction, self.directions)
+        known = self._known()
+        given = self._get("given")
+        short = [name for name in arguments.OF_A_NEW_STUDY if self._get(name) is not None]
+        if given is not None and short:
+            raise TypeError(
+                f"`{short[0]}` is of a new study, and `study` has its own: give one of both, but got {short[0]}="
+                f"{self._get(short[0])!r} and study={given!r}."
             )
-        if not isinstance(self.callbacks, (list, tuple)):
-            raise TypeError(f"`callbacks` must be a list of callables, but got {self.callbacks!r}.")
-        for callback in self.callbacks:
-            if not callable(callback):
-                raise TypeError(f"`callbacks` must be callables, but got {callback!r} ({type(callback).__name__}).")
-        if self._get("given") is not None:
-            self._check_study(self._get("given"))
+        return {
+            "counts": counts,
+            "reuse_pods": arguments.reuse_pods(self.reuse_pods, self.batch_size),
+            "callbacks": arguments.callbacks(self.callbacks),
+            "study": arguments.study(given, objectives.arity(known) if known else None, known.name if known else ""),
+            "sampler": arguments.strategy("sampler", self.sampler),
+            "pruner": arguments.strategy("pruner", self.pruner),
+        }
 
-    def _check_study(self, study: Any) -> None:
-        import optuna
-
-        if isinstance(study, Promise):
-            promises.check("study", study, promises.STUDY)
-            return
-        if not isinstance(study, optuna.Study):
-            raise TypeError(f"`study` must be an optuna.Study, but got {study!r} ({type(study).__name__}).")
-        # What a callback calls may not be defined yet where the callback is decorated.
+    def _known(self) -> Any:
+        """The task to map, or None: what a callback calls may not be defined yet where the callback is decorated."""
         known = objectives.named(self.objective) if self.task is None else [self.task]
-        wanted = objectives.arity(known[0]) if len(known) == 1 else None
-        if wanted is not None and len(study.directions) != wanted:
-            raise ValueError(
-                f"`study` must have as many directions as the objective has values, but it has "
-                f"{len(study.directions)} and {known[0].name} returns {wanted}."
-            )
+        return known[0] if len(known) == 1 else None
 
-    def _bind(self, args: Sequence[Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-        known = objectives.input_types(self.objective)
-        name = self.objective.name if objectives.is_task(self.objective) else self.objective.__qualname__
-        if len(args) > len(known):
-            raise TypeError(f"{name} takes {len(known)} inputs, but got {len(args)} positional ones.")
-        positional = dict(zip(known, args, strict=False))
-        for key in inputs:
-            if key in positional:
-                raise TypeError(f"Input `{key}` of {name} was given twice.")
-            if key not in known:
-                raise TypeError(f"{name} has no input `{key}`; it has: {', '.join(known) or 'none'}.")
-        return objectives.completed(self.objective, name, known, {**positional, **inputs})
-
-    def _check_space(self, varied: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
-        types = objectives.input_types(self.objective)
-        for name, value in (*varied.items(), *fixed.items()):
-            if not isinstance(value, Promise):
-                check_input(value, types[name], name)
-        if not objectives.is_task(self.objective):
-            for name in varied:
-                raise SpaceError(
-                    f"A callback suggests by its trial, and its inputs are fixed, but `{name}` holds a suggestion."
-                )
-            return
-        if not varied:
-            raise SpaceError("At least one input must hold a suggestion, but none does.")
-        seen: set[str] = set()
-        for name, value in varied.items():
-            for path, leaf in space.leaves(value, name):
-                if promises.anywhere(leaf):
-                    raise SpaceError(f"A promise cannot stand beside suggestions, but `{path}` is or holds one.")
-                if is_suggestion(leaf) and path in seen:
-                    raise SpaceError(f"Each suggestion must have a name of its own, but two are named `{path}`.")
-                seen.add(path)
+    def _directions(self, objective: Any) -> tuple[str, ...]:
+        """The directions of the study that is made where none is given, one for each value of the objective."""
+        arity = objectives.arity(objective)
+        given = arguments.directions(self.direction, self.directions)
+        return arguments.directions_for(objective.name, arity, given, continued=self._get("given") is not None)
 
 
 @overload
@@ -335,15 +251,20 @@ def optimize(
     timeout: Any = ...,
     callbacks: Sequence[Callable[..., None]] = ...,
     max_failures: Any = ...,
-    avoid_duplicates: bool = ...,
+    avoid_duplicates: Any = ...,
     reuse_pods: bool = ...,
     task: Any = ...,
+    direction: str | optuna.study.StudyDirection | None = ...,
+    directions: Sequence[str | optuna.study.StudyDirection] | None = ...,
+    sampler: optuna.samplers.BaseSampler | None = ...,
+    pruner: optuna.pruners.BasePruner | None = ...,
 ) -> Callable[[Any], Optimizer]: ...
+@arguments.settings_of(*_MADE_WITH, *_SETTINGS)
 def optimize(objective: Any = None, **settings: Any) -> Any:
     """Make an :class:`Optimizer` of a task or a callback, with and without parentheses.
 
-    Takes the arguments of :class:`Optimizer`, of which ``concurrency`` and ``n_trials`` are 1 by default. All of them
-    may be set as attributes, to values or promises; what the body of a workflow sets holds in that body.
+    Takes the arguments of :class:`Optimizer`. All of them may be set as attributes, to values or promises; what the
+    body of a workflow sets holds in that body.
     """
 
     def make(decorated: Any) -> Optimizer:

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from typing import NoReturn
 
-from flyteoptuna.core.suggestions import Category, Choice, Float, Integer, SpaceError
+from flyteoptuna.core import refusals, suggestions
+from flyteoptuna.core.suggestions import Category, Choice, Float, Integer
 
 __all__ = ["category", "float", "integer"]
+
+_FLOAT, _INTEGER, _CATEGORY = "suggest.float(low, high)", "suggest.integer(low, high)", "suggest.category(choices)"
+_LOG, _STEP = "suggest.float(low, high, log=True)", "suggest.float(low, high, step=q)"
+_OTHERS = {
+    **dict.fromkeys(("uniform", "double", "real", "suggest_float", "suggest_uniform", "Float"), _FLOAT),
+    **dict.fromkeys(("int", "randint", "suggest_int", "Integer"), _INTEGER),
+    **dict.fromkeys(("categorical", "choice", "choices", "suggest_categorical", "Category"), _CATEGORY),
+    **dict.fromkeys(("loguniform", "log_uniform", "logfloat", "suggest_loguniform"), _LOG),
+    **dict.fromkeys(("discrete_uniform", "quniform", "suggest_discrete_uniform"), _STEP),
+    **dict.fromkeys(("lograndint", "log_int"), "suggest.integer(low, high, log=True)"),
+    **dict.fromkeys(("bool", "boolean"), "suggest.category([True, False])"),
+    "enum": "suggest.category(list(Kind))",
+}
+"""What suggestions are named elsewhere, and what to write."""
 
 
 def float(low: builtins.float, high: builtins.float, step: builtins.float | None = None, log: bool = False) -> Float:
@@ -41,11 +57,25 @@ def integer(low: int, high: int, step: int = 1, log: bool = False) -> Integer:
 
 
 def category(choices: Sequence[Choice]) -> Category:
-    """Suggest one of ``choices``: None, bools, ints, floats or strings, at least one.
+    """Suggest one of ``choices``: None, bools, ints, floats, strings or members of an enum, at least one.
+
+    An enum is suggested by its members, ``list(Kind)``, or by their names, for an input of its type. The study knows
+    the names, and the objective gets the member.
 
     Raises:
         SpaceError: there is no choice, or one is of another type.
     """
-    if isinstance(choices, str) or not isinstance(choices, Sequence):
-        raise SpaceError(f"`choices` of suggest.category must be a list or a tuple, but got {choices!r}.")
-    return Category(tuple(choices))
+    return Category(suggestions.choices(choices))
+
+
+def __dir__() -> list[str]:
+    return [*__all__]
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    hint = f" Write {_OTHERS[name]}." if name in _OTHERS else refusals.meant(name, __all__)
+    raise AttributeError(
+        f"There is no suggest.{name}; there are suggest.float, suggest.integer, suggest.category.{hint}"
+    )

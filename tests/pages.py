@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from flyteoptuna.core.report import ERROR_ATTRIBUTE
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 
 HOSTILE = (
     "</style></svg><script>alert(1)</script><img src='http://evil.example/x.png' onerror=\"a()\">&\x00\u202e\ud800"
 )
-PLOTLY = "plotly.js v"
 SEARCH = {"generation": 2, "generations": 5, "n_trials": 50}
 
 

@@ -5,7 +5,7 @@ from optuna.trial import TrialState
 
 from flyteoptuna import suggest
 from flyteoptuna.core import space
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.storage.file import dumps, loads
 from flyteoptuna.study import marks
 from flyteoptuna.study.ask import ask, draw

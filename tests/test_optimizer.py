@@ -7,7 +7,7 @@ import optuna
 import pytest
 
 from flyteoptuna import Optimizer, SearchFailedError, optimize, suggest
-from flyteoptuna.core.report import ERROR_ATTRIBUTE
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 
 
 @fl.task

@@ -15,6 +15,7 @@ from flyteoptuna import (
     StudyFormatError,
     StudyNotFoundError,
     current_trial,
+    export,
     load_study,
     optimize,
     suggest,
@@ -43,6 +44,11 @@ def called(trial: optuna.Trial, depth: int) -> float:
     return objective(x=trial.suggest_float("x", 0, 1), depth=depth)
 
 
+@optimize(directions=["minimize", optuna.study.StudyDirection.MAXIMIZE], sampler=optuna.samplers.TPESampler(seed=1))
+def of_two(trial: optuna.Trial) -> float:
+    return objective(x=trial.suggest_float("x", 0, 1), depth=1)
+
+
 def stop(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     study.stop()
 
@@ -51,10 +57,16 @@ x: Float = suggest.float(0, 1, step=None, log=False)
 n: Integer = suggest.integer(low=1, high=8, step=1, log=True)
 kind: Category = suggest.category(["a", 1, 2.5, None, True])
 optimizer: Optimizer = Optimizer(objective, concurrency=2, n_trials=4, study=optuna.create_study(), callbacks=[stop])
+maximised: Optimizer = Optimizer(objective, n_trials=4, direction="maximize", pruner=optuna.pruners.MedianPruner())
+enumerated: Category = suggest.category(list(optuna.trial.TrialState))
 decorated: Optimizer = bare
 configured: Optimizer = called
+short: Optimizer = Optimizer(
+    objective, 2, 4, direction="maximize", sampler=optuna.samplers.RandomSampler(), reuse_pods=True
+)
 errors: list[type[Exception]] = [SearchFailedError, SpaceError, StudyFormatError, StudyNotFoundError]
 loaded: optuna.Study = load_study("study.zip")
+written: str = export(loaded, "trials.csv", overwrite=True)
 refusals: list[type[Exception]] = [JournalError, JournalConflictError]
 backend = JournalObjectBackend("s3://bucket/journal", poll=0.5, read_only=False)
 shared: optuna.Study = optuna.create_study(storage=optuna.storages.JournalStorage(backend))
@@ -66,6 +78,9 @@ suggest.float("0", 1)  # type: ignore[arg-type]
 suggest.integer(1, 8, step=0.5)  # type: ignore[arg-type]
 suggest.category([["a"], ["b"]])  # type: ignore[list-item]
 optimize(n_trails=4)  # type: ignore[call-overload]
+Optimizer(objective, sampler="tpe")  # type: ignore[arg-type]
+Optimizer(objective, direction=1)  # type: ignore[arg-type]
+optimize(n_jobs=4)  # type: ignore[call-overload]
 Optimizer(objective, callbacks=stop)  # type: ignore[arg-type]
 Optimizer(objective, 2, 4, None, 8)  # type: ignore[call-arg]
 current_trial().report("0.5", step=0)  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ def searches(workflow: Any, inputs: Mapping[str, Any], where: str = "") -> Itera
         entity, at = node.flyte_entity, f"{where}{node.id}"
         bound = {b.var: _value(b.binding, inputs, names) for b in node.bindings}
         args: Sequence[str] = getattr(entity, "rebuild_args", ())
-        if args[:2] == ("flyteoptuna.search.graph:rebuild", "search"):
+        if args[:2] == ("flyteoptuna.search.batches.graph:rebuild", "search"):
             yield entity.name.rpartition(".search-")[0], at, bound
         elif isinstance(entity, LaunchPlan):
             yield from searches(entity.workflow, {**entity.saved_inputs, **bound}, f"{at}/")

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import click
 
+from flyteoptuna.cli.tables import clean
 
-class UsageError(click.ClickException):
+
+class Failure(click.ClickException):
+    """What could not be done, in one line that no file and no cluster can steer the terminal with."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(clean(message))
+
+
+class UsageError(Failure):
     """What was asked for cannot be; ends with 2, as click's own errors of usage do."""
 
     exit_code = 2

@@ -5,9 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-import click
-
-from flyteoptuna.cli.errors import UsageError, first
+from flyteoptuna.cli.errors import Failure, UsageError, first
 
 if TYPE_CHECKING:
     import optuna
@@ -29,8 +27,8 @@ def load(source: str) -> optuna.Study:
             warnings.simplefilter("ignore")
             return load_study(source)
     except StudyFormatError as error:
-        raise click.ClickException(f"{source}: {first(error)}") from error
+        raise Failure(f"{source}: {first(error)}") from error
     except StudyNotFoundError as error:
-        raise click.ClickException(first(error)) from error
+        raise Failure(first(error)) from error
     except ValueError as error:
         raise UsageError(first(error)) from error

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+MOST_CHARACTERS = 200
+"""Most characters of a name or a value of a study."""
+
 WIDE = 100_000
 """Columns of what is no terminal."""
 
@@ -25,13 +28,17 @@ def plural(count: int, noun: str) -> str:
 
 
 def short(value: Any) -> str:
-    """A value at six significant digits."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    """A value at six significant digits; a long text is cut."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return cut(value if isinstance(value, str) else str(value), MOST_CHARACTERS)
 
 
 def duration(span: timedelta) -> str:
     """A time as people say it: seconds, minutes or hours."""
     seconds = span.total_seconds()
+    if seconds < 0:
+        return f"-{duration(-span)}"
     if seconds < 60:
         return f"{seconds:.2f} s" if seconds >= 0.005 else "<0.01 s"
     minutes, seconds = divmod(round(seconds), 60)
@@ -71,9 +78,14 @@ def text(value: str) -> Any:
 
 
 def clean(value: str) -> str:
-    """Text without control characters."""
+    """Text in one line without control characters, and without those that turn the direction of writing."""
     # A study may come from anywhere, and what it holds must not steer the terminal.
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in value)
+    return value if value.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in value)
+
+
+def cut(value: str, most: int) -> str:
+    """Text of at most so many characters."""
+    return value if len(value) <= most else f"{value[: most - 3]}..."
 
 
 def fits(table: Table) -> bool:
@@ -94,7 +106,8 @@ def write(*parts: Any) -> None:
     """Print text and tables; where standard output is no terminal, a row a line, however long."""
     console = _console()
     for part in parts:
-        console.print(part, markup=False)
+        console.print(part, markup=False, soft_wrap=isinstance(part, str))
     if isinstance(console.file, io.StringIO):
+        encoding = sys.stdout.encoding or "utf-8"
         for line in console.file.getvalue().splitlines():
-            click.echo(line.rstrip())
+            click.echo(line.rstrip().encode(encoding, "replace").decode(encoding))

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from flytekit.core.array_node_map_task import ArrayNodeMapTask
+from flytekit.core.base_task import Task
+from flytekit.core.launch_plan import LaunchPlan
+from flytekit.core.promise import Promise
 from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.core.task import ReferenceTask
+from flytekit.core.tracker import extract_task_module
+from flytekit.core.utils import ClassDecorator
+from flytekit.core.workflow import WorkflowBase
+
+from flyteoptuna.core.refusals import got, listed
+from flyteoptuna.flyte.scoped import Scoped
 
 
 def is_task(origin: Any) -> bool:
@@ -21,7 +32,10 @@ def input_types(origin: Any) -> dict[str, Any]:
     """Types of the inputs of an objective, or of the fixed ones of a callback."""
     if is_task(origin):
         return dict(origin.python_interface.inputs)
-    hints = typing.get_type_hints(origin, include_extras=True)
+    try:
+        hints = typing.get_type_hints(origin, include_extras=True)
+    except Exception as error:
+        raise TypeError(f"The types of the parameters of {origin.__qualname__} cannot be read: {error}") from error
     return {name: hints[name] for name in inspect.signature(origin).parameters if name != "trial" and name in hints}
 
 
@@ -78,10 +92,61 @@ def completed(origin: Any, name: str, known: Iterable[str], given: Mapping[str, 
     return {key: inputs[key] for key in known}
 
 
+def place(origin: Any) -> tuple[str, str]:
+    """The module of an objective or a callback, which is empty in a notebook, and its name there."""
+    function = getattr(origin, "task_function", origin)
+    # In a script flytekit looks for the file of the function, and a class decorator has none.
+    while isinstance(function, ClassDecorator):
+        function = function.task_function
+    _, module, name, _ = extract_task_module(function)
+    return module, name
+
+
 def find(module: str, name: str) -> Any:
     """The objective or the callback of that name, which an optimizer may stand in the place of."""
     found = getattr(importlib.import_module(module), name)
     return getattr(found, "objective", found)
+
+
+def name_of(origin: Any) -> str:
+    """The name of an objective or a callback, as an error says it."""
+    return str(origin.name if is_task(origin) else origin.__qualname__)
+
+
+def _shown(objective: Any) -> str:
+    if isinstance(objective, (Task, WorkflowBase, LaunchPlan)):
+        return f"{objective.name} ({type(objective).__name__})"
+    return got(objective)
+
+
+def _what(objective: Any) -> str:
+    """What there is in place of a plain task, and what to write; a sentence without its end."""
+    if isinstance(objective, WorkflowBase):
+        return "a workflow, which cannot be mapped: pass its task, or search over a task that does its work"
+    if isinstance(objective, LaunchPlan):
+        return "a launch plan, which cannot be mapped: pass a task that does its work"
+    if isinstance(objective, ReferenceTask):
+        return "a reference to a task, whose code is not here to be mapped: import the task itself"
+    if isinstance(objective, PythonFunctionTask):
+        kind = "an eager" if objective.execution_mode == PythonFunctionTask.ExecutionBehavior.EAGER else "a dynamic"
+        return f"{kind} task, which cannot be mapped: write @task"
+    if isinstance(objective, ArrayNodeMapTask):
+        return "a map task: pass the task that it maps"
+    if isinstance(objective, Task):
+        return "a task that runs no function of Python: call its work from one"
+    if isinstance(objective, Scoped):
+        return "an optimizer already: call it, or pass the objective that it is made of"
+    if isinstance(objective, functools.partial):
+        return "a partial function: pass what it calls, and give its inputs where the optimizer is called"
+    if isinstance(objective, type):
+        return "a class: write its work as a function"
+    if inspect.ismethod(objective):
+        return "a method: write a function at the top of a module"
+    if inspect.iscoroutine(objective) or isinstance(objective, Promise):
+        return "what a call returned: pass the task itself, without parentheses"
+    if callable(objective):
+        return "an object that can be called: write a function at the top of a module"
+    return "neither a task nor a callback"
 
 
 def check_objective(objective: Any) -> PythonFunctionTask[Any]:
@@ -89,21 +154,90 @@ def check_objective(objective: Any) -> PythonFunctionTask[Any]:
 
     Raises:
         TypeError: it is no plain task, or does not return floats.
-        ValueError: one of its inputs has a name that is reserved.
+        ValueError: pods would not find it, or one of its inputs has a name that is reserved.
     """
     plain = isinstance(objective, PythonFunctionTask) and not isinstance(objective, ReferenceTask)
     if not plain or objective.execution_mode != PythonFunctionTask.ExecutionBehavior.DEFAULT:
-        raise TypeError(
-            f"`objective` must be a plain @task, but got {objective!r} ({type(objective).__name__}): workflows, launch "
-            "plans, dynamic, eager and reference tasks cannot be mapped."
-        )
-    outputs = list(objective.python_interface.outputs.values())
+        raise TypeError(f"`objective` must be a plain @task, but got {_shown(objective)}, {_what(objective)}.")
+    outputs = [_bare(kind) for kind in objective.python_interface.outputs.values()]
     if not outputs or any(kind is not float for kind in outputs):
+        returned = ", ".join(_named(kind) for kind in outputs) or "nothing"
         raise TypeError(
-            f"`objective` must return a float or a tuple of floats, but {objective.name} returns "
-            f"{', '.join(getattr(kind, '__name__', str(kind)) for kind in outputs) or 'nothing'}."
+            f"`objective` must return a float or a tuple of floats, but {objective.name} returns {returned}: annotate "
+            "it with `-> float`, or with `-> tuple[float, float]` for two directions."
         )
+    signature = inspect.signature(objective.task_function)
+    for parameter in signature.parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise TypeError(
+                f"Each input of an objective must have a name, but {objective.name} takes `{_written(parameter)}`."
+            )
+    place = objective.task_function.__qualname__
+    if "." in place and "<locals>" not in place:
+        raise ValueError(f"A task must be at the top of a module, for pods to find it, but got {place}.")
     for name in RESERVED:
         if name in objective.python_interface.inputs:
             raise ValueError(f"An objective must not have an input named `{name}`, but {objective.name} has.")
     return objective
+
+
+def _written(parameter: inspect.Parameter) -> str:
+    only = ", /" if parameter.kind == parameter.POSITIONAL_ONLY else ""
+    return f"{parameter}{only}"
+
+
+def _bare(annotation: Any) -> Any:
+    return typing.get_args(annotation)[0] if typing.get_origin(annotation) is typing.Annotated else annotation
+
+
+def _named(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)
+
+
+def _check_callback(function: Any) -> Any:
+    """The callback, if a driver pod can find it and knows the types of its inputs."""
+    name = getattr(function, "__qualname__", repr(function))
+    parameters = inspect.signature(function).parameters
+    if "trial" not in parameters:
+        raise TypeError(
+            f"`objective` must be a @task, or a callback with a parameter named `trial`, but {name} takes "
+            f"({listed(parameters)}). Write @task above it, or name a parameter `trial`."
+        )
+    if "<" in name or "." in name:
+        raise ValueError(f"A callback must be a function at the top of a module, for pods to find it, but got {name}.")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"A callback must return what its call of the objective returned, but {name} yields.")
+    for parameter in parameters.values():
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise TypeError(f"Each parameter of a callback must have a name, but {name} takes `{_written(parameter)}`.")
+        if parameter.name != "trial" and parameter.annotation is parameter.empty:
+            raise TypeError(
+                f"Each parameter of a callback must have a type, but `{parameter.name}` of {name} has none."
+            )
+    return function
+
+
+def check_origin(origin: Any) -> Any:
+    """The objective, or the callback that calls one, if a search can be made of it.
+
+    Raises:
+        TypeError: it is neither, or its inputs have no names or types.
+        ValueError: pods would not find it.
+    """
+    # An eager task of flytekit is a function no more, but what else decorates one may still be.
+    if inspect.isfunction(origin) and not isinstance(origin, (Task, WorkflowBase, LaunchPlan)):
+        return _check_callback(origin)
+    return check_objective(origin)
+
+
+def check_called(task: Any, origin: Any) -> Any:
+    """The task that a callback is said to call, if it is one; None where nothing is said.
+
+    Raises:
+        TypeError: it is no plain task, or there is no callback.
+    """
+    if task is None:
+        return None
+    if is_task(origin):
+        raise TypeError(f"`task` says what a callback calls, but `objective` is the task {origin.name} itself.")
+    return check_objective(task)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+import msgpack
 from flytekit.core.promise import Promise
+from flytekit.models.literals import Literal
 from flytekit.models.types import LiteralType, SimpleType
+
+from flyteoptuna.core.refusals import Valueless, listed, meant, refusing
 
 _OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
 COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waiting")
@@ -14,29 +18,109 @@ ATTRIBUTES = (*_OF_ONE_OBJECTIVE, "best_trials", *COUNTS)
 """What a study has in a workflow, where no pod reads it."""
 STUDY = "optuna.Study"
 """Tag of a study's Flyte type."""
+NONE = "None"
+_OTHER = "another type"
+_ALL = "A task that takes `study: optuna.Study` gets all of it."
 
 
-class StudyPromise(Promise):
-    """The promise of a search's study. It refuses at once what Flyte would not find once the search has run."""
+class StudyPromise(Promise, Valueless):
+    """The promise of a search's study. It refuses at once what Flyte would not find once the search has run.
 
-    def __init__(self, var: str, val: Any, literal_type: LiteralType | None, several: bool) -> None:
+    Args:
+        var: as a promise's.
+        val: as a promise's.
+        literal_type: as a promise's.
+        several: whether the study has several objectives.
+        names: names of the parameters of each trial; None where they are not known.
+    """
+
+    def __init__(
+        self, var: str, val: Any, literal_type: LiteralType | None, several: bool, names: Collection[str] | None = None
+    ) -> None:
         super().__init__(var, val, literal_type)
         self._several = several
+        self._names = names
 
     def __getattr__(self, key: str) -> Promise:
         if key.startswith("_"):
             raise AttributeError(key)
         if key not in ATTRIBUTES:
             raise AttributeError(
-                f"A study has no `{key}` in a workflow; it has: {', '.join(ATTRIBUTES)}. A task that takes "
-                "`study: optuna.Study` gets all of it."
+                f"A study has no `{key}` in a workflow; it has: {', '.join(ATTRIBUTES)}.{meant(key, ATTRIBUTES)} {_ALL}"
             )
         if self._several and key in _OF_ONE_OBJECTIVE:
-            raise AttributeError(f"A study of several objectives has no `{key}`, but `best_trials`.")
-        return super().__getattr__(key)
+            raise AttributeError(f"A study of several objectives has no `{key}`, but `best_trials`. {_ALL}")
+        return _AttributePromise(super().__getattr__(key), key, self._names)
 
     def __getitem__(self, key: Any) -> Promise:
         raise TypeError(f"A study has attributes, as `study.best_value`, and no items, but got study[{key!r}].")
+
+    def _stands_for(self) -> str:
+        return "A study is known once the search has run: a task that takes `study: optuna.Study` gets all of it"
+
+    __iter__, __bool__ = refusing("iter()"), refusing("bool()")
+
+
+class _AttributePromise(Promise, Valueless):
+    """The promise of an attribute of a study: a number, the parameters by name, or numbers by index."""
+
+    def __init__(self, made: Promise, path: str, names: Collection[str] | None) -> None:
+        super().__init__(made.var, made.val if made.is_ready else made.ref)
+        # Flytekit has no way to set it but one step after another.
+        self._attr_path = made.attr_path
+        self._path = path
+        self._names = names
+
+    def __getattr__(self, key: str) -> Promise:
+        if key.startswith("_"):
+            raise AttributeError(key)
+        if self._path != "best_params":
+            raise AttributeError(self._wrong(f".{key}"))
+        if hasattr(dict, key) and key not in (self._names or ()):
+            raise AttributeError(
+                f"`best_params` is no dictionary where a workflow is written, but got `best_params.{key}`: read one as "
+                "`best_params[name]`, or give all to a task that takes a `dict`."
+            )
+        try:
+            return self[key]
+        except KeyError as error:
+            raise AttributeError(*error.args) from None
+
+    def __getitem__(self, key: Any) -> Promise:
+        known = f"{self._path}[{key!r}]"
+        if self._path == "best_trials":
+            if type(key) is not int or key < 0:
+                raise TypeError(f"`best_trials` has the numbers of trials, by an index from 0, but got {known}. {_ALL}")
+        elif self._path != "best_params":
+            raise TypeError(self._wrong(f"[{key!r}]"))
+        elif not isinstance(key, str):
+            raise TypeError(f"`best_params` has the parameters by their names, but got {known}.")
+        elif self._names is not None and key not in self._names:
+            raise KeyError(
+                _Words(
+                    f"The search has no parameter {key!r}; it has: {listed(sorted(self._names))}."
+                    f"{meant(key, self._names)}"
+                )
+            )
+        return _AttributePromise(super().__getitem__(key), known, None)
+
+    def _wrong(self, written: str) -> str:
+        number = " It is the number of a trial." if "best_trial" in self._path else ""
+        return f"`study.{self._path}` has nothing inside, but got `study.{self._path}{written}`.{number} {_ALL}"
+
+    def _stands_for(self) -> str:
+        return f"`study.{self._path}` is known once the search has run: give it to a task, which gets the value"
+
+    __iter__, __bool__ = refusing("iter()"), refusing("bool()")
+
+
+class _Words(str):
+    """A message as it is, where a ``KeyError`` would show its ``repr``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def anywhere(value: Any) -> bool:
@@ -44,6 +128,15 @@ def anywhere(value: Any) -> bool:
     if isinstance(value, Mapping):
         return any(anywhere(inner) for inner in value.values())
     return isinstance(value, Promise) or (isinstance(value, (list, tuple)) and any(anywhere(v) for v in value))
+
+
+def copied(value: Any) -> Any:
+    """A value with copies of its promises: flytekit writes what a field or an item is into the promise of it."""
+    if isinstance(value, Promise):
+        return value.deepcopy() if value.attr_path else value
+    if isinstance(value, (list, tuple)) and anywhere(value):
+        return type(value)(map(copied, value))
+    return {key: copied(inner) for key, inner in value.items()} if isinstance(value, dict) else value
 
 
 def literal_type(promise: Promise) -> LiteralType | None:
@@ -55,40 +148,105 @@ def literal_type(promise: Promise) -> LiteralType | None:
         return None
     found: LiteralType | None = interface.outputs[promise.ref.var].type
     for step in promise.ref.attr_path or ():
-        structure = found.structure if found is not None else None
-        fields = (structure.dataclass_type or {}) if structure is not None else {}
-        found = fields.get(step)
+        if found is None:
+            return None
+        fields = (found.structure.dataclass_type or {}) if found.structure is not None else {}
+        found = found.collection_type or found.map_value_type or fields.get(step)
     return found
 
 
-def _kind(promise: Promise) -> str | None:
-    """Name of a promise's type, or of that of the value that it has in a local run; None where it is not known."""
-    if promise.is_ready:
-        scalar = promise.val.scalar
-        if scalar is None or scalar.primitive is None:
-            return STUDY if scalar is not None and scalar.binary is not None else "another type"
-        return type(scalar.primitive.value).__name__
-    found = literal_type(promise)
-    if found is None:
-        return None
-    if found.structure is not None and found.structure.tag:
-        return str(found.structure.tag)
-    names = {SimpleType.INTEGER: "int", SimpleType.FLOAT: "float", SimpleType.STRING: "str", SimpleType.BOOLEAN: "bool"}
-    return names.get(found.simple, "another type")
+def sure(value: Any) -> bool:
+    """Whether a value is known not to be a promise of None."""
+    if not isinstance(value, Promise):
+        return True
+    found = literal_type(value)
+    return found is not None and NONE not in _of_type(found)
 
 
-def check(name: str, promise: Promise, wanted: str) -> None:
+_NAMES = {
+    SimpleType.INTEGER: "int",
+    SimpleType.FLOAT: "float",
+    SimpleType.STRING: "str",
+    SimpleType.BOOLEAN: "bool",
+    SimpleType.NONE: NONE,
+}
+
+
+def _of_type(found: LiteralType) -> list[str]:
+    """Names of the types that the values of a Flyte type have."""
+    if found.union_type is not None:
+        return [kind for variant in found.union_type.variants for kind in _of_type(variant)]
+    if found.structure is not None and found.structure.tag == STUDY:
+        return [STUDY]
+    return [_NAMES.get(found.simple, _OTHER)]
+
+
+def value_at(promise: Promise) -> Any:
+    """What a promise has in a local run, at the field or the item that it stands for.
+
+    Returns:
+        The plain value of a primitive, of None and of what a struct holds; a literal of anything else.
+
+    Raises:
+        LookupError: there is no such field or item.
+    """
+    value = _plain(promise.val)
+    for step in promise.attr_path:
+        items = (value.map or value.collection).literals if isinstance(value, Literal) else value
+        try:
+            value = _plain(items[step])
+        except (LookupError, TypeError, AttributeError):
+            path = "".join(f"[{each!r}]" for each in promise.attr_path)
+            raise LookupError(f"The promise `{promise.var}{path}` has no {step!r}.") from None
+    return value
+
+
+def _plain(value: Any) -> Any:
+    scalar = value.scalar if isinstance(value, Literal) else None
+    if scalar is None:
+        return value
+    if scalar.union is not None:
+        return _plain(scalar.union.value)
+    if scalar.primitive is not None:
+        return scalar.primitive.value
+    if scalar.binary is not None and scalar.binary.tag == "msgpack":
+        return msgpack.loads(scalar.binary.value, strict_map_key=False)
+    return None if scalar.none_type is not None else value
+
+
+def _of_value(value: Any) -> str:
+    if value is None:
+        return NONE
+    if isinstance(value, dict):
+        return STUDY if value.keys() & {"_data", "_path"} else _OTHER
+    return type(value).__name__ if isinstance(value, (bool, int, float, str)) else _OTHER
+
+
+def check(name: str, promise: Promise, wanted: str, *, optional: bool = False) -> None:
     """Refuse a promise that is known not to be one of the wanted type.
 
     Args:
         name: the argument that it was passed for.
         promise: the promise.
         wanted: ``int``, ``float`` or :data:`STUDY`.
+        optional: whether it may be a promise of None too.
 
     Raises:
         TypeError: it is of another type.
+        LookupError: its value has no such field or item.
     """
-    kind = _kind(promise)
-    if kind is not None and kind != wanted:
-        hint = " Annotate the workflow's input as float." if (wanted, kind) == ("float", "int") else ""
-        raise TypeError(f"`{name}` must be of type {wanted} or a promise of it, but got a promise of {kind}.{hint}")
+    if promise.is_ready:
+        kinds = [_of_value(value_at(promise))]
+        if not promise.attr_path and promise.val.scalar is not None and promise.val.scalar.union is not None:
+            # Flyte refuses what may be None where None is not allowed, whatever it turns out to be.
+            kinds.append(NONE)
+        # A float in a struct may be whole, and is an int there.
+        whole = wanted == "float" and kinds == ["int"] and bool(promise.attr_path)
+    else:
+        found = literal_type(promise)
+        kinds, whole = [] if found is None else _of_type(found), False
+    if whole or set(kinds) <= {wanted, *([NONE] if optional else [])}:
+        return
+    kind = " or ".join(dict.fromkeys(kinds))
+    hint = " Annotate the workflow's input as float." if (wanted, kind) == ("float", "int") else ""
+    raise TypeError(f"`{name}` must be of type {wanted} or a promise of it, but got a promise of {kind}.{hint}")

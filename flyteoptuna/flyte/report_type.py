@@ -12,7 +12,9 @@ from flytekit.core.type_engine import TypeEngine, TypeTransformer
 from flytekit.models import types as model_types
 from flytekit.models.literals import Literal
 
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.read_report import read_report
+from flyteoptuna.core.trial.report import Expected, TrialReport
+from flyteoptuna.core.values import said
 from flyteoptuna.flyte.references import Reference, packed, unpacked
 
 
@@ -21,19 +23,21 @@ class TrialNotCompleteError(RuntimeError):
 
 
 def received(sent: Reference) -> list[TrialReport]:
-    """The reports in the list that a map returned; what cannot be read as one is left out.
+    """The reports in the list that a map returned. What is not as it must be is a report of a failure.
 
     Read by hand, because flytekit takes about a millisecond for each, and one that it cannot read would end the search.
     """
     collection = sent.literal.collection
-    return [r for r in map(_report, collection.literals if collection is not None else ()) if r is not None]
+    literals = collection.literals if collection is not None else ()
+    return [read_report(unpacked(literal)) for literal in literals if not _lost(literal)]
 
 
-def _report(literal: Literal) -> TrialReport | None:
-    try:
-        return TrialReport(**unpacked(literal))
-    except TypeError:
-        return None
+def _lost(literal: Literal) -> bool:
+    # What Flyte puts into the list in the place of an element that has failed.
+    scalar = literal.scalar
+    if scalar is not None and scalar.union is not None:
+        return _lost(scalar.union.value)
+    return scalar is not None and scalar.none_type is not None
 
 
 def path_of(study: Reference) -> str | None:
@@ -52,23 +56,32 @@ def leave(report: TrialReport, study: Reference) -> None:
         TrialNotCompleteError: always, with the report's reason.
     """
     path = _path(study, report.trial)
-    files = FlyteContextManager.current_context().file_access.get_filesystem_for_path(path)
-    files.makedirs(path.rpartition("/")[0], exist_ok=True)
-    with files.open(path, "w") as file:
-        json.dump(dataclasses.asdict(report), file)
+    try:
+        files = FlyteContextManager.current_context().file_access.get_filesystem_for_path(path)
+        files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        with files.open(path, "w") as file:
+            json.dump(dataclasses.asdict(report), file)
+    except Exception as error:
+        # Each file system has exceptions of its own. The trial ends as it must, and its reason is in the pod's log.
+        raise TrialNotCompleteError(f"Trial {report.trial} is {report.state}: {report.error}") from error
     raise TrialNotCompleteError(f"Trial {report.trial} is {report.state}: {report.error}")
 
 
-def left(study: Reference, numbers: Iterable[int]) -> Iterator[TrialReport]:
-    """The reports that were left beside a study, of the trials with the given numbers."""
+def left(study: Reference, trials: Iterable[Expected]) -> Iterator[TrialReport]:
+    """The reports that were left beside a study, of the given trials; those that cannot be read say why."""
     access = FlyteContextManager.current_context().file_access
-    for number in numbers:
-        path = _path(study, number)
+    for trial in trials:
+        path = _path(study, trial.number)
         try:
             with access.get_filesystem_for_path(path).open(path) as file:
-                yield TrialReport(**json.load(file))
+                fields = json.load(file)
         except FileNotFoundError:
             continue
+        except Exception as error:
+            why = f"The report that the trial left cannot be read: {said(error)}"
+            yield TrialReport(trial.number, trial.key, error=why)
+        else:
+            yield read_report(fields, trial.number, trial.key)
 
 
 class ReportTransformer(TypeTransformer[TrialReport]):
@@ -88,10 +101,7 @@ class ReportTransformer(TypeTransformer[TrialReport]):
 
     def to_python_value(self, ctx: FlyteContext, lv: Literal, expected_python_type: Any) -> TrialReport:
         """The report."""
-        report = _report(lv)
-        if report is None:
-            raise TypeError(f"Not the literal of a TrialReport: {lv}")
-        return report
+        return read_report(unpacked(lv))
 
 
 if TrialReport not in TypeEngine._REGISTRY:

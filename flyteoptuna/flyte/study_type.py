@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,13 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
 
         if not isinstance(python_val, optuna.Study):
             raise TypeError(f"Expected an optuna.Study, but got {python_val!r} ({type(python_val).__name__}).")
+        if not isinstance(python_val._storage, optuna.storages.InMemoryStorage):
+            warnings.warn(
+                f"Study {python_val.study_name!r} is read from its {type(python_val._storage).__name__} now, and what "
+                "a search finds is not written there: keep the study that the search returns.",
+                UserWarning,
+                stacklevel=2,
+            )
         data = file.dumps(python_val)
         fields = attributes(python_val)
         registering = ctx.compilation_state is not None and (
@@ -92,6 +100,12 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
             Path(local).write_bytes(data)
             fields["_path"] = ctx.file_access.put_raw_data(local)
         return packed(fields)
+
+    def guess_python_type(self, literal_type: model_types.LiteralType) -> type[optuna.Study]:
+        """``optuna.Study``, for a type with a study's tag; ``ValueError`` for any other."""
+        if literal_type.structure is not None and literal_type.structure.tag == promises.STUDY:
+            return optuna.Study
+        raise ValueError(f"Not the type of an optuna.Study: {literal_type}")
 
     def to_python_value(self, ctx: FlyteContext, lv: Literal, expected_python_type: Any) -> optuna.Study:
         """Load the study.
@@ -130,6 +144,11 @@ def register() -> None:
     """Make ``optuna.Study`` a Flyte type, once."""
     if optuna.Study not in TypeEngine._REGISTRY:
         TypeEngine.register(StudyTransformer())
+        # Guesses are made in this order, and flytekit's dictionary takes every struct for its own.
+        rest = {kind: found for kind, found in TypeEngine._REGISTRY.items() if kind is not optuna.Study}
+        for kind in rest:
+            del TypeEngine._REGISTRY[kind]
+        TypeEngine._REGISTRY.update(rest)
 
 
 register()

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cloudpickle
+from flytekit.core.promise import Promise
 
-from flyteoptuna.core.space import dumps
+from flyteoptuna.core.refusals import got
+from flyteoptuna.core.space import dumps, suggestions
+from flyteoptuna.flyte.promises import sure
+
+MOST = 512 * 1024
+"""Most bytes that a workflow binds inline for a search's callbacks, sampler and pruner."""
 
 COUNTS = {
     "n_trials": int,
@@ -34,8 +40,15 @@ class Request:
         study: the study to go on with; None for a new one.
         counts: the settings named in ``COUNTS``.
         callbacks: called after each tell.
-        directions: directions of a new study, one a value of the objective; none where that is not known.
+        directions: directions of a new study, one a value of the objective.
+        sampler: the sampler of a new study; None for the default one.
+        pruner: the pruner of a new study; None for none.
         reuse_pods: whether each pod runs one trial after another.
+        pickled: the callbacks, the sampler and the pruner as text, for the road to the driver pods; empty for none.
+
+    Raises:
+        TypeError: one of them, or of what the study has, cannot be pickled; names it.
+        ValueError: together they are larger than what a workflow binds inline.
     """
 
     origin: Any
@@ -46,7 +59,15 @@ class Request:
     counts: Mapping[str, Any]
     callbacks: Sequence[Callable[..., None]]
     directions: tuple[str, ...]
+    sampler: Any = None
+    pruner: Any = None
     reuse_pods: bool = False
+    pickled: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Here, so that what cannot be pickled is refused before anything runs.
+        text = _pickled(self.callbacks, self.sampler, self.pruner, self.study)
+        object.__setattr__(self, "pickled", text)
 
     @property
     def mapped(self) -> tuple[str, ...]:
@@ -57,7 +78,47 @@ class Request:
         """The suggestions as JSON; empty where a callback makes the inputs."""
         return dumps(self.varied) if self.varied else ""
 
-    def pickled(self) -> str:
-        """The callbacks as text, for the road to the driver pods; empty for none."""
-        callbacks = list(self.callbacks)
-        return base64.b64encode(cloudpickle.dumps(callbacks)).decode() if callbacks else ""
+    @property
+    def start(self) -> str:
+        """What the search starts from: a ``new`` study, one that it has ``continued``, or ``perhaps`` either.
+
+        Of some promises only the backend knows whether they are of None.
+        """
+        if self.study is None:
+            return "new"
+        return "continued" if sure(self.study) else "perhaps"
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """Names of the parameters that each trial has; None where they are not known."""
+        known = self.varied and self.study is None
+        return frozenset(name for name, _ in suggestions(self.varied)) if known else None
+
+
+def _pickled(callbacks: Sequence[Callable[..., None]], sampler: Any, pruner: Any, study: Any) -> str:
+    """What a search carries to its driver pods, as text; empty for nothing. See :class:`Request`."""
+    carried = {"callbacks": list(callbacks) or None, "sampler": sampler, "pruner": pruner}
+    carried = {name: value for name, value in carried.items() if value is not None}
+    known = study is not None and not isinstance(study, Promise)
+    held = {"study.sampler": study.sampler, "study.pruner": study.pruner} if known else {}
+    for name, value in (*carried.items(), *held.items()):
+        try:
+            cloudpickle.loads(cloudpickle.dumps(value))
+        except Exception as error:
+            raise TypeError(
+                f"`{name}` must be what cloudpickle can carry to the driver pods, but {got(value)} is not: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    text = base64.b64encode(cloudpickle.dumps(carried)).decode() if carried else ""
+    if len(text) > MOST:
+        raise ValueError(
+            f"`callbacks`, `sampler` and `pruner` must take at most {MOST} bytes, but take {len(text)}. Let a task "
+            "return a study with them, and pass it as `study`."
+        )
+    return text
+
+
+def unpickled(text: str) -> dict[str, Any]:
+    """What ``Request.pickled`` holds, by name."""
+    found: dict[str, Any] = cloudpickle.loads(base64.b64decode(text)) if text else {}
+    return found

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-import cloudpickle
 import optuna
 
 from flyteoptuna.core import plan, space
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.search.inputs import Build
+from flyteoptuna.search.request import unpickled
 from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study import ask, budgets, marks, sampler
+from flyteoptuna.study.mend import Attributes
 from flyteoptuna.study.progress import Progress, progress
-from flyteoptuna.study.tell import tell
+from flyteoptuna.study.tell import interrupted, tell
 
 
 def begun(
@@ -38,8 +38,13 @@ def begun(
         seed: the seed of a new study's sampler.
         batches: whether trials are asked in generations, rather than one by one.
 
+    The trials that an earlier search has left running have failed, for nobody will tell them; they are the callbacks'
+    first.
+
     Raises:
         ValueError: the given study has another number of directions.
+        SpaceError: it has a parameter of the same name with another kind of distribution, or other choices.
+        ImportError: its sampler needs a package that is not installed.
     """
     study = sampler.create(settings.batch, seed, directions or ("minimize",)) if given is None else given
     if directions and len(study.directions) != len(directions):
@@ -47,13 +52,18 @@ def begun(
             f"`study` must have as many directions as the objective has values, but it has {len(study.directions)} "
             f"and the objective returns {len(directions)}."
         )
+    carried = unpickled(callbacks)
+    study.sampler, study.pruner = carried.get("sampler", study.sampler), carried.get("pruner", study.pruner)
+    sampler.check_runs(study.sampler)
     inputs = space.loads(settings.space) if settings.space else {}
+    ask.check_space(study, inputs)
     if batches and (waste := sampler.wasteful(study, settings.batch, len([*space.suggestions(inputs)]) or None)):
         logger.warning(waste)
     study.stopped = False
-    study.callbacks = cloudpickle.loads(base64.b64decode(callbacks)) if callbacks else []
+    study.callbacks = carried.get("callbacks", [])
     generations = plan.generations(settings.n_trials, settings.batch) if batches else 0
     marks.begin(study, settings.n_trials, generations)
+    interrupted(study, study.callbacks)
     return study
 
 
@@ -77,7 +87,7 @@ def told(
     Raises:
         SearchFailedError: the search has failed.
     """
-    if tell(study, reports, study.callbacks) or last:
+    if tell(study, reports, study.callbacks, trusted=True) or last:
         show(progress(study))
     budgets.check_failures(study, last=last, max_failures=max_failures)
 
@@ -92,18 +102,21 @@ def asked(study: SearchStudy, index: int, settings: plan.Settings, build: Build)
         build: makes the call of the objective for a trial.
     """
     found: list[ask.Asked] = []
-    if budgets.over(study, timeout=settings.timeout):
-        return found
-    points = points_of(study, settings)
-    for _ in range(plan.batch(index, settings.n_trials, settings.batch)):
-        if budgets.exhausted(study, points):
+    inputs = asked_once(study, settings)
+    why = budgets.over(study, timeout=settings.timeout)
+    attributes = Attributes(study)
+    for _ in range(0 if why else plan.batch(index, settings.n_trials, settings.batch)):
+        if budgets.exhausted(study, inputs):
+            why = "nothing is left to ask"
             break
         found.append(ask.ask(study, index, build, fresh=settings.avoid_duplicates))
+    attributes.check()
+    if why and not found:
+        logger.info("The search is over: %s.", why)
     return found
 
 
-def points_of(study: SearchStudy, settings: plan.Settings) -> float:
-    """Number of points of a search's space where none is to be asked twice; infinite where points may be repeated."""
-    inputs = space.loads(settings.space) if settings.space else {}
+def asked_once(study: SearchStudy, settings: plan.Settings) -> dict[str, Any] | None:
+    """The inputs of a search with their suggestions, where each point is to be asked once; None where it need not."""
     distinct = settings.avoid_duplicates or isinstance(study.sampler, optuna.samplers.BruteForceSampler)
-    return budgets.points(inputs) if inputs and distinct else math.inf
+    return space.loads(settings.space) if settings.space and distinct else None

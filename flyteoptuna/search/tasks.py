@@ -11,6 +11,7 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.python_function_task import PythonFunctionTask
 
 from flyteoptuna.flyte.objective import image_of
+from flyteoptuna.flyte.references import by_reference
 from flyteoptuna.flyte.resolver import adopt, digest, resolver
 
 RETRIES = 3
@@ -19,6 +20,18 @@ DYNAMIC = PythonFunctionTask.ExecutionBehavior.DYNAMIC
 PLAIN = PythonFunctionTask.ExecutionBehavior.DEFAULT
 INPUT = "in_"
 """What the names of the objective's inputs begin with, beside those of a search's own."""
+
+
+def study_input(start: str) -> dict[str, Any]:
+    """The input of the study to go on with, by its name; none where a search makes a new one.
+
+    Args:
+        start: what the search starts from; see ``Request.start``.
+    """
+    import optuna
+
+    kinds = {"continued": optuna.Study, "perhaps": optuna.Study | None}
+    return {"study": by_reference(kinds[start])} if start in kinds else {}
 
 
 def driver_task(

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import contextvars
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.interface import Interface, transform_interface_to_typed_interface
 from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
-from flytekit.core.tracker import extract_task_module
 from flytekit.exceptions.user import FlyteRecoverableException
 
-from flyteoptuna.core.active_trial import ActiveTrial
-from flyteoptuna.core.recording import recording
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.active import ActiveTrial
+from flyteoptuna.core.trial.recording import recording
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
-from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, arity, find
+from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, arity, find, place
 from flyteoptuna.flyte.references import Reference, by_reference, unpacked
 from flyteoptuna.flyte.resolver import adopt, digest, joined, split
 
-FORMAT = 1
+FORMAT = 2
 """Version of the report. It is part of the cache version, for a cached report must be one that is understood."""
 
 
@@ -40,7 +41,7 @@ def trial_task(
             from a cache. Flyte does; where nothing does, what is to be retried is a failure.
     """
     task = copy.copy(objective)
-    _, module, name, _ = extract_task_module(objective)
+    module, name = place(objective)
     natives = objective.python_interface.inputs
     inputs = {
         TRIAL: by_reference(dict),
@@ -81,55 +82,127 @@ def _function(objective: PythonFunctionTask[Any], natives: Mapping[str, Any], ag
     passes: tuple[type[BaseException], ...] = (FlyteRecoverableException,) if again else ()
     cached = objective.metadata.cache and again
 
-    def prepared(inputs: dict[str, Any]) -> tuple[TrialReport, ActiveTrial, int, Reference, dict[str, Any]]:
+    def prepared(inputs: dict[str, Any]) -> _Run:
         handle, study = unpacked(inputs.pop(TRIAL).literal), inputs.pop(STUDY)
         report = TrialReport(trial=int(handle["number"]), key=handle["key"])
-        active = ActiveTrial(report.trial, handle["params"], Decision(study) if handle["prunes"] else None)
-        return report, active, int(handle["room"]), study, inputs
+        decision = Decision(study) if handle["prunes"] else None
+        active = ActiveTrial(
+            report.trial,
+            handle["params"],
+            decision,
+            n_objectives=n_values,
+            study=Directions(handle["directions"]),
+        )
+        return _Run(report, active, int(handle["room"]), study, inputs, decision)
 
     def values(inputs: Mapping[str, Any]) -> dict[str, Any]:
         return {k: v.read(natives[k]) if isinstance(v, Reference) else v for k, v in inputs.items()}
 
-    def sent(report: TrialReport, study: Reference) -> TrialReport:
-        if report.state != "COMPLETE" and cached:
-            report_type.leave(report, study)
-        return report
+    def sent(run: _Run) -> TrialReport:
+        if not objective.metadata.cache and run.decision is not None:
+            # A report in the cache may be told to a study whose pruner it knows nothing of.
+            run.report.pruner = run.decision.learned(run.room)
+        if run.report.state != "COMPLETE" and cached:
+            report_type.leave(run.report, run.study)
+        return run.report
 
     def sync(**inputs: Any) -> TrialReport:
-        report, active, room, study, given = prepared(inputs)
-        with recording(report, active, room, passes) as returned:
-            returned(function(**values(given)), n_values)
-        return sent(report, study)
+        run = prepared(inputs)
+        with recording(run.report, run.active, run.room, passes) as returned:
+            returned(function(**values(run.inputs)), n_values)
+        return sent(run)
 
     async def awaited(**inputs: Any) -> TrialReport:
-        report, active, room, study, given = prepared(inputs)
-        with recording(report, active, room, passes) as returned:
-            returned(await function(**values(given)), n_values)
-        return sent(report, study)
+        run = prepared(inputs)
+        with recording(run.report, run.active, run.room, passes) as returned:
+            returned(await function(**values(run.inputs)), n_values)
+        return sent(run)
 
     return functools.wraps(function)(awaited if isinstance(objective, AsyncPythonFunctionTask) else sync)
+
+
+class _Run(NamedTuple):
+    """What is known of a trial before its objective is called."""
+
+    report: TrialReport
+    active: ActiveTrial
+    room: int
+    study: Reference
+    inputs: dict[str, Any]
+    decision: Decision | None
+
+
+class Directions:
+    """What a trial that runs knows of its study, as the pruning callbacks of other libraries ask for it."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    @property
+    def directions(self) -> list[Any]:
+        """The directions of the study, as ``optuna.study.StudyDirection``."""
+        from optuna.study import StudyDirection
+
+        return [StudyDirection[name] for name in self._names]
+
+    @property
+    def direction(self) -> Any:
+        """The direction of a study of one objective."""
+        if len(self._names) > 1:
+            raise RuntimeError("A single direction cannot be retrieved from a multi-objective study.")
+        return self.directions[0]
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"The study of a trial that runs has `direction` and `directions`, and no `{name}`: what is to be known of "
+            "its trials has to be an input of the objective."
+        )
 
 
 class Decision:
     """Asks the study's pruner. The study is read when it is first asked, and optuna imported no earlier."""
 
-    def __init__(self, study: Reference) -> None:
-        self._study = study
-        self._trial: Any = None
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+        self._study: Any = None
+        self._known = ""
         self._reported: set[int] = set()
+        # The threads of an objective may ask, one at a time, and know nothing of flytekit's context.
+        self._lock = threading.Lock()
+        self._context = contextvars.copy_context()
 
     def __call__(self, active: ActiveTrial) -> bool:
-        """Whether the pruner would end the trial now. What it keeps with the trial goes into ``system_attrs``."""
+        """Whether the pruner would end the trial now. What it keeps with the trial is kept with ``active``."""
+        with self._lock:
+            study = self._read()
+            trial = study.get_trials(deepcopy=False)[active.number]
+            intermediate = active.intermediate
+            for step in [step for step in intermediate if step not in self._reported]:
+                study._storage.set_trial_intermediate_value(trial._trial_id, step, intermediate[step])
+            self._reported.update(intermediate)
+            # Not by a trial of optuna's, which would have the sampler suggest when it is made.
+            before = study.get_trials(deepcopy=False)[active.number]
+            pruned = bool(study.pruner.prune(study, copy.deepcopy(before)))
+            after = study.get_trials(deepcopy=False)[active.number].system_attrs
+            # Successive halving compares a trial with the rungs that others have left in theirs.
+            active.keep({key: after[key] for key in after if before.system_attrs.get(key, self) != after[key]})
+            return pruned
+
+    def _read(self) -> Any:
         import optuna
 
-        if self._trial is None:
-            study = self._study.read(optuna.Study)
-            self._trial = optuna.Trial(study, study.get_trials(deepcopy=False)[active.number]._trial_id)
-        for step in [step for step in active.intermediate if step not in self._reported]:
-            self._trial.report(active.intermediate[step], step)
-        self._reported.update(active.intermediate)
-        pruned = bool(self._trial.should_prune())
-        kept = self._trial.study.get_trials(deepcopy=False)[active.number].system_attrs
-        # Successive halving compares a trial with the rungs that others have left in theirs.
-        active.system_attrs.update({k: v for k, v in kept.items() if k.startswith("completed_rung")})
-        return pruned
+        from flyteoptuna.study import pruning
+
+        if self._study is None:
+            self._study = self._context.copy().run(self._reference.read, optuna.Study)
+            self._known = pruning.packed(self._study.pruner)
+        return self._study
+
+    def learned(self, room: int) -> str:
+        """The pruner, packed, where it has learned in this trial and a report of so much room can hold it."""
+        from flyteoptuna.study import pruning
+
+        if self._study is None:
+            return ""
+        now = pruning.packed(self._study.pruner)
+        return now if now != self._known and len(now) <= room else ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import optuna
 
-from flyteoptuna.storage import file
+from flyteoptuna.core.refusals import got
+from flyteoptuna.storage import bounds, file
+from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.storage.read_results import StudyFormatError
 
 if TYPE_CHECKING:
@@ -58,33 +59,53 @@ def load_study(
     Raises:
         StudyNotFoundError: there is no study, it is out of reach, or there are several.
         StudyFormatError: what is stored there is not a study.
-        ValueError: a ``flyte://`` source of another form.
+        TypeError: ``source`` is no path, or ``trusted`` no bool.
+        ValueError: a ``flyte://`` source of another form, or an empty one.
     """
+    # Exactly a bool: what is true by accident, as "no" is, must not run a stranger's pickles.
+    if not isinstance(trusted, bool):
+        raise TypeError(f"`trusted` must be True or False, but got {got(trusted)}.")
+    if not isinstance(source, (str, os.PathLike)) or not isinstance(text := os.fspath(source), str):
+        raise TypeError(f"`source` must be a path, a URL or {SCHEME}..., but got {got(source)}.")
+    if not text.strip():
+        raise ValueError(f"`source` must be a path, a URL or {SCHEME}..., but got {got(source)}.")
     load = file.loads if trusted else file.read
-    text = os.fspath(source)
-    if not text.startswith(SCHEME):
-        return load(_bytes(text))
-    match = _EXECUTION.fullmatch(text)
-    if match is None:
-        raise ValueError(f"`{text}` is no execution: expected {SYNTAX}.")
-    return _of_execution(*match.groups(), load=load, remote=remote)
+    if text.startswith(SCHEME):
+        match = _EXECUTION.fullmatch(text)
+        if match is None:
+            raise ValueError(f"`{text}` is no execution: expected {SYNTAX}.")
+        study = _of_execution(*match.groups(), load=load, remote=remote)
+    else:
+        study = load(_bytes(text))
+    if isinstance(study, SearchStudy):
+        study.file = text if "://" in text else os.path.abspath(text)
+    return study
 
 
 def _bytes(path: str) -> bytes:
     try:
         if "://" not in path:
-            return Path(path).read_bytes()
+            with open(path, "rb") as local:
+                return _bounded(local, os.fstat(local.fileno()).st_size)
         from flytekit.core.context_manager import FlyteContextManager
 
         files = FlyteContextManager.current_context().file_access.get_filesystem_for_path(path)
         with files.open(path, "rb") as stream:
-            content: bytes = stream.read()
-            return content
+            return _bounded(stream, getattr(stream, "size", None) or 0)
+    except StudyFormatError:
+        raise
     except FileNotFoundError:
         raise StudyNotFoundError(f"There is no file {path}") from None
     except Exception as error:
         # Each file system has exceptions of its own.
         raise StudyNotFoundError(f"{path} cannot be read: {_reason(error)}") from error
+
+
+def _bounded(stream: IO[bytes], size: int) -> bytes:
+    content = stream.read(bounds.MAX_BYTES + 1) if size <= bounds.MAX_BYTES else b""
+    if max(size, len(content)) > bounds.MAX_BYTES:
+        raise StudyFormatError(f"The file is too large: more than {bounds.MAX_BYTES} bytes.")
+    return content
 
 
 def _reason(error: BaseException) -> str:

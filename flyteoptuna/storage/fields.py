@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, NoReturn
 
+from flyteoptuna.storage import bounds
 from flyteoptuna.storage.rows import NUMBER
+
+_OWN = "flyteoptuna:"
 
 
 class Misfit(Exception):
@@ -39,3 +42,33 @@ def numbers(where: str, found: Any, *, nan: bool = True) -> list[float]:
     if has_nan and not nan:
         refuse(where, "a list without NaN", found)
     return found
+
+
+def attributes(where: str, found: Any, *, system: bool = False) -> dict[str, Any]:
+    """The value, if it is an object that optuna, and all that reads attributes, can go through.
+
+    Args:
+        where: its place.
+        found: the value.
+        system: whether they are those that optuna and this package keep for themselves, which are of known types.
+    """
+    if type(found) is not dict:
+        refuse(where, "an object", found)
+    if not found:
+        return found
+    if bounds.too_deep(found):
+        refuse(where, f"at most {bounds.MAX_DEPTH} lists and objects inside each other", "deeper ones")
+    if system:
+        for key, value in found.items():
+            if key == "constraints" and value is not None:
+                _constraints(f"{where}.{key}", value if type(value) is list else [None])
+            elif key.startswith("constraints:"):
+                _constraints(f"{where}[{key!r}]", [value])
+            elif key.startswith(_OWN) and type(value) is not dict:
+                refuse(f"{where}[{key!r}]", "an object", value)
+    return found
+
+
+def _constraints(where: str, found: list[Any]) -> None:
+    if not set(map(type, found)) <= {*NUMBER, bool}:
+        refuse(where, "numbers", found)

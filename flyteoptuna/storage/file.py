@@ -19,17 +19,9 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
+from flyteoptuna.storage import bounds
 from flyteoptuna.storage.memory import SearchStudy, in_memory
-from flyteoptuna.storage.read_results import (
-    FORMAT,
-    MAX_BYTES,
-    Results,
-    StudyFormatError,
-    decode,
-    oversize,
-    reason,
-    versions,
-)
+from flyteoptuna.storage.read_results import FORMAT, Results, StudyFormatError, decode, reason, versions
 from flyteoptuna.storage.rows import END, START, encoded, write
 
 _JSON, _SAMPLER, _PRUNER, _CALLBACKS = "study.json", "sampler.pickle", "pruner.pickle", "callbacks.pickle"
@@ -37,6 +29,8 @@ _JSON, _SAMPLER, _PRUNER, _CALLBACKS = "study.json", "sampler.pickle", "pruner.p
 _MEMBERS = (_JSON, _SAMPLER, _PRUNER, _CALLBACKS)
 
 _ENCRYPTED = 0x1
+
+_CHUNK = 1 << 20
 
 _LEVEL = 1
 """Of zlib, for the JSON has one number after another; level 6 takes three times as long to save a twelfth."""
@@ -69,13 +63,21 @@ def dumps(study: optuna.Study) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
-            if len(content) > MAX_BYTES:
-                raise ValueError(f"{name} is too large to be read: {len(content)} bytes, {MAX_BYTES} are allowed.")
-            info = zipfile.ZipInfo(name)
-            # Of their own accord these depend on the platform.
-            info.create_system, info.external_attr = 3, 0o644 << 16
-            archive.writestr(info, content, zipfile.ZIP_DEFLATED, _LEVEL)
+            _add(archive, name, content)
+    if buffer.tell() > bounds.MAX_BYTES:
+        raise ValueError(f"The study is too large to be read: {buffer.tell()} bytes, {bounds.MAX_BYTES} are allowed.")
     return buffer.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    if len(content) > bounds.MAX_BYTES:
+        raise ValueError(f"{name} is too large to be read: {len(content)} bytes, {bounds.MAX_BYTES} are allowed.")
+    # What would inflate more than a reader lets it is not deflated.
+    dense = len(content) > bounds.FREE_BYTES and bounds.inflates(len(content), len(zlib.compress(content, _LEVEL)))
+    info = zipfile.ZipInfo(name)
+    # Of their own accord these depend on the platform.
+    info.create_system, info.external_attr = 3, 0o644 << 16
+    archive.writestr(info, content, zipfile.ZIP_STORED if dense else zipfile.ZIP_DEFLATED, _LEVEL)
 
 
 def loads(data: bytes) -> SearchStudy:
@@ -141,8 +143,9 @@ def read(data: bytes) -> optuna.Study:
     Raises:
         StudyFormatError: the bytes are not a study, or one of a newer format.
     """
-    results, _ = _open(data, pickles=False)
-    return _study(results, optuna.samplers.TPESampler(), optuna.pruners.NopPruner())
+    with _uncollected():
+        results, _ = _open(data, pickles=False)
+        return _study(results, optuna.samplers.TPESampler(), optuna.pruners.NopPruner())
 
 
 def _encode(study: optuna.Study) -> bytes:
@@ -162,7 +165,7 @@ def _encode(study: optuna.Study) -> bytes:
         "spaces": tables.numbers,
     }
     text = b"".join([encoded("", record).removesuffix(b"}"), START, rows, END])
-    if excess := oversize(text):
+    if excess := bounds.oversize(text):
         raise ValueError(f"Study {study.study_name!r} is too large for a file: {excess}.")
     if isinstance(study, SearchStudy):
         study.written = written
@@ -176,7 +179,11 @@ def _declared(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str, B
     return {name: distribution for trial in trials for name, distribution in trial.distributions.items()}
 
 
-def _open(data: bytes, *, pickles: bool) -> tuple[Results, dict[str, bytes]]:
+def _open(data: bytes, *, pickles: bool) -> tuple[Results, dict[str, bytearray]]:
+    if len(data) > bounds.MAX_BYTES:
+        raise StudyFormatError(f"The file is too large: {len(data)} bytes, where {bounds.MAX_BYTES} are allowed.")
+    if problem := bounds.directory(data):
+        raise StudyFormatError(f"Not a study file: {len(data)} bytes, {problem}.")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
@@ -186,12 +193,12 @@ def _open(data: bytes, *, pickles: bool) -> tuple[Results, dict[str, bytes]]:
                 )
             if _JSON not in names:
                 raise StudyFormatError(f"Not a study file: a zip without {_JSON}, with {reprlib.repr(sorted(names))}.")
-            text = _member(archive, _JSON)
+            text = _member(archive, _JSON, len(data))
             results = decode(text)
             if unknown := sorted(set(names) - set(_MEMBERS)):
                 raise StudyFormatError(f"Not a study file: a zip with unknown members, {reprlib.repr(unknown)}.")
             wanted = [name for name in _MEMBERS[1:] if name in names] if pickles else []
-            return results, {_JSON: text, **{name: _member(archive, name) for name in wanted}}
+            return results, {_JSON: text, **{name: _member(archive, name, len(data)) for name in wanted}}
     except StudyFormatError:
         raise
     except Exception as error:
@@ -199,21 +206,30 @@ def _open(data: bytes, *, pickles: bool) -> tuple[Results, dict[str, bytes]]:
         raise StudyFormatError(f"Not a study file: {len(data)} bytes, {reason(error)}") from error
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+def _member(archive: zipfile.ZipFile, name: str, length: int) -> bytearray:
     info = archive.getinfo(name)
     if info.flag_bits & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise StudyFormatError(f"{name} is encrypted, or compressed by method {info.compress_type}, not by deflate.")
-    if info.file_size > MAX_BYTES:
-        raise StudyFormatError(f"{name} is too large: {info.file_size} bytes, where {MAX_BYTES} are allowed.")
+    if info.file_size > bounds.MAX_BYTES:
+        raise StudyFormatError(f"{name} is too large: {info.file_size} bytes, where {bounds.MAX_BYTES} are allowed.")
+    if bounds.inflates(info.file_size, min(info.compress_size, length)):
+        raise StudyFormatError(
+            f"{name} is too large: {info.compress_size} bytes become {info.file_size}, where {bounds.MAX_RATIO} "
+            "for one are allowed."
+        )
+    content, counter = bytearray(), bounds.Counter()
     with archive.open(info) as stream:
         # Reading without a size would inflate all there is, whatever size the zip declares.
-        content = stream.read(info.file_size + 1)
+        while chunk := stream.read(min(_CHUNK, info.file_size + 1 - len(content))):
+            content += chunk
+            if name == _JSON and (excess := counter.add(chunk)):
+                raise StudyFormatError(f"{name} is too large: {excess}.")
     if len(content) != info.file_size:
         raise StudyFormatError(f"{name} is damaged: {len(content)} bytes instead of {info.file_size}.")
     return content
 
 
-def _unpickle(members: dict[str, bytes], name: str, kind: type[Any], results: Results) -> Any:
+def _unpickle(members: dict[str, bytearray], name: str, kind: type[Any], results: Results) -> Any:
     try:
         found: Any = cloudpickle.loads(members[name])
     except Exception as error:
@@ -226,7 +242,7 @@ def _unpickle(members: dict[str, bytes], name: str, kind: type[Any], results: Re
     return found
 
 
-def _replaced(members: dict[str, bytes], results: Results) -> tuple[BaseSampler, BasePruner]:
+def _replaced(members: dict[str, bytearray], results: Results) -> tuple[BaseSampler, BasePruner]:
     seed = zlib.crc32(members[_JSON], zlib.crc32(members[_SAMPLER]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

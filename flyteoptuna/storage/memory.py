@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -13,6 +15,7 @@ from optuna.storages._in_memory import _StudyInfo
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from flyteoptuna.storage import describe
 from flyteoptuna.storage.rows import Written
 
 Callback = Callable[[optuna.Study, FrozenTrial], None]
@@ -25,7 +28,10 @@ class SearchStudy(optuna.Study):
         stopped: whether ``stop`` has been called. It is saved with the study.
         callbacks: what a search calls with the study and each trial that has been told. They are saved with the study.
         written: the rows that are already JSON, as the study was last saved or loaded.
+        file: the path or the URL where the study is stored; None where that is not known.
     """
+
+    file: str | None = None
 
     def __init__(
         self,
@@ -38,10 +44,24 @@ class SearchStudy(optuna.Study):
         self.stopped = False
         self.callbacks: list[Callback] = []
         self.written: Written | None = None
+        self.file: str | None = None
 
     def stop(self) -> None:
         """Ask the search to end after the trials that have been asked."""
         self.stopped = True
+
+    def __repr__(self) -> str:
+        # A debugger shows a study in any state, also one that is half made.
+        try:
+            return describe.line(self, self.file)
+        except Exception:
+            return object.__repr__(self)
+
+    def _repr_html_(self) -> str:
+        try:
+            return describe.page(self, self.file)
+        except Exception:
+            return f"<pre>{html.escape(repr(self))}</pre>"
 
 
 def new_study(
@@ -94,3 +114,20 @@ def in_memory(
         best = complete[0] if len(directions) > 1 else choose(complete, key=lambda trial: trial.values[0])
         storage._update_cache(best._trial_id, study_id)
     return storage
+
+
+def declared(study: optuna.Study) -> dict[str, BaseDistribution]:
+    """The distributions that new trials of a study in memory must be compatible with, by parameter: its own."""
+    storage: Any = study._storage
+    found: dict[str, BaseDistribution] = storage._studies[study._study_id].param_distribution
+    return found
+
+
+def retract(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Make a trial of a study in memory that was told, and cannot be kept as it was, one that has failed."""
+    storage: Any = study._storage
+    trial.state, trial.values = TrialState.FAIL, None
+    info = storage._studies[study._study_id]
+    info.best_trial_id = None
+    for other in info.trials:
+        storage._update_cache(other._trial_id, study._study_id)

@@ -8,6 +8,7 @@ import json
 import math
 import platform
 import reprlib
+import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args
@@ -17,20 +18,25 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from flyteoptuna.storage.fields import Misfit, below, refuse
+from flyteoptuna.storage import bounds
+from flyteoptuna.storage.fields import Misfit, attributes, below, refuse
 from flyteoptuna.storage.read_trials import read_space, read_trials
 from flyteoptuna.storage.rows import BETWEEN, BOUND, CHOICE, END, ROW, START, Written, finished
 
 FORMAT = 1
 """The number of the format that this version writes; it reads every format up to it."""
 
-MAX_BYTES = 256 << 20
-"""Most bytes that a member of a study's file may have once it is inflated."""
-
-MAX_VALUES = 20_000_000
-"""Most values that the JSON may hold, which bounds the memory that it takes once it is parsed."""
-
 _DIRECTIONS = {d.name: d for d in (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)}
+
+_MOST = {
+    "trials": bounds.MAX_TRIALS,
+    "distributions": bounds.MAX_TRIALS,
+    "spaces": bounds.MAX_TRIALS,
+    "directions": bounds.MAX_OBJECTIVES,
+}
+
+_METRICS = "study:metric_names"
+"""Optuna's own name of the system attribute that `Study.metric_names` gives."""
 
 _FIELDS: dict[str, type] = {
     "format": int,
@@ -91,29 +97,20 @@ def _own_version() -> str:
         return "unknown"
 
 
-def oversize(text: bytes) -> str:
-    """What makes JSON too large to be read; empty where nothing does."""
-    if len(text) > MAX_BYTES:
-        return f"{len(text)} bytes of JSON, where {MAX_BYTES} are allowed"
-    if len(text) <= MAX_VALUES:
-        return ""
-    count = text.count(b",") + text.count(b"[") + text.count(b"{")
-    return f"about {count} values of JSON, where {MAX_VALUES} are allowed" if count > MAX_VALUES else ""
-
-
-def decode(text: bytes) -> Results:
+def decode(text: bytes | bytearray) -> Results:
     """The results that the JSON of a study holds.
 
     Args:
-        text: JSON of any origin.
+        text: JSON of any origin that is not :func:`flyteoptuna.storage.bounds.oversize`.
 
     Raises:
         StudyFormatError: the text is not the JSON of a study, or one of a newer format; says what was found, and where.
     """
-    if excess := oversize(text):
-        raise StudyFormatError(f"study.json is too large: {excess}.")
+    if not text.isascii() and 4 * len(text) > bounds.MAX_BYTES:
+        # In memory, one character beyond the basic plane makes each of a text take four bytes.
+        raise StudyFormatError(f"study.json is too large: {len(text)} bytes that are not all ASCII.")
     try:
-        record = json.loads(text.decode())
+        record = json.loads(text.decode(), parse_int=None if _few_digits() else _integer)
     except (ValueError, RecursionError) as error:
         raise StudyFormatError(f"study.json is not JSON that can be read: {reason(error)}") from error
     try:
@@ -124,12 +121,26 @@ def decode(text: bytes) -> Results:
         ) from None
 
 
-def _results(text: bytes, record: Any) -> Results:
+def _few_digits() -> bool:
+    # Python 3.10 has this limit from 3.10.7 on, and an environment variable changes it.
+    return 0 < getattr(sys, "get_int_max_str_digits", int)() <= bounds.MAX_DIGITS
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > bounds.MAX_DIGITS:
+        raise ValueError(f"an integer of {len(digits)} digits, where {bounds.MAX_DIGITS} are allowed")
+    return int(digits)
+
+
+def _results(text: bytes | bytearray, record: Any) -> Results:
     _check_header(record)
     directions = [_direction(f"directions[{i}]", d) for i, d in enumerate(record["directions"])]
     if not directions:
         refuse("directions", "a list of at least one direction", directions)
-    table = [_distribution(f"distributions[{i}]", d) for i, d in enumerate(record["distributions"])]
+    _check_attributes(record, len(directions))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = [_distribution(f"distributions[{i}]", d) for i, d in enumerate(record["distributions"])]
     spaces = [read_space(f"spaces[{i}]", space, table) for i, space in enumerate(record["spaces"])]
     trials = read_trials(record["trials"], spaces, len(directions))
     if len({trial._trial_id for trial in trials}) < len(trials):
@@ -151,7 +162,7 @@ def _results(text: bytes, record: Any) -> Results:
 
 
 def _written(
-    text: bytes,
+    text: bytes | bytearray,
     record: dict[str, Any],
     trials: Sequence[FrozenTrial],
     table: Sequence[BaseDistribution],
@@ -165,7 +176,7 @@ def _written(
         end = text.rfind(BETWEEN, start, end)
     n_spaces = 1 + max([row.get("space", -1) for row in record["trials"][:count]], default=-1)
     n_table = 1 + max((index for space in record["spaces"][:n_spaces] for _, index in space), default=-1)
-    return Written(trials[:count], text[start:end] if count else b"", table[:n_table], spaces[:n_spaces])
+    return Written(trials[:count], bytes(text[start:end]) if count else b"", table[:n_table], spaces[:n_spaces])
 
 
 def reason(error: BaseException) -> str:
@@ -187,6 +198,17 @@ def _check_header(record: Any) -> None:
     for key, kind in _FIELDS.items():
         if type(record.get(key)) is not kind:
             refuse(key, f"there, and a JSON {kind.__name__}", record.get(key))
+    for key, most in _MOST.items():
+        if len(record[key]) > most:
+            raise StudyFormatError(f"study.json is too large: {len(record[key])} {key}, where {most} are allowed.")
+
+
+def _check_attributes(record: dict[str, Any], arity: int) -> None:
+    attributes("user_attrs", record["user_attrs"])
+    own = attributes("system_attrs", record["system_attrs"], system=True)
+    names = own.get(_METRICS)
+    if names is not None and (type(names) is not list or len(names) != arity or set(map(type, names)) != {str}):
+        refuse(f"system_attrs[{_METRICS!r}]", f"a list of {arity} names", names)
 
 
 def _direction(where: str, found: Any) -> StudyDirection:
@@ -199,26 +221,24 @@ def _distribution(where: str, found: Any) -> BaseDistribution:
     if type(found) is not dict or type(found.get("name")) is not str or found["name"] not in _ATTRIBUTES:
         refuse(where, f"an object whose `name` is one of {', '.join(_ATTRIBUTES)}", found)
     cls, kinds = _ATTRIBUTES[found["name"]]
-    attributes = found.get("attributes")
-    if type(attributes) is not dict or attributes.keys() != kinds.keys():
-        refuse(f"{where}.attributes", f"an object of {', '.join(kinds)}", attributes)
+    given = found.get("attributes")
+    if type(given) is not dict or given.keys() != kinds.keys():
+        refuse(f"{where}.attributes", f"an object of {', '.join(kinds)}", given)
     for key, kind in kinds.items():
         # By the exact type: a boolean is an integer to `isinstance`.
-        if type(attributes[key]) not in (get_args(kind) or (kind,)):
-            refuse(f"{where}.attributes.{key}", f"of type {getattr(kind, '__name__', kind)}", attributes[key])
+        if type(given[key]) not in (get_args(kind) or (kind,)):
+            refuse(f"{where}.attributes.{key}", f"of type {getattr(kind, '__name__', kind)}", given[key])
     if cls is CategoricalDistribution:
-        choices = attributes["choices"]
+        choices = given["choices"]
         if not choices or not all(isinstance(choice, CHOICE) for choice in choices):
             refuse(f"{where}.attributes.choices", "a list of null, booleans, numbers and strings", choices)
         return CategoricalDistribution(choices)
     try:
-        if any(math.isnan(value) for value in attributes.values() if value is not None):
+        if any(math.isnan(value) for value in given.values() if value is not None):
             raise ValueError("NaN is no bound and no step.")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            distribution = cls(**attributes)
+        distribution = cls(**given)
     except (ValueError, ArithmeticError) as error:
         raise StudyFormatError(f"study.json: `{where}` is not a distribution: {reason(error)}") from error
     # The constructor lowers `high` anew where rounding keeps `step` from dividing the range.
-    vars(distribution).update(attributes)
+    vars(distribution).update(given)
     return distribution

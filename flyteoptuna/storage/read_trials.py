@@ -9,19 +9,24 @@ from typing import Any, NamedTuple
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.storage.fields import Misfit, below, numbers, refuse
+from flyteoptuna.storage.fields import Misfit, attributes, below, numbers, refuse
+from flyteoptuna.storage.ranges import Ranges
 from flyteoptuna.storage.rows import BOUND
 
 _STATES = {state.name: state for state in TrialState}
 
-_ROW = {"state", "values", "space", "params", "start", "complete", "intermediate", "user_attrs", "system_attrs", "id"}
+_ROW = {
+    *("state", "values", "space", "params", "outside", "start", "complete"),
+    *("intermediate", "user_attrs", "system_attrs", "id"),
+}
 
 
 class Space(NamedTuple):
-    """The parameters of a trial: names, distributions, and the position and choices of each that has choices."""
+    """The parameters of a trial: names, distributions, their ranges, and the position and choices of each with some."""
 
     names: tuple[str, ...]
     distributions: dict[str, BaseDistribution]
+    ranges: Ranges
     categories: tuple[tuple[int, tuple[Any, ...]], ...]
 
 
@@ -35,7 +40,7 @@ def read_space(where: str, found: Any, table: Sequence[BaseDistribution]) -> Spa
         distributions[pair[0]] = table[below(f"{where}[{i}][1]", pair[1], len(table))]
     numbered = enumerate(distributions.values())
     categories = [(i, d.choices) for i, d in numbered if isinstance(d, CategoricalDistribution)]
-    return Space(tuple(distributions), distributions, tuple(categories))
+    return Space(tuple(distributions), distributions, Ranges(distributions.values()), tuple(categories))
 
 
 def read_trials(rows: Sequence[Any], spaces: Sequence[Space], arity: int) -> list[FrozenTrial]:
@@ -67,13 +72,13 @@ def _trial(number: int, row: Any, spaces: Sequence[Space], arity: int) -> Frozen
         state=state,
         value=None,
         values=_values(row, state, arity),
-        datetime_start=_time("start", row),
-        datetime_complete=_time("complete", row),
+        datetime_start=_time("start", row, state != TrialState.WAITING, optional=state == TrialState.WAITING),
+        datetime_complete=_time("complete", row, state.is_finished()),
         params=params,
         distributions=distributions,
         intermediate_values=_intermediate(row),
-        user_attrs=_attrs("user_attrs", row),
-        system_attrs=_attrs("system_attrs", row),
+        user_attrs=attributes(".user_attrs", row["user_attrs"]) if "user_attrs" in row else {},
+        system_attrs=attributes(".system_attrs", row["system_attrs"], system=True) if "system_attrs" in row else {},
     )
 
 
@@ -95,23 +100,25 @@ def _params(row: dict[str, Any], spaces: Sequence[Space]) -> tuple[dict[str, Any
     params: list[Any] = numbers(".params", row.get("params"), nan=False)
     if len(params) != len(space.names):
         refuse(".params", f"{len(space.names)} numbers, as its space has names", params)
+    outside = [space.names[i] for i in space.ranges.outside(params)]
     for position, choices in space.categories:
         params[position] = choices[below(f".params[{position}]", params[position], len(choices))]
+    if outside != row.get("outside", []):
+        expected = "in their ranges, except for those that `outside` names"
+        refuse(".params", expected, [f"{name}={params[space.names.index(name)]}" for name in outside] or params)
     return dict(zip(space.names, params, strict=True)), space.distributions.copy()
 
 
-def _time(key: str, row: dict[str, Any]) -> datetime | None:
-    if key not in row:
-        return None
-    try:
-        return datetime.fromisoformat(row[key])
-    except (TypeError, ValueError):
-        refuse(f".{key}", "a time in ISO 8601", row[key])
-
-
-def _attrs(key: str, row: dict[str, Any]) -> dict[str, Any]:
-    found = row.get(key, {})
-    return found if type(found) is dict else refuse(f".{key}", "an object", found)
+def _time(key: str, row: dict[str, Any], there: bool, *, optional: bool = False) -> datetime | None:
+    found = None
+    if key in row:
+        try:
+            found = datetime.fromisoformat(row[key])
+        except (TypeError, ValueError):
+            refuse(f".{key}", "a time in ISO 8601", row[key])
+    if (found is not None) != there and not optional:
+        refuse(f".{key}", f"{'there' if there else 'missing'}, for the trial is {row['state']}", row.get(key))
+    return found
 
 
 def _intermediate(row: dict[str, Any]) -> dict[int, float]:

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple, cast
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from flyteoptuna.storage import bounds
+from flyteoptuna.storage.ranges import Ranges
+
 START, BETWEEN, END = b',"trials":[\n', b",\n", b"\n]}"
 """What stands before, between and behind the rows, each of which is a line: JSON has no line breaks of its own."""
 
@@ -28,6 +31,16 @@ BOUND = 2**63
 _UNFINISHED = tuple(state for state in TrialState if not state.is_finished())
 
 _ENCODER = json.JSONEncoder(check_circular=False, separators=(",", ":"))
+
+_TIMES = ("datetime_start", "datetime_complete")
+
+_ALLOWED = {
+    state: ((True, True),) if state.is_finished() else ((True, False), (state != TrialState.WAITING, False))
+    for state in TrialState
+}
+"""Whether a trial has a start and an end, by its state."""
+
+_ATTRIBUTES = ("user_attrs", "system_attrs")
 
 _Space = tuple[int, tuple[tuple[int, str], ...]]
 
@@ -98,18 +111,24 @@ def encoded(where: str, owner: dict[str, Any]) -> bytes:
         TypeError: JSON cannot hold it; names the attribute, after ``where``.
     """
     try:
-        return _ENCODER.encode(owner).encode()
+        text = _ENCODER.encode(owner).encode()
+        # What JSON holds has no cycles.
+        if any(bounds.too_deep(owner[kind]) for kind in _ATTRIBUTES if kind in owner):
+            raise ValueError(f"more than {bounds.MAX_DEPTH} lists and dictionaries inside each other")
     except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError(_culprit(where, owner) or str(error)) from error
+        raise TypeError(_culprit(where, owner, error) or str(error)) from error
+    return text
 
 
-def _culprit(where: str, owner: dict[str, Any]) -> str:
-    for kind in ("user_attrs", "system_attrs"):
+def _culprit(where: str, owner: dict[str, Any], error: Exception) -> str:
+    for kind in _ATTRIBUTES:
         for key, value in owner.get(kind, {}).items():
             try:
                 json.dumps({key: value})
-            except (TypeError, ValueError, RecursionError) as error:
-                return f"`{where}{kind}[{key!r}]` cannot be saved: JSON cannot hold it ({error})."
+                if bounds.too_deep({key: value}):
+                    raise error
+            except (TypeError, ValueError, RecursionError) as found:
+                return f"`{where}{kind}[{key!r}]` cannot be saved: JSON cannot hold it ({found})."
     return ""
 
 
@@ -130,6 +149,7 @@ class Tables:
         self.spaces: list[dict[str, BaseDistribution]] = []
         self.plain: list[dict[str, Any]] = []
         self.numbers: list[tuple[tuple[str, int], ...]] = []
+        self._ranges: list[Ranges] = []
         self._by_id: dict[int, int] = {}
         self._by_value: dict[Any, int] = {}
         self._by_ids: dict[tuple[Any, ...], _Space] = {}
@@ -175,6 +195,7 @@ class Tables:
                 categories = tuple((i, name) for i, (name, d) in numbered if isinstance(d, CategoricalDistribution))
                 self._by_numbers[key] = len(self.spaces), categories
                 self.spaces.append(distributions)
+                self._ranges.append(Ranges(distributions.values()))
                 self.numbers.append(key)
             self._by_ids[ids] = self._by_numbers[key]
         return self._by_ids[ids]
@@ -182,6 +203,9 @@ class Tables:
     def row(self, trial: FrozenTrial) -> dict[str, Any]:
         """A trial as plain data."""
         row: dict[str, Any] = {"state": trial.state.name}
+        times = trial.datetime_start is not None, trial.datetime_complete is not None
+        if times not in _ALLOWED[trial.state]:
+            raise TypeError(f"`trials[{trial.number}]` cannot be saved: it is {trial.state.name}, {_seen(times)}.")
         if trial.values is not None:
             row["values"] = _floats(trial.values)
         if trial.distributions:
@@ -190,6 +214,10 @@ class Tables:
             for position, name in categories:
                 values[position] = _index(cast(CategoricalDistribution, trial.distributions[name]), params[name])
             row["params"] = _floats(values)
+            names = tuple(trial.distributions)
+            # A sampler or a user may fix a parameter outside its range, of which optuna only warns.
+            if outside := self._ranges[row["space"]].outside(row["params"]):
+                row["outside"] = [names[i] for i in outside]
         if trial.datetime_start is not None:
             row["start"] = trial.datetime_start.isoformat()
         if trial.datetime_complete is not None:
@@ -208,6 +236,10 @@ class Tables:
         if trial._trial_id != trial.number:
             row["id"] = trial._trial_id
         return row
+
+
+def _seen(times: tuple[bool, bool]) -> str:
+    return " and ".join(f"{'with' if there else 'without'} {name}" for there, name in zip(times, _TIMES, strict=True))
 
 
 def _plain(name: str, distribution: BaseDistribution) -> dict[str, Any]:

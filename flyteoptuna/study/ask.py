@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalChoiceType,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    check_distribution_compatibility,
+)
+from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core.recording import InputsNotMade, raised
-from flyteoptuna.core.suggestions import Choice, Float, Integer, Suggestion
-from flyteoptuna.storage import rows
-from flyteoptuna.study.marks import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, record_of, set_trial_attr, study_attr
+from flyteoptuna.core import space
+from flyteoptuna.core.suggestions import Choice, Float, Integer, SpaceError, Suggestion
+from flyteoptuna.core.trial.recording import raised
+from flyteoptuna.core.values import plain, said
+from flyteoptuna.storage import memory
+from flyteoptuna.study import mend
+from flyteoptuna.study.marks import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, note, record_of, set_trial_attr, study_attr
 
 T = TypeVar("T")
 
@@ -35,21 +46,30 @@ class Asked(NamedTuple):
     inputs: Any
 
 
+class NotSuggestedError(ValueError):
+    """A parameter that cannot be suggested; names it."""
+
+
 def draw(trial: Draws, name: str, suggestion: Suggestion) -> Any:
-    """The value that a trial suggests for one suggestion."""
+    """The value that a trial suggests for one suggestion.
+
+    Raises:
+        NotSuggestedError: it suggests none, as where an enqueued value is none that Optuna takes.
+    """
+    try:
+        return plain(_drawn(trial, name, suggestion))
+    except Exception as error:
+        raise NotSuggestedError(f"Parameter `{name}`: {said(error)}") from error
+
+
+def _drawn(trial: Draws, name: str, suggestion: Suggestion) -> Any:
     if isinstance(suggestion, Float):
         # Some samplers of optuna 4.4 draw numpy's floats, which Flyte does not take.
         drawn = trial.suggest_float(name, suggestion.low, suggestion.high, step=suggestion.step, log=suggestion.log)
         return float(drawn)
     if isinstance(suggestion, Integer):
-        return trial.suggest_int(name, suggestion.low, suggestion.high, step=suggestion.step, log=suggestion.log)
+        return int(trial.suggest_int(name, suggestion.low, suggestion.high, step=suggestion.step, log=suggestion.log))
     return trial.suggest_categorical(name, suggestion.choices)
-
-
-def _asked_again(study: optuna.Study, number: int) -> optuna.Trial:
-    record = record_of(study, number)
-    record.params, record.distributions = {}, {}
-    return optuna.Trial(study, record._trial_id)
 
 
 def ask(
@@ -62,47 +82,113 @@ def ask(
 ) -> Asked:
     """Ask one trial, and let ``build`` make its inputs by suggesting.
 
-    Where ``build`` raises ``InputsNotMade``, the trial is to FAIL with that reason, or to be PRUNED, once its batch is
-    told; its inputs are None.
+    Whatever raises, the sampler or ``build``, and whatever cannot be saved of the trial afterwards, the trial is to
+    FAIL with that reason, or to be PRUNED, once its batch is told; its inputs are None. Ctrl-C alone goes on.
 
     Args:
-        study: the study, in which a search has begun.
+        study: the study, in memory, in which a search has begun.
         generation: the generation that asks, counted from 0; None where there are none.
         build: makes the inputs of the objective.
         fresh: ask again, ``REASKS`` times in all, where the point is one of an earlier trial.
         noted: what else is noted on the trial.
-
-    Raises:
-        TypeError: ``build`` left an attribute or a choice that cannot be saved.
     """
-    trial = study.ask()
+    running = {t.number for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
     mark: dict[str, Any] = {"search": study_attr(study, SEARCH_ATTRIBUTE)["count"], **(noted or {})}
     if generation is not None:
         mark["generation"] = generation
+    inputs = None
+    try:
+        trial = study.ask()
+        number = trial.number
+        inputs = _built(study, trial, build, fresh=fresh)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # A sampler that raises leaves its trial running, and hands out none.
+        left = [t.number for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
+        number = next((each for each in reversed(left) if each not in running), -1)
+        if number < 0:
+            raise
+        mark["state"], mark["error"] = raised(error)
+    record = record_of(study, number)
+    record.params = {name: plain(value) for name, value in record.params.items()}
+    set_trial_attr(study, record, TRIAL_ATTRIBUTE, mark)
+    if lost := mend.savable(study, number):
+        note(study, number, state="FAIL", error=lost)
+        inputs = None
+    return Asked(number, dict(record_of(study, number).params), inputs)
+
+
+def _built(study: optuna.Study, trial: optuna.Trial, build: Callable[[optuna.Trial], T], *, fresh: bool) -> T:
+    number, sampler = trial.number, study.sampler
     # A point that was enqueued is the user's wish, even a second time.
-    fresh = fresh and "fixed_params" not in record_of(study, trial.number).system_attrs
-    known = {point(t) for t in study.get_trials(deepcopy=False) if t.number != trial.number} if fresh else set()
-    sampler, inputs = study.sampler, None
+    fresh = fresh and "fixed_params" not in record_of(study, number).system_attrs
+    known = {point(t) for t in study.get_trials(deepcopy=False) if t.number != number} if fresh else set()
     try:
         for again in range(1, REASKS + 1):
             inputs = build(trial)
-            if again == REASKS or point(record_of(study, trial.number)) not in known:
+            if again == REASKS or point(record_of(study, number)) not in known:
                 break
             if again >= REASKS // 2:
-                study.sampler = optuna.samplers.RandomSampler(seed=trial.number * REASKS + again)
-            trial = _asked_again(study, trial.number)
-    except InputsNotMade as error:
-        mark["state"], mark["error"] = raised(error.__cause__ or error)
-        inputs = None
+                study.sampler = optuna.samplers.RandomSampler(seed=number * REASKS + again)
+            trial = _asked_again(study, number)
     finally:
         study.sampler = sampler
-    record = record_of(study, trial.number)
-    set_trial_attr(study, record, TRIAL_ATTRIBUTE, mark)
-    # A local run saves the study when all trials have run.
-    rows.check(record_of(study, trial.number))
-    return Asked(trial.number, dict(record.params), inputs)
+    return inputs
+
+
+def _asked_again(study: optuna.Study, number: int) -> optuna.Trial:
+    record = record_of(study, number)
+    record.params, record.distributions = {}, {}
+    return optuna.Trial(study, record._trial_id)
 
 
 def point(trial: FrozenTrial) -> tuple[tuple[str, str], ...] | None:
     """What tells the parameters of a trial from those of others; None where it has none."""
     return tuple(sorted((k, repr(v)) for k, v in trial.params.items())) or None
+
+
+class _Declares:
+    """Takes a suggestion as a trial does, and declares its distribution instead of drawing."""
+
+    def __init__(self) -> None:
+        self.distributions: dict[str, BaseDistribution] = {}
+
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
+        self.distributions[name] = FloatDistribution(low, high, log=log, step=step)
+        return low
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
+        self.distributions[name] = IntDistribution(low, high, log=log, step=step)
+        return low
+
+    def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice:
+        # An enum's members are their names by now.
+        self.distributions[name] = CategoricalDistribution(cast("Sequence[CategoricalChoiceType]", choices))
+        return choices[0]
+
+
+def check_space(study: optuna.Study, inputs: Mapping[str, Any]) -> None:
+    """Refuse a space that contradicts a study.
+
+    Args:
+        study: the study, in memory.
+        inputs: the inputs with their suggestions.
+
+    Raises:
+        SpaceError: the study knows one of its parameters by a distribution that optuna does not let it change.
+    """
+    declares = _Declares()
+    for name, suggestion in space.suggestions(inputs):
+        draw(declares, name, suggestion)
+    known = memory.declared(study)
+    for name, distribution in declares.distributions.items():
+        if name not in known:
+            continue
+        try:
+            check_distribution_compatibility(known[name], distribution)
+        except ValueError as error:
+            raise SpaceError(
+                f"Parameter `{name}` was {known[name]} in the study, and cannot be {distribution} now: {error} Give it "
+                "another name, or begin a new study."
+            ) from None

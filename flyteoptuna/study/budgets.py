@@ -10,9 +10,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core.report import ERROR_ATTRIBUTE
 from flyteoptuna.core.space import suggestions
-from flyteoptuna.core.suggestions import n_values
+from flyteoptuna.core.suggestions import Category, Suggestion, n_values
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study.ask import point
 from flyteoptuna.study.marks import FINISHED, own, started
@@ -35,21 +35,41 @@ def over(study: SearchStudy, *, timeout: float | None = None, now: float | None 
     return ""
 
 
-def exhausted(study: optuna.Study, points: float = math.inf) -> bool:
-    """Whether there is nothing left to ask: no point of a grid, none of a space that ``points`` tells the size of."""
+def exhausted(study: optuna.Study, inputs: Mapping[str, Any] | None = None) -> bool:
+    """Whether there is nothing left to ask: no point of a grid, none of a space.
+
+    Points of other grids and of other spaces, which a study that is gone on with may hold, do not count.
+
+    Args:
+        study: the study.
+        inputs: the inputs with their suggestions, where each point is to be asked once.
+    """
     sampler = study.sampler
+    trials = study.get_trials(deepcopy=False)
     if isinstance(sampler, optuna.samplers.GridSampler):
         # Private, because the public `is_exhausted` takes the points that run for open ones.
-        attrs = [t.system_attrs for t in study.get_trials(deepcopy=False)]
-        return len({a["grid_id"] for a in attrs if "grid_id" in a}) >= len(sampler._all_grids)
+        attrs = [t.system_attrs for t in trials if "grid_id" in t.system_attrs]
+        own = [a["grid_id"] for a in attrs if sampler._same_search_space(a["search_space"])]
+        return len(set(own)) >= len(sampler._all_grids)
+    space = dict(suggestions(inputs or {}))
+    points = math.prod(map(n_values, space.values())) if space else math.inf
     if points == math.inf:
         return False
-    return len({p for t in study.get_trials(deepcopy=False) if (p := point(t)) is not None}) >= points
+    return len({point(t) for t in trials if _within(t.params, space)}) >= points
 
 
-def points(inputs: Mapping[str, Any]) -> float:
-    """Number of different points of a space; infinite where one suggestion is continuous."""
-    return math.prod(n_values(suggestion) for _, suggestion in suggestions(inputs))
+def _within(params: Mapping[str, Any], space: Mapping[str, Suggestion]) -> bool:
+    return params.keys() == space.keys() and all(_suggests(space[name], params[name]) for name in space)
+
+
+def _suggests(suggestion: Suggestion, value: Any) -> bool:
+    """Whether a suggestion of finitely many values may suggest one."""
+    if isinstance(suggestion, Category):
+        return any(type(choice) is type(value) and repr(choice) == repr(value) for choice in suggestion.choices)
+    if isinstance(value, (bool, str, type(None))) or not suggestion.low <= value <= suggestion.high:
+        return False
+    steps = (value - suggestion.low) / (suggestion.step or 1)
+    return bool(abs(steps - round(steps)) < 1e-6)
 
 
 def check_failures(study: optuna.Study, *, last: bool, max_failures: int | None = None) -> None:

@@ -69,7 +69,15 @@ def generation_of(trial: FrozenTrial) -> int | None:
     return cast("int | None", trial.system_attrs.get(TRIAL_ATTRIBUTE, {}).get("generation"))
 
 
-def note_key(study: optuna.Study, number: int, digest: str) -> None:
-    """Note the digest of a trial's inputs, by which a report is known to be the trial's."""
+def note(study: optuna.Study, number: int, **fields: Any) -> None:
+    """Note something of a trial that a search has asked.
+
+    Args:
+        study: the study.
+        number: the trial.
+        fields: ``key``, the digest of its inputs, by which a report is known to be the trial's; ``cached``, whether
+            that report may be another trial's at the same point; ``timeout``, the seconds after which Flyte ends it;
+            ``state`` and ``error``, what it is to be told as, for it is not run.
+    """
     record = record_of(study, number)
-    set_trial_attr(study, record, TRIAL_ATTRIBUTE, {**record.system_attrs[TRIAL_ATTRIBUTE], "key": digest})
+    set_trial_attr(study, record, TRIAL_ATTRIBUTE, {**record.system_attrs[TRIAL_ATTRIBUTE], **fields})

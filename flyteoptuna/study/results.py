@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import optuna
 from optuna.trial import FrozenTrial
 
-from flyteoptuna.core.report import ERROR_ATTRIBUTE
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 
 
 def feasible(trial: FrozenTrial) -> bool:

@@ -1,15 +1,20 @@
-"""The default sampler, and what is wrong with a sampler of the user's for batches."""
+"""The default sampler, and what is wrong with a sampler of the user's: for batches, or for want of a package."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 
 import optuna
+from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 
 from flyteoptuna.storage.memory import SearchStudy, new_study
+
+_NEEDS = {"GPSampler": ("torch", "scipy"), "CmaEsSampler": ("cmaes",), "QMCSampler": ("scipy",)}
+"""Packages that optuna's samplers import late, which optuna itself does not bring."""
 
 UNIVARIATE_FROM = 20
 """Batches from this size on are better served by univariate TPE: median best values of 10 seeds on Branin, Hartmann6
@@ -47,3 +52,30 @@ def wasteful(study: optuna.Study, batch: int, dimensions: int | None) -> str:
         f"{type(sampler).__name__} learns from populations of {size} trials, and batches of {batch} waste what exceeds "
         f"them: set its population to {batch} or more, or choose a smaller batch."
     )
+
+
+def check_runs(sampler: BaseSampler) -> None:
+    """Refuse a sampler that would fail once it has something to learn from.
+
+    Raises:
+        ImportError: a package is not installed that it, or one of the samplers that it is made of, needs.
+    """
+    for part in _parts(sampler, set()):
+        for kind in type(part).__mro__:
+            for package in _NEEDS.get(kind.__name__, ()) if kind.__module__.startswith("optuna.") else ():
+                if find_spec(package) is None:
+                    raise ImportError(
+                        f"{kind.__name__} needs the package {package}, which is not installed where the search is run: "
+                        "install it, or add it to the objective's image."
+                    )
+
+
+def _parts(sampler: BaseSampler, seen: set[int]) -> Iterator[BaseSampler]:
+    """A sampler and those that it is made of."""
+    if id(sampler) in seen:
+        return
+    seen.add(id(sampler))
+    yield sampler
+    for value in getattr(sampler, "__dict__", {}).values():
+        if isinstance(value, BaseSampler):
+            yield from _parts(value, seen)

@@ -12,104 +12,182 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core.report import ERROR_ATTRIBUTE, TrialReport, match
-from flyteoptuna.storage import rows
-from flyteoptuna.study.marks import TRIAL_ATTRIBUTE, own, record_of
+from flyteoptuna.core.trial.read_report import UNKNOWN
+from flyteoptuna.core.trial.recording import raised
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, Expected, TrialReport, match
+from flyteoptuna.study import mend, pruning
+from flyteoptuna.study.marks import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, own, record_of, study_attr
+
+Callbacks = Sequence[Callable[..., None]]
+
+INTERRUPTED = "interrupted: the search that asked the trial ended before it was told."
+"""Why a trial failed that an earlier search has left running."""
 
 
-def _expected(running: Sequence[FrozenTrial]) -> list[tuple[int, str]]:
+def _expected(running: Sequence[FrozenTrial]) -> list[Expected]:
     marks = [(t.number, t.system_attrs[TRIAL_ATTRIBUTE]) for t in running]
-    return [(number, mark.get("key", "")) for number, mark in marks if "state" not in mark]
+    return [
+        Expected(number, mark.get("key", ""), bool(mark.get("cached"))) for number, mark in marks if "state" not in mark
+    ]
 
 
-def unheard(study: optuna.Study, reports: Iterable[TrialReport | None]) -> list[int]:
-    """Numbers of the running trials that none of the reports belongs to."""
+def unheard(study: optuna.Study, reports: Iterable[TrialReport | None]) -> list[Expected]:
+    """The running trials that none of the reports belongs to."""
     expected = _expected(own(study, TrialState.RUNNING))
     matched = match(reports, expected)
-    return [number for number, _ in expected if number not in matched]
+    return [trial for trial in expected if trial.number not in matched]
 
 
 def tell(
     study: optuna.Study,
     reports: Iterable[TrialReport | None],
-    callbacks: Sequence[Callable[..., None]] = (),
+    callbacks: Callbacks = (),
+    *,
+    trusted: bool = False,
     numbers: Collection[int] | None = None,
 ) -> int:
     """Tell every running trial of the search, in trial order, whatever its report says; without one it has failed.
 
     Args:
-        study: the study.
-        reports: what the trials sent.
-        callbacks: called after each trial that was told, with the study and the trial.
+        study: the study, in memory.
+        reports: what its trials have sent.
+        callbacks: called with the study and each trial that has been told, until one raises.
+        trusted: whether to unpickle what a pruner has learned in the trials.
         numbers: the trials to tell; None for all that run.
 
     Returns:
         The number of trials told.
 
     Raises:
-        TypeError: a callback left an attribute of the study that cannot be saved.
+        TypeError: a callback left an attribute of the study that cannot be saved. It has been put back.
+        BaseException: what a callback has raised. Every trial has been told by then.
     """
+    reports = list(reports)
     trials = [t for t in own(study, TrialState.RUNNING) if numbers is None or t.number in numbers]
     matched = match(reports, _expected(trials))
-    rest = iter([(trial, matched.get(trial.number) or _without_report(trial)) for trial in trials])
-    try:
-        for trial, report in rest:
-            _tell_one(study, trial, report)
-            _call(callbacks, study, trial.number)
-    finally:
-        # A callback that raises ends the search, but what has run is told.
-        for trial, report in rest:
-            _tell_one(study, trial, report)
+    unread = next((report.error for report in reports if report is not None and report.trial == UNKNOWN), "")
+    _tell(study, [(t, matched.get(t.number) or _without_report(t, unread)) for t in trials], callbacks, trusted=trusted)
     return len(trials)
 
 
-def _without_report(trial: FrozenTrial) -> TrialReport:
+def interrupted(study: optuna.Study, callbacks: Callbacks = ()) -> None:
+    """Tell the trials that earlier searches have left running that they failed; those that no search asked stay.
+
+    Args:
+        study: the study, in which a search has begun.
+        callbacks: as for :func:`tell`; one may enqueue the trial again.
+    """
+    count, none = study_attr(study, SEARCH_ATTRIBUTE)["count"], {"search": None}
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    asked = [t for t in running if t.system_attrs.get(TRIAL_ATTRIBUTE, none)["search"] not in (None, count)]
+    _tell(study, [(t, TrialReport(t.number, error=INTERRUPTED)) for t in asked], callbacks)
+
+
+def _without_report(trial: FrozenTrial, unread: str) -> TrialReport:
     mark = trial.system_attrs[TRIAL_ATTRIBUTE]
+    timeout = f"it was ended by its timeout of {mark['timeout']:g} s, " if "timeout" in mark else ""
     lost = (
-        f"Trial {trial.number} ({_of(mark)}) sent no report: its pod died, or its output was "
-        "lost. Flyte keeps the pod's log and error with that element of the map."
+        f"Trial {trial.number} ({_asked_by(mark)}) sent no report: {timeout}its pod died, or its output "
+        "was lost. Flyte keeps the pod's log and error with that element of the map."
     )
+    if unread:
+        lost += f" A report of the batch does not say whose it is. {unread}"
     return TrialReport(trial.number, state=mark.get("state", "FAIL"), error=mark.get("error", lost))
 
 
-def _of(mark: Mapping[str, Any]) -> str:
+def _asked_by(mark: Mapping[str, Any]) -> str:
     return f"generation {mark['generation']}" if "generation" in mark else f"worker {mark.get('worker')}"
 
 
-def _call(callbacks: Sequence[Callable[..., None]], study: optuna.Study, number: int) -> None:
+def _tell(
+    study: optuna.Study,
+    pairs: Sequence[tuple[FrozenTrial, TrialReport]],
+    callbacks: Callbacks,
+    *,
+    trusted: bool = False,
+) -> None:
+    attributes, ended = mend.Attributes(study), list[BaseException]()
+    for trial, report in pairs:
+        try:
+            _tell_one(study, trial, report, trusted=trusted)
+        except KeyboardInterrupt as error:
+            ended.append(error)
+            _tell_one(study, trial, report, trusted=trusted)
+        # What ends the search has to wait: what has run is told.
+        if not ended:
+            try:
+                _call(callbacks, study, trial.number)
+            except BaseException as error:
+                ended.append(error)
+            if callbacks and (lost := attributes.check()):
+                ended.append(TypeError(lost))
+    if not callbacks and pairs:
+        attributes.check()
+    if ended:
+        raise ended[0]
+
+
+def _call(callbacks: Callbacks, study: optuna.Study, number: int) -> None:
     if not callbacks:
         return
-    frozen = copy.deepcopy(record_of(study, number))
-    for callback in callbacks:
-        callback(study, frozen)
-    attrs = {"user_attrs": study._storage.get_study_user_attrs(study._study_id)}
-    # A local run keeps the study in memory, where a pod reads from a file what JSON has made of it.
-    for key, value in json.loads(rows.encoded("", attrs))["user_attrs"].items():
-        study.set_user_attr(key, value)
+    frozen, known = copy.deepcopy(record_of(study, number)), len(study.get_trials(deepcopy=False))
+    try:
+        for callback in callbacks:
+            callback(study, frozen)
+    finally:
+        for added in range(known, len(study.get_trials(deepcopy=False))):
+            if lost := mend.savable(study, added):
+                finished = record_of(study, added).state.is_finished()
+                (mend.note if finished else mend.fail)(study, added, lost)
 
 
-def _tell_one(study: optuna.Study, trial: FrozenTrial, report: TrialReport) -> None:
-    # Constraint functions run when a trial is told, and look at its attributes.
-    live = study._storage
-    for name, value in json.loads(report.user_attrs).items():
-        live.set_trial_user_attr(trial._trial_id, name, value)
-    for name, value in json.loads(report.system_attrs).items():
-        live.set_trial_system_attr(trial._trial_id, name, value)
-    for step, value in zip(report.steps, report.intermediate, strict=True):
-        live.set_trial_intermediate_value(trial._trial_id, step, value)
-    if report.error:
-        live.set_trial_user_attr(trial._trial_id, ERROR_ATTRIBUTE, report.error)
-    values = report.values if report.state == "COMPLETE" else None
-    if values is not None and (len(values) != len(study.directions) or any(map(math.isnan, values))):
-        live.set_trial_user_attr(
-            trial._trial_id,
-            ERROR_ATTRIBUTE,
-            f"The study has {len(study.directions)} direction(s), but the objective returned {values}.",
-        )
-        values, report.state = None, "FAIL"
-    study.tell(trial.number, values, state=TrialState[report.state])
-    if report.start and isinstance(live, optuna.storages.InMemoryStorage):
-        # `tell` stamps the end as now, which a storage that others read has done rightly.
+def _tell_one(study: optuna.Study, trial: FrozenTrial, report: TrialReport, *, trusted: bool) -> None:
+    """Tell one trial; whatever is raised by it is its own failure."""
+    if record_of(study, trial.number).state != TrialState.RUNNING:
+        # A callback has told it.
+        return
+    if trusted and report.pruner:
+        pruning.learn(study, report.pruner)
+    state, values, error = _verdict(study, report)
+    record = record_of(study, trial.number)
+    record.user_attrs = {**record.user_attrs, **json.loads(report.user_attrs)}
+    record.system_attrs = {**record.system_attrs, **json.loads(report.system_attrs)}
+    record.intermediate_values = dict(zip(report.steps, report.intermediate, strict=True))
+    if error:
+        record.user_attrs[ERROR_ATTRIBUTE] = error
+    try:
+        # Constraint functions run when a trial is told, and look at its attributes.
+        study.tell(trial.number, values, state=TrialState[state])
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        _not_told(study, trial.number, error)
+    if lost := mend.savable(study, trial.number):
+        mend.fail(study, trial.number, lost)
+    if report.start:
+        # `tell` stamps the end as now.
         told = record_of(study, trial.number)
         told.datetime_start = datetime.fromtimestamp(report.start)
         told.datetime_complete = datetime.fromtimestamp(report.end)
+
+
+def _verdict(study: optuna.Study, report: TrialReport) -> tuple[str, list[float] | None, str]:
+    if report.state != "COMPLETE":
+        return report.state, None, report.error
+    wanted, values = len(study.directions), report.values
+    if len(values) == wanted and not any(map(math.isnan, values)):
+        return report.state, values, report.error
+    return "FAIL", None, f"The study has {wanted} direction(s), but the objective returned {values}."
+
+
+def _not_told(study: optuna.Study, number: int, error: BaseException) -> None:
+    """What becomes of a trial whose sampler, or whose constraints, raise when it is told."""
+    record = record_of(study, number)
+    constraints: Any = record.system_attrs.get("constraints", ())
+    if not record.state.is_finished() or constraints is None:
+        # Optuna notes None where its constraints are not known, so that nobody could tell whether it is feasible.
+        record.system_attrs.pop("constraints", None)
+        mend.fail(study, number, f"It cannot be told. {raised(error)[1]}")
+    else:
+        # Optuna has stored what it found; that its sampler has not learned from it is no reason to lose it.
+        mend.note(study, number, f"It was told, but its sampler raised. {raised(error)[1]}")

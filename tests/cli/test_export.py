@@ -12,9 +12,10 @@ from flyteoptuna.show import export
     [
         ("study.db", 2, "`--to` must be a database URL or end in .log, .journal, .csv, .parquet, but got 'study.db'."),
         ("s3://b/t.csv", 2, "`--to` must be a file here or a database (sqlite, mysql, postgresql), but got s3://."),
-        ("/no/such/t.csv", 1, "The study cannot be written there: OSError"),
-        ("/no/such/t.log", 1, "The study cannot be written there: FileNotFoundError"),
-        ("sqlite:////no/such/t.db", 1, "The study cannot be written there: OperationalError"),
+        ("/no/such/t.csv", 1, "There is no folder /no/such"),
+        ("/no/such/t.log", 1, "There is no folder /no/such"),
+        ("sqlite:////no/such/t.db", 1, "There is no folder /no/such"),
+        ("sqlite://", 1, "A database in memory ends with this process"),
         ("mysql+nodriver://u:secret@h/d", 1, "The study cannot be written there: "),
     ],
 )

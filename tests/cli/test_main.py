@@ -20,3 +20,9 @@ def test_help_comes_fast_and_teaches():
     assert "flyte://PROJECT/DOMAIN/EXECUTION" in run("show", "--help")
     assert "--to sqlite:///study.db" in run("export", "--help")
     assert run("--version").startswith("flyteoptuna ")
+
+
+def test_python_m_is_the_command_line():
+    """Word for word."""
+    made = subprocess.run([sys.executable, "-m", "flyteoptuna", "--help"], check=True, capture_output=True, text=True)
+    assert made.stdout.split() == run("--help").replace("Usage: main ", "Usage: flyteoptuna ").split()

@@ -19,11 +19,14 @@ from flyteoptuna import SpaceError, suggest
         (lambda: suggest.float(0, 1, log=True), "`low > 0` must hold when `log` is set, but got low=0"),
         (lambda: suggest.integer(0, 1, log=True), "`low > 0` must hold when `log` is set, but got low=0"),
         (lambda: suggest.integer(0, 1.5), r"must be an int, but got 1.5 \(float\)"),
-        (lambda: suggest.integer(0, 2**63), r"ints have 64 bits, but got \(low=0, high=9223372036854775808\)"),
-        (lambda: suggest.category([1, -(2**64)]), "ints have 64 bits, but got the choice -18446744073709551616"),
+        (lambda: suggest.integer(0, 2**63), r"ints have 64 bits, but `high` of suggest.integer is 9223372036854775808"),
+        (
+            lambda: suggest.category([1, -(2**64)]),
+            "ints have 64 bits, but a choice of suggest.category is -18446744073709551616",
+        ),
         (lambda: suggest.category([]), "must not be empty"),
         (lambda: suggest.category("abc"), "must be a list or a tuple, but got 'abc'"),
-        (lambda: suggest.category([[1]]), r"must be None, bool, int, float or str, but got \[1\]"),
+        (lambda: suggest.category([[1]]), r"must be None, bool, int, float, str or a member of an enum, but got \[1\]"),
     ],
 )
 def test_bad_suggestions_are_refused(make, match):

@@ -47,7 +47,7 @@ def settled(x: float) -> float:
     trial.set_user_attr("attempt", attempt)
     trial.set_user_attr("colour", os.environ["COLOUR"])
     trial.set_user_attr(
-        "modules", [name for name in ("optuna", "plotly", "flyteoptuna.search.driver") if name in sys.modules]
+        "modules", [name for name in ("optuna", "plotly", "flyteoptuna.search.batches.driver") if name in sys.modules]
     )
     return x
 

@@ -9,7 +9,13 @@ from flyteoptuna import Optimizer, current_trial, suggest
 
 @fl.task
 def objective(x: float) -> float:
-    heavy = ("optuna", "plotly", "joblib.externals.loky", "flyteoptuna.search.driver", "flyteoptuna.flyte.study_type")
+    heavy = (
+        "optuna",
+        "plotly",
+        "joblib.externals.loky",
+        "flyteoptuna.search.batches.driver",
+        "flyteoptuna.flyte.study_type",
+    )
     current_trial().set_user_attr("modules", [name for name in heavy if name in sys.modules])
     return x
 
@@ -27,5 +33,5 @@ def several(x: float) -> tuple[float, float]:
 
 @fl.workflow
 def pareto() -> list[int]:
-    study = Optimizer(several, 2, 2)(x=suggest.float(0, 1))
+    study = Optimizer(several, 2, 2, directions=["minimize", "minimize"])(x=suggest.float(0, 1))
     return study.best_trials

@@ -40,7 +40,9 @@ class Large(optuna.samplers.RandomSampler):
         (lambda: Optimizer(square, 1, 1, timeout=words()[1])(**X), "a promise of int. Annotate .* input as float"),
         (lambda: Optimizer(square, 1, 1, timeout=words()[0])(**X), "`timeout` must be of type float.*a promise of str"),
         (
-            lambda: Optimizer(pair, 1, 1)(params={"depth": suggest.integer(0, 1), "a": words()[1]}, y=0.0),
+            lambda: Optimizer(pair, 1, 1, directions=["minimize"] * 2)(
+                params={"depth": suggest.integer(0, 1), "a": words()[1]}, y=0.0
+            ),
             "A promise cannot stand beside suggestions, but `params.a` is",
         ),
         (
@@ -69,7 +71,8 @@ def test_what_a_study_does_not_have_is_refused_before_it_is_searched(objective, 
 
     def wrong() -> float:
         inputs = X if objective is square else {"params": {"depth": suggest.integer(1, 2)}, "y": 1.0}
-        return use(Optimizer(objective, 1, 10**6)(**inputs))
+        directions = ["minimize"] * (1 if objective is square else 2)
+        return use(Optimizer(objective, 1, 10**6, directions=directions)(**inputs))
 
     with pytest.raises(Exception, match=message):
         fl.workflow(wrong)()

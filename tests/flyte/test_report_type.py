@@ -6,9 +6,9 @@ import pytest
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 
-from flyteoptuna.core.active_trial import ActiveTrial
-from flyteoptuna.core.recording import recording
-from flyteoptuna.core.report import TrialReport, room
+from flyteoptuna.core.trial.active import ActiveTrial
+from flyteoptuna.core.trial.recording import recording
+from flyteoptuna.core.trial.report import TrialReport, room
 
 LIMIT = 2 * 1024 * 1024
 

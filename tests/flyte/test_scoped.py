@@ -12,7 +12,7 @@ async def awaited(x: float) -> float:
     return x
 
 
-@optimize(concurrency=2)
+@optimize(concurrency=2, n_trials=1)
 def tuned(trial: optuna.Trial):
     return awaited(trial.suggest_int("x", 0, 9))
 

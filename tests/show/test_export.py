@@ -76,7 +76,7 @@ def test_what_exists_is_replaced_only_if_that_is_asked_for(saved, tmp_path):
     error = run("export", path, "--to", table, code=1)
     assert error == f"Error: {table} exists: give another one, or --overwrite it.\n" and table.read_text() == "mine"
     run("export", path, "--to", table, "--overwrite")
-    assert table.read_text().startswith("number,")
+    assert table.read_text().startswith('"number",')
     run("export", path, "--to", base)
     error = run("export", path, "--to", base, code=1)
     assert error == "Error: The database has a study 'mixed': give another --name, or --overwrite it.\n"

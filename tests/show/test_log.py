@@ -34,22 +34,25 @@ def in_terminal(task):
         except OSError:
             # Linux says so when the other side is closed.
             pass
-        process.wait(600)
+        process.wait(100)
     return b"".join(parts).decode()
 
 
 def test_a_terminal_gets_a_bar():
-    """It goes to the last generation, and leaves the cursor as it was."""
+    """It goes to the last trial between a first line and a last one, and leaves the cursor as it was."""
     text = in_terminal("pruned")
-    assert "generation 4/4: 8/8 trials, 0 failed, best" in text
-    assert "[I " not in text
+    assert "8/8 best" in text
+    lines = [line.partition("] ")[2] for line in text.splitlines() if "[I " in line]
+    assert lines[0] == "A search of 8 trials, 2 at once, begins."
+    assert lines[-1].startswith("The search has ended: all of its 8 trials have run. The best is trial ")
+    assert len(lines) == 2
     assert text.rindex(HIDDEN) < text.rindex(SHOWN)
 
 
 def test_an_interrupted_search_gives_the_terminal_back():
     """The bar ends before the message that says where the study is."""
     text = in_terminal("interrupted")
-    assert "generation 2/4: 4/8 trials" in text
+    assert "4/8 best" in text
     assert text.rindex(HIDDEN) < text.rindex(SHOWN) < text.index("The study as it stands: ")
 
 
@@ -60,10 +63,11 @@ def test_a_failed_search_gives_the_terminal_back():
 
 
 def test_without_a_terminal_there_are_lines():
-    """One a generation, without control characters."""
+    """One a trial between the first and the last, without control characters."""
     with started("pruned", subprocess.PIPE) as process:
-        text = process.communicate(timeout=600)[1].decode()
-    assert [line.split("] ")[1].split(":")[0] for line in text.splitlines()] == [
-        f"generation {i}/4" for i in range(1, 5)
-    ]
+        text = process.communicate(timeout=300)[1].decode()
+    lines = [line.split("] ", 1)[1] for line in text.splitlines()]
+    assert lines[0] == "A search of 8 trials, 2 at once, begins."
+    assert sorted(line.split(":")[0] for line in lines[1:-1]) == [f"Trial {number}" for number in range(8)]
+    assert "The best is trial" in lines[-1] and "flyteoptuna show /" in lines[-1]
     assert "\x1b" not in text

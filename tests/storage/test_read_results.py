@@ -111,5 +111,6 @@ def test_json_of_something_else_is_refused(text):
 def test_json_that_would_fill_the_memory_is_refused():
     """A small file of very many empty lists is refused before it is parsed."""
     refuses(
-        zipped({"study.json": b"[" + b"[]," * 21_000_000 + b"[]]"}), "about 42000002 values of JSON, where 20000000"
+        zipped({"study.json": b"[" + b"[]," * 21_000_000 + b"[]]"}),
+        "study.json is too large: .* bytes become .*, where 100 for one are allowed",
     )

@@ -1,16 +1,16 @@
 """Asking a trial: its inputs, whatever becomes of them."""
 
+import re
+
 import optuna
 import pytest
 from optuna.trial import TrialState
 from searches import SAMPLERS, asked, begun, flat, reloaded, report_of
 
 from flyteoptuna import suggest
-from flyteoptuna.core.recording import InputsNotMade
-from flyteoptuna.core.report import ERROR_ATTRIBUTE, TrialReport
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.study import budgets, marks
 from flyteoptuna.study.ask import ask
-from flyteoptuna.study.sampler import create
 from flyteoptuna.study.tell import tell
 
 
@@ -30,9 +30,9 @@ def test_inputs_that_cannot_be_made_end_their_own_trial():
     def build(trial):
         trial.suggest_float("x", 0, 1)
         if trial.number == 0:
-            raise InputsNotMade from ValueError("bad luck")
+            raise ValueError("bad luck")
         if trial.number == 1:
-            raise InputsNotMade from optuna.TrialPruned("no use")
+            raise optuna.TrialPruned("no use")
         return {}
 
     made = asked(study, 3, build)
@@ -49,12 +49,10 @@ def test_no_point_is_asked_twice_until_the_space_is_exhausted(sampler):
     study = optuna.create_study(sampler=SAMPLERS[sampler](1))
     marks.begin(study)
     inputs = {"a": suggest.category(["p", "q", "r"]), "b": suggest.integer(0, 3)}
-    points = budgets.points(inputs)
-    assert points == 12
-    while not budgets.exhausted(study, points):
+    while not budgets.exhausted(study, inputs):
         study = reloaded(study)
         for _ in range(5):
-            if not budgets.exhausted(study, points):
+            if not budgets.exhausted(study, inputs):
                 ask(study, 0, flat(inputs), fresh=True)
         tell(study, [report_of(t) for t in marks.own(study, TrialState.RUNNING)])
     assert len({tuple(sorted(t.params.items())) for t in study.trials}) == len(study.trials) == 12
@@ -63,13 +61,16 @@ def test_no_point_is_asked_twice_until_the_space_is_exhausted(sampler):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda trial: trial.set_user_attr("model", object()), r"`trials\[0\]\.user_attrs\['model'\]` cannot be saved"),
+        (lambda trial: trial.set_user_attr("model", object()), r"`user_attrs\['model'\]` of trial 0 cannot be saved"),
         (lambda trial: trial.suggest_categorical("shape", [(1, 2)]), "Each choice of parameter `shape` must be"),
     ],
 )
-def test_a_trial_that_cannot_be_saved_is_an_error_when_it_is_asked(spoil, message):
-    """A local run would save it when all trials have run."""
-    study = create(1, 0)
-    marks.begin(study)
-    with pytest.raises(TypeError, match=message):
-        ask(study, 0, spoil)
+def test_a_trial_that_cannot_be_saved_fails_itself(spoil, message):
+    """What cannot be saved is taken out, so that the study can be, and the others are asked."""
+    study = begun(2)
+    made = [ask(study, 0, spoil), *asked(study, 1)]
+    assert [a.inputs is None for a in made] == [True, False]
+    study = reloaded(study)
+    tell(study, [TrialReport(1, state="COMPLETE", values=[1.0])])
+    assert [t.state.name for t in study.trials] == ["FAIL", "COMPLETE"]
+    assert re.search(message, study.trials[0].user_attrs[ERROR_ATTRIBUTE])

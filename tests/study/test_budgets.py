@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 from searches import asked, begun, flat, reloaded
 
 from flyteoptuna import SearchFailedError, suggest
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.study import budgets, marks
 from flyteoptuna.study.sampler import create
 from flyteoptuna.study.tell import tell
@@ -76,6 +76,11 @@ def test_a_grid_is_exhausted_while_its_last_points_run():
 
 def test_what_is_fixed_in_a_dictionary_counts_for_no_point():
     """Only suggestions make a space larger."""
-    inputs = {"params": {"depth": suggest.integer(1, 4), "kind": "tree"}, "b": suggest.category(["p", "q"])}
-    assert budgets.points(inputs) == 8
-    assert budgets.points({**inputs, "x": suggest.float(0, 1)}) == float("inf")
+    inputs = {"params": {"depth": suggest.integer(1, 2), "kind": "tree"}, "b": suggest.category(["p", "q"])}
+    study = optuna.create_study(sampler=optuna.samplers.BruteForceSampler(seed=1))
+    marks.begin(study)
+    for _ in range(4):
+        assert not budgets.exhausted(study, inputs)
+        asked(study, 1, flat(inputs))
+    assert budgets.exhausted(study, inputs)
+    assert not budgets.exhausted(study, {**inputs, "x": suggest.float(0, 1)})

@@ -4,7 +4,7 @@ import json
 
 from searches import asked, begun
 
-from flyteoptuna.core.report import TrialReport
+from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import study_type
 from flyteoptuna.study import budgets
 from flyteoptuna.study.progress import progress

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 from searches import asked, begun
 
-from flyteoptuna.core.report import ERROR_ATTRIBUTE, TrialReport
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.study import budgets, marks
 from flyteoptuna.study.ask import ask
 from flyteoptuna.study.sampler import create
@@ -98,7 +98,7 @@ def test_an_attribute_of_a_callback_that_cannot_be_saved_is_an_error_when_it_is_
     study = create(1, 0)
     marks.begin(study)
     ask(study, 0, lambda trial: trial.suggest_float("x", 0, 1))
-    with pytest.raises(TypeError, match=r"`user_attrs\['model'\]` cannot be saved"):
+    with pytest.raises(TypeError, match=r"`user_attrs\['model'\]` of the study cannot be saved"):
         tell(study, [], [lambda study, trial: study.set_user_attr("model", object())])
 
 

@@ -22,11 +22,14 @@ class Axis:
     low: float
     high: float
     ticks: tuple[tuple[float, str], ...]
+    log: bool = False
 
     def at(self, value: float) -> float:
         """Where a value stands, between 0 (low) and 1 (high)."""
         if value <= self.low or value >= self.high:
             return float(value > self.low)
+        if self.log:
+            return (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
         return (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
 
     def shows(self, value: float) -> bool:
@@ -71,6 +74,21 @@ def axis(
         pad = max(pad, 0.5)
     low, high = max(low - pad, -_MAX), min(high + pad, _MAX)
     return Axis(low, high, _ticks(low, high, ticks, whole))
+
+
+def log_axis(values: Sequence[float]) -> Axis:
+    """The axis, by orders of magnitude, that shows some positive values; an even one where they span less than two."""
+    low, high = min(values), max(values)
+    if low <= 0 or math.log10(high) - math.log10(low) < 2:
+        return axis(values, ticks=4)
+    orders = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    powers = [10.0**order for order in orders[:: len(orders) // 5 + 1]]
+    return Axis(low / 1.2, min(high * 1.2, _MAX), tuple((v, number(v)) for v in powers), log=True)
+
+
+def category_axis(labels: Sequence[str]) -> Axis:
+    """The axis of some categories, which stand at 0, 1, 2, and so on; of many, some are labelled."""
+    return Axis(-0.5, len(labels) - 0.5, tuple((i, labels[i]) for i in thin(range(len(labels)), 8)))
 
 
 def _without_outliers(ordered: Sequence[float], worse: int) -> tuple[float, float]:

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
-from flyteoptuna.show.page import charts, elements
+from flyteoptuna.show.page import charts, elements, figures, params, trials
 from flyteoptuna.show.page.axis import number, thin
-from flyteoptuna.show.page.plots import drawn, plotted, quiet
-from flyteoptuna.show.page.summary import Summary, summary
+from flyteoptuna.show.page.cost import Cost, cost
+from flyteoptuna.show.page.summary import STATES, Summary, summary
 from flyteoptuna.study.results import reasons
 
 MOST_DOTS = 1500
-"""Dots drawn on the light page, all its charts together."""
+"""Dots of the charts by trial number, or of the Pareto front, together."""
 
-MOST_CHARTS = 6
+MOST_VALUES = 6
 
 MOST_PARAMS = 20
 
 MOST_REASONS = 20
 
 MOST_ON_FRONT = 10
-
-_STATES = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
 
 
 def light(study: optuna.Study, *, generation: int, generations: int, n_trials: int, first: int = 0) -> str:
@@ -51,120 +43,152 @@ def light(study: optuna.Study, *, generation: int, generations: int, n_trials: i
     parts = [("complete", min(done, n_trials)), ("left", max(n_trials - done, 0))]
     bar = charts.bar(parts, label=f"{done} of {n_trials} trials finished")
     head = f"Generation {generation} of {generations}"
-    return elements.wrap(_page(results, elements.tile(head, f"{done:,} of {n_trials:,}", "trials finished", bar)))
+    progress = elements.tile(head, f"{done:,} of {n_trials:,}", "trials finished", bar)
+    spent = cost(study, results.trials)
+    return elements.wrap(
+        _head(results, progress, spent)
+        + elements.section("Trials by state", _states(results) or elements.note("There are no trials yet."))
+        + figures.outcome(results, MOST_DOTS)
+        + _best(results)
+        + figures.curves(results, 30, 20)
+        + _failures(results)
+    )
 
 
 def full(study: optuna.Study) -> str:
-    """The report of a finished search: the light page and Optuna's plots, readable offline.
+    """The report of a search: the light page and what its parameters did, its slots, and a table of all trials.
 
-    A plot that cannot be made for this study is replaced by a line that says why. Without plotly, the light page.
+    A part that cannot be made for this study is replaced by a line that says why.
 
     Args:
-        study: the study; more than ``MOST_PLOTTED`` of its trials are thinned in the plots.
+        study: the study, of any size: charts show at most some thousand trials, and the table's data is limited too.
 
     Returns:
-        An HTML fragment, with one copy of plotly's script in it.
+        An HTML fragment in ASCII with a script, readable offline and without the script.
     """
     results = summary(study)
     done = sum(t.state.is_finished() for t in results.trials)
-    page = _page(results, elements.tile("Search", f"{done:,}", f"of {len(results.trials):,} trials finished"))
+    progress = elements.tile("Trials finished", f"{done:,} of {len(results.trials):,}", _states(results))
+    spent = cost(study, results.trials)
+    with params.quiet():
+        learned = _part("Parameters", lambda: params.parameters(results))
+    table, data = trials.table(results)
+    page = (
+        _head(results, progress, spent)
+        + figures.outcome(results, MOST_DOTS)
+        + _best(results)
+        + learned
+        + _part("Learning curves", lambda: figures.curves(results, 150, 60))
+        + _part("Slots", lambda: figures.slots(spent))
+        + _failures(results)
+        + table
+    )
+    return elements.wrap(page, data)
+
+
+def document(study: optuna.Study) -> str:
+    """The report of a search as a whole HTML document, in ASCII; see :func:`full`."""
+    return elements.document(full(study), elements.text(_title(study), 80))
+
+
+def _part(title: str, make: Callable[[], str]) -> str:
     try:
-        from plotly import io as _  # noqa: F401
-    except ImportError:
-        how = "<code>pip install 'flyteoptuna[plots]'</code>"
-        return elements.wrap(page + elements.note(f"For the plots, install plotly where the search finishes: {how}."))
-    try:
-        with quiet():
-            plots = drawn(plotted(results), len(results.trials))
+        return make()
     except Exception as error:
-        # The page itself stands without them.
-        plots = elements.ascii_only(elements.note(f"The plots could not be made: {elements.text(error, 200)}"))
-    return elements.wrap(page, plots)
+        # The page itself stands without it.
+        why = elements.text(f"{type(error).__name__}: {error}", 200)
+        return elements.section(title, elements.note(f"Not drawn: {why.rstrip('.')}."))
 
 
-def _page(results: Summary, progress: str) -> str:
+def _head(results: Summary, progress: str, spent: Cost) -> str:
     goals = ", ".join(
-        f"{'maximize' if up else 'minimize'} {elements.text(name, 40)}"
-        for name, up in zip(results.names[:MOST_CHARTS], results.maximize, strict=False)
+        f"{'maximize' if up else 'minimize'} <bdi>{name}</bdi>"
+        for name, up in zip(results.labels[:MOST_VALUES], results.maximize, strict=False)
     )
-    more = f" and {len(results.names) - MOST_CHARTS} more" if len(results.names) > MOST_CHARTS else ""
-    front = results.front() if len(results.names) > 1 else results.improvements[0][-1:]
-    return "".join(
-        [
-            f"<h2>{elements.text(results.study.study_name, 80)}</h2>{elements.note(goals + more)}",
-            f'<div class="tiles">{progress}{_best_tile(results, front)}</div>',
-            _states(results),
-            _charts(results, front),
-            _front(results, front) if len(results.names) > 1 else _best(front),
-            _failures(results),
-        ]
-    )
+    more = f" and {len(results.names) - MOST_VALUES} more" if len(results.names) > MOST_VALUES else ""
+    tiles = progress + _best_tile(results) + _cost_tiles(spent)
+    said = elements.note(" \N{MIDDLE DOT} ".join(filter(None, [goals + more, _when(spent)])))
+    return f'<h2>{elements.path(_title(results.study), 80)}</h2>{said}<div class="tiles">{tiles}</div>'
 
 
-def _best_tile(results: Summary, front: Sequence[FrozenTrial]) -> str:
-    if not front:
+def _title(study: optuna.Study) -> str:
+    """The name of a study, or what is in its place: optuna's own begins like this."""
+    return "Search" if study.study_name.startswith("no-name-") else study.study_name
+
+
+def _when(spent: Cost) -> str:
+    """From when to when its trials ran."""
+    times = [(run.trial.datetime_start, run.trial.datetime_complete) for run in spent.runs]
+    if not spent.trials:
+        return ""
+    first, last = min(start for start, _ in times if start), max(end for _, end in times if end)
+    same = first.date() == last.date()
+    return f"{first:%Y-%m-%d %H:%M} to {last:{'%H:%M' if same else '%Y-%m-%d %H:%M'}}"
+
+
+def _best_tile(results: Summary) -> str:
+    best = results.best
+    if not best:
         nothing = "no trial satisfies the constraints" if results.infeasible else "no trial has completed"
         return elements.tile("Best so far", "-", nothing)
-    if len(results.names) > 1:
-        return elements.tile("Best so far", f"{len(front):,}", f"Pareto-optimal trial{'s' * (len(front) > 1)}")
-    value, found = number(front[0].values[0]), f"trial {front[0].number}"
-    return elements.tile(f"Best {elements.text(results.names[0], 40)}", value, found)
+    if results.several:
+        return elements.tile("Best so far", f"{len(best):,}", f"Pareto-optimal trial{'s' * (len(best) > 1)}")
+    return elements.tile(f"Best {results.labels[0]}", number(best[0].values[0]), f"trial {best[0].number}")
+
+
+def _cost_tiles(spent: Cost) -> str:
+    if not spent.trials:
+        return ""
+    count = elements.plural(len(spent.runs), "trial")
+    took = elements.tile(
+        "Trial time", elements.duration(spent.trials), f"of {count}, in {elements.duration(spent.wall)}"
+    )
+    bar = charts.bar(
+        [("complete", spent.trials), ("left", spent.waited)], label="share of the slots' time that was used"
+    )
+    waited = f"slots waited {elements.duration(spent.waited)} in all" if spent.waited else "no slot waited"
+    used = elements.tile("Slots used, on average", f"{number(round(spent.at_once, 1))} of {spent.slots}", waited, bar)
+    return took + used
 
 
 def _states(results: Summary) -> str:
     states = [t.state for t in results.trials]
-    present = [(name, states.count(state)) for state, name in _STATES.items() if state in states]
+    present = [(name, states.count(state)) for state, name in STATES.items() if state in states]
     if not present:
-        return elements.section("Trials by state", elements.note("There are no trials yet."))
+        return ""
     key = "".join(f'<li><i class="{name}"></i>{n:,} {name}</li>' for name, n in present)
     unfit = len(results.infeasible)
-    note = elements.note(f"{unfit:,} complete trials violate a constraint.") if unfit else ""
+    verb = "trial violates" if unfit == 1 else "trials violate"
+    note = elements.note(f"{unfit:,} complete {verb} a constraint." if unfit else "")
     bar = charts.bar(present, label=", ".join(f"{n} {name}" for name, n in present))
-    return elements.section("Trials by state", bar, f'<ul class="key">{key}</ul>', note)
+    return f'{bar}<ul class="key">{key}</ul>{note}'
 
 
-def _charts(results: Summary, front: Sequence[FrozenTrial]) -> str:
-    if not results.feasible and not results.infeasible:
+def _best(results: Summary) -> str:
+    if results.several:
+        return _front(results)
+    found = results.best[0].params if results.best else {}
+    if not found:
         return ""
-    names = [elements.text(name, 40) for name in results.names]
-    worse = [results.worse(i) for i in range(len(names))]
-    if len(names) == 2:
-        points = [[(t.values[0], t.values[1]) for t in ts] for ts in (results.feasible, results.infeasible, front)]
-        return elements.section("Pareto front", charts.scatter(names, points, worse, MOST_DOTS))
-    drawn_charts = []
-    for i, name in enumerate(names[:MOST_CHARTS]):
-        kinds = (results.feasible, results.infeasible, results.improvements[i])
-        points = [[(t.number, t.values[i]) for t in ts] for ts in kinds]
-        drawn_charts.append(charts.history(name, points, results.trials[-1].number, worse[i], MOST_DOTS // len(names)))
-    note = elements.note(f"Of {len(names)} objectives, the first {MOST_CHARTS}.") if len(names) > MOST_CHARTS else ""
-    return elements.section("Best so far", f'<div class="charts">{"".join(drawn_charts)}</div>', note)
+    rows = [(elements.path(k, 60), elements.text(v, 60)) for k, v in list(found.items())[:MOST_PARAMS]]
+    more = len(found) - MOST_PARAMS
+    note = elements.note(f"and {elements.plural(more, 'more parameter')}" if more > 0 else "")
+    return elements.section(f"Parameters of trial {results.best[0].number}, the best", elements.pairs(rows), note)
 
 
-def _best(best: Sequence[FrozenTrial]) -> str:
-    params = best[0].params if best else {}
-    if not params:
-        return ""
-    rows = [[("name", elements.text(k, 40)), ("", elements.text(v, 60))] for k, v in list(params.items())[:MOST_PARAMS]]
-    more = len(params) - MOST_PARAMS
-    note = elements.note(f"and {more:,} more parameters") if more > 0 else ""
-    return elements.section(
-        f"Parameters of trial {best[0].number}, the best", elements.table(["parameter", "value"], rows), note
-    )
-
-
-def _front(results: Summary, front: Sequence[FrozenTrial]) -> str:
-    if not front:
+def _front(results: Summary) -> str:
+    if not results.best:
         return ""
     rows = []
-    for trial in thin(front, MOST_ON_FRONT):
-        values = [("n", number(v)) for v in trial.values[:MOST_CHARTS]]
-        params = ", ".join(f"{k[:40]}={elements.plain(v)[:60]}" for k, v in list(trial.params.items())[:MOST_PARAMS])
-        rows.append([("n", str(trial.number)), *values, ("reason", elements.text(params, 100))])
-    head = ["trial", *(elements.text(name, 40) for name in results.names[:MOST_CHARTS]), "parameters"]
-    note = (
-        elements.note(f"{len(rows)} of {len(front):,}, evenly spread along the front") if len(front) > len(rows) else ""
+    for trial in thin(results.best, MOST_ON_FRONT):
+        values = [("n", number(v)) for v in trial.values[:MOST_VALUES]]
+        found = ", ".join(f"{k[:40]}={elements.plain(v)[:60]}" for k, v in list(trial.params.items())[:MOST_PARAMS])
+        rows.append([("n", str(trial.number)), *values, ("reason", elements.text(found, 100))])
+    head = ["trial", *results.labels[:MOST_VALUES], "parameters"]
+    more = (
+        f"{len(rows)} of {len(results.best):,}, evenly spread along the front" if len(results.best) > len(rows) else ""
     )
-    return elements.section("Pareto-optimal trials", elements.table(head, rows), note)
+    return elements.section("Pareto-optimal trials", elements.table(head, rows), elements.note(more))
 
 
 def _failures(results: Summary) -> str:
@@ -176,7 +200,6 @@ def _failures(results: Summary) -> str:
         latest = ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
         rows.append([("reason", elements.text(reason, 160)), ("n", f"{len(numbers):,}"), ("few", latest)])
     more = len(groups) - len(rows)
-    note = elements.note(f"and {more:,} earlier reasons") if more > 0 else ""
-    return elements.section(
-        "Failed trials, the latest first", elements.table(["reason", "trials", "numbers"], rows), note
-    )
+    note = elements.note(f"and {elements.plural(more, 'earlier reason')}" if more > 0 else "")
+    head = ["reason", "trials", "numbers"]
+    return elements.section("Failed trials, the latest first", elements.table(head, rows), note)

@@ -1,52 +1,13 @@
-"""Pieces of a page: its style, escaped text, tiles and tables."""
+"""Pieces of a page: escaped text, tiles, tables, sections, and the fragment around them."""
 
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
+from importlib.resources import files
 
 from flyteoptuna.show.page.axis import number
-
-CSS = """
-.flyteoptuna{font:14px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;color:#1f2430;
-background:#fff;max-width:1080px;margin:0 auto;overflow-wrap:anywhere}
-.flyteoptuna *{box-sizing:border-box}
-.flyteoptuna h2{font-size:20px;margin:0 0 2px}.flyteoptuna h3{font-size:15px;margin:28px 0 8px}
-.flyteoptuna p{margin:4px 0}.flyteoptuna .muted{color:#5b6472;font-size:13px}
-.flyteoptuna .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:12px;margin:16px 0}
-.flyteoptuna .tile{border:1px solid #dfe3ea;border-radius:8px;padding:12px 14px;min-width:0}
-.flyteoptuna .tile b{display:block;font-size:24px;line-height:1.3;font-weight:600}
-.flyteoptuna .tile svg{margin-top:8px}
-.flyteoptuna .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:4px 20px}
-.flyteoptuna figure{margin:0;min-width:0}.flyteoptuna figcaption{color:#5b6472;font-size:13px}
-.flyteoptuna div.plot{padding:10px 22px 26px 0}
-.flyteoptuna .chart{display:block;overflow:visible}
-.flyteoptuna .chart text{font-size:12px;fill:#5b6472}.flyteoptuna .chart .grid{stroke:#e8ebf0}
-.flyteoptuna .chart path{fill:none;stroke-linecap:round;stroke-linejoin:round}
-.flyteoptuna .chart .dots{stroke:#7ea6d9;stroke-width:6}.flyteoptuna .chart .infeasible{stroke:#c3c8d1;stroke-width:6}
-.flyteoptuna .chart .line{stroke:#c2410c;stroke-width:2}.flyteoptuna .chart .best{stroke:#c2410c;stroke-width:8}
-.flyteoptuna svg.bar{display:block;border-radius:4px;background:#e8ebf0}
-.flyteoptuna .key{display:flex;flex-wrap:wrap;gap:4px 18px;margin:8px 0 0;padding:0;list-style:none}
-.flyteoptuna i{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
-.flyteoptuna .complete{fill:#2f6fbf;background:#2f6fbf}.flyteoptuna .pruned{fill:#e0a100;background:#e0a100}
-.flyteoptuna .failed{fill:#c92a2a;background:#c92a2a}.flyteoptuna .running{fill:#3fa36b;background:#3fa36b}
-.flyteoptuna .waiting{fill:#aab2bf;background:#aab2bf}.flyteoptuna .left{fill:none}
-.flyteoptuna .box{overflow-x:auto;overflow-y:hidden}
-.flyteoptuna table{border-collapse:collapse;font-size:13px}
-.flyteoptuna th,.flyteoptuna td{text-align:left;vertical-align:top;padding:5px 20px 5px 0;border:0;
-border-bottom:1px solid #e8ebf0}
-.flyteoptuna th{color:#5b6472;font-weight:600}
-.flyteoptuna .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-.flyteoptuna td.reason{min-width:180px;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12px}
-.flyteoptuna .name{min-width:90px}.flyteoptuna .few{white-space:nowrap}
-"""
-
-RESIZE = """<script>
-document.querySelectorAll(".flyteoptuna .plotly-graph-div").forEach(function (plot) {
-  new ResizeObserver(function () { if (plot.offsetWidth) Plotly.Plots.resize(plot); }).observe(plot);
-});
-</script>"""
-"""A plot that was drawn while its tab was hidden takes the tab's width once it is shown."""
 
 
 def plain(value: object) -> str:
@@ -54,55 +15,104 @@ def plain(value: object) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def ascii_only(page: str) -> str:
-    """HTML whose other characters are references, which survive any encoding of the page; scripts would not."""
-    return page.encode("ascii", "xmlcharrefreplace").decode()
+def short(value: object, limit: int) -> str:
+    """A value in one line, cut."""
+    shown = plain(value)[: limit + 1]
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else " " for c in shown)
+    return shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def text(value: object, limit: int, *, quote: bool = True) -> str:
+def text(value: object, limit: int) -> str:
     """A value in one line, cut and escaped."""
-    shown = "".join(c if c.isprintable() else " " for c in plain(value)[: limit + 1])
-    cut = shown if len(shown) <= limit else shown[: limit - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
-    return html.escape(cut, quote)
+    return html.escape(short(value, limit))
 
 
-class Shortened(dict[tuple[str, str], str]):
-    """A short, escaped text for each (kind, text), different for different texts of a kind.
+def path(name: str, limit: int) -> str:
+    """A dotted path or another name, cut, escaped, and broken between its words alone, if it has any."""
+    words = re.sub(r"([._/:-])(?=[^._/:-])", r"\1<wbr/>", text(name, limit))
+    # A name in another direction of writing must not turn what stands around it.
+    return f"<bdi>{words}</bdi>"
 
-    Texts of the kind "" are dotted paths, whose end tells most.
-    """
 
-    def __missing__(self, key: tuple[str, str]) -> str:
-        kind, whole = key
-        end = whole if kind or len(whole) <= 20 else "\N{HORIZONTAL ELLIPSIS}" + whole[-19:]
-        short, taken = text(end, 24, quote=False), {used for (other, _), used in self.items() if other == kind}
-        self[key] = short if short not in taken else f"{short}~{len(taken)}"
-        return self[key]
+def widest(name: str, limit: int) -> int:
+    """Characters of the longest word of a name, as :func:`path` shows it."""
+    return max(map(len, re.split(r"(?<=[._/:-])", short(name, limit))))
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: seconds, minutes, hours or days."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    for unit, size in (("d", 86_400), ("h", 3600)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds / 60:.1f} min"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: ``1 trial``, ``2,000 trials``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def tile(head: str, value: str, foot: str, below: str = "") -> str:
     """A frame around one large value."""
-    foot = f'<span class="muted">{foot}</span>{below}'
-    return f'<div class="tile"><span class="muted">{head}</span><b>{value}</b>{foot}</div>'
+    return (
+        f'<div class="tile"><span class="muted">{head}</span><b>{value}</b><div class="muted">{foot}</div>{below}</div>'
+    )
 
 
-def note(text: str) -> str:
-    """A line of lesser weight."""
-    return f'<p class="muted">{text}</p>'
+def note(words: str) -> str:
+    """A line of lesser weight; nothing where there are no words."""
+    return f'<p class="muted">{words}</p>' if words else ""
 
 
 def section(title: str, *body: str) -> str:
-    """A title and what stands below it."""
-    return f"<h3>{title}</h3>{''.join(body)}"
+    """A title and what stands below it; nothing where nothing does."""
+    inner = "".join(body)
+    return f"<section><h3>{title}</h3>{inner}</section>" if inner else ""
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[tuple[str, str]]]) -> str:
-    """A table of cells, each a CSS class and its HTML."""
+def table(head: Sequence[str], rows: Sequence[Sequence[tuple[str, str]]], kind: str = "") -> str:
+    """A table of cells, each a CSS class and its HTML; ``kind`` is the table's own class."""
     heads = "".join(f'<th class="{style}">{name}</th>' for name, (style, _) in zip(head, rows[0], strict=True))
     body = "".join("<tr>" + "".join(f'<td class="{c}">{text}</td>' for c, text in row) + "</tr>" for row in rows)
-    return f'<div class="box"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="box"><table class="{kind}"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def wrap(page: str, plots: str = "") -> str:
-    """The fragment: style, the page, and plots, which are left as they are."""
-    return f'<div class="flyteoptuna"><style>{CSS}</style>{ascii_only(page)}{plots}</div>'
+def pairs(rows: Sequence[tuple[str, str]]) -> str:
+    """Names and their values, side by side."""
+    return '<dl class="pairs">' + "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in rows) + "</dl>"
+
+
+def asset(name: str) -> str:
+    """A file of the page's own look and feel."""
+    return (files("flyteoptuna.show.page") / "look" / name).read_text("utf-8")
+
+
+def wrap(page: str, data: str = "") -> str:
+    """The fragment: style, the page, and the script with its data, where there are any; all of it ASCII.
+
+    Args:
+        page: HTML, whose other characters become references, which survive any encoding of the page.
+        data: JSON in ASCII, for the script.
+    """
+    script = ""
+    if data:
+        # In a script, nothing but its end is markup.
+        inner = data.replace("<", "\\u003c")
+        script = f'<script type="application/json">{inner}</script><script>{asset("page.js")}</script>'
+    body = page.encode("ascii", "xmlcharrefreplace").decode()
+    return f'<div class="flyteoptuna"><style>{asset("page.css")}</style>{body}{script}</div>'
+
+
+def document(fragment: str, title: str) -> str:
+    """A whole document around a fragment; the title is escaped."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
+        '<meta name="color-scheme" content="light dark"/>'
+        f"<title>{title.encode('ascii', 'xmlcharrefreplace').decode()}</title>"
+        "<style>html{background:#fff}body{margin:0}@media (prefers-color-scheme:dark){html{background:#14171c}}</style>"
+        f"</head><body>{fragment}</body></html>\n"
+    )

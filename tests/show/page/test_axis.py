@@ -31,3 +31,21 @@ def test_an_axis_shows_its_best_value(values, worse, whole):
     finite = [value for value in values if math.isfinite(value)]
     if finite and worse:
         assert axis.shows(min(finite) if worse > 0 else max(finite))
+
+
+@settings(max_examples=200, deadline=None)
+@given(values=st.lists(st.floats(1e-300, 1e300), min_size=1))
+def test_an_axis_by_orders_of_magnitude_shows_all_values_in_order(values):
+    """From the least to the greatest, with few ticks."""
+    axis = axes.log_axis(values)
+    places = [axis.at(value) for value in sorted(values)]
+    assert places == sorted(places) and all(0 < place < 1 for place in places)
+    assert len(axis.ticks) <= 12 and all(0 <= axis.at(value) <= 1 for value, _ in axis.ticks)
+
+
+def test_categories_stand_side_by_side():
+    """All of a few are labelled, and some of many."""
+    axis = axes.category_axis(["a", "b"])
+    assert (axis.at(0), axis.at(1)) == (0.25, 0.75)
+    assert [name for _, name in axis.ticks] == ["a", "b"]
+    assert len(axes.category_axis([str(i) for i in range(100)]).ticks) == 8

@@ -1,0 +1,1 @@
+"""The commands, a module each; what they share of loading, tables and errors is beside this folder."""

@@ -1,0 +1,49 @@
+"""``flyteoptuna export``: a study for other tools."""
+
+from __future__ import annotations
+
+import inspect
+
+import click
+
+from flyteoptuna.cli.errors import Failure, UsageError
+from flyteoptuna.cli.source import STUDY_HELP, load
+from flyteoptuna.cli.tables import clean, plural, write
+
+
+@click.command(
+    short_help="A study for optuna-dashboard, pandas or Optuna.",
+    help=inspect.cleandoc("""Write a study where other tools read it.
+
+    Every trial is kept, with its number, state, values, parameters, times, attributes and intermediate values.
+
+    \b
+    --to sqlite:///study.db   a database of Optuna's, also mysql:// and postgresql://
+    --to study.log            a journal file of Optuna's; ten times as fast
+    --to trials.csv           a table; lists and dictionaries in it are JSON,
+                              text like a formula stands behind an apostrophe
+    --to trials.parquet       the same; needs pyarrow
+
+    optuna-dashboard opens the first two, and optuna.load_study a database.
+
+    """)
+    + f"\n\n{STUDY_HELP}",
+)
+@click.argument("study", metavar="STUDY")
+@click.option("--to", "target", required=True, metavar="TARGET", help="Where to write, and as what.")
+@click.option("--name", help="Name of the study in a database or a journal.  [default: the study's own]")
+@click.option("--overwrite", is_flag=True, help="Replace the file, or the study of that name in the database.")
+def export(study: str, target: str, name: str | None, overwrite: bool) -> None:
+    """Write a study where other tools read it."""
+    from flyteoptuna.show import export as exports
+
+    try:
+        exports.writer(target)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    found = load(study)
+    try:
+        shown = exports.export(found, target, name=name, overwrite=overwrite)
+    except exports.ExportError as error:
+        raise Failure(str(error)) from error
+    write(f"{plural(len(found.get_trials(deepcopy=False)), 'trial')} of {clean(found.study_name)} written to {shown}")

@@ -1,0 +1,131 @@
+"""A search with reused pods on this machine: the same workers, in processes, over a journal in a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flytekit.core.context_manager import FlyteContextManager
+
+from flyteoptuna.flyte.references import packed, reference
+from flyteoptuna.flyte.scoped import apart, as_task
+from flyteoptuna.search.local import local_run, workers
+from flyteoptuna.search.local.process import Worker, WorkerDiedError, roots
+from flyteoptuna.search.local.process_main import Surroundings, TaskNotLoadedError, enter, loading
+from flyteoptuna.search.request import Request
+from flyteoptuna.search.reused.worker_graph import WORKER_RETRIES, rebuild, search_of
+from flyteoptuna.search.tasks import INPUT
+from flyteoptuna.show.log import logger
+
+if TYPE_CHECKING:
+    from flyteoptuna.storage.memory import SearchStudy
+
+
+def run(request: Request) -> Any:
+    """Run a search; in the body of a workflow, a promise of its study, elsewhere the study itself.
+
+    Raises:
+        SearchFailedError: the search has failed; names the file that holds the study.
+    """
+    return apart(lambda: _run_apart(request))
+
+
+def _run_apart(request: Request) -> Any:
+    from flyteoptuna.search.reused import shared_journal
+    from flyteoptuna.storage import file
+    from flyteoptuna.study.budgets import SearchFailedError
+    from flyteoptuna.study.shared.journaled import publish
+
+    start = local_run.begin(request)
+    count = min(workers.workers(start.settings.concurrency), start.settings.n_trials)
+    settings = dataclasses.replace(start.settings, concurrency=count)
+    folder = FlyteContextManager.current_context().file_access.get_random_local_directory()
+    publish(start.study, shared_journal.backend(folder))
+    path = Path(f"{folder}.study")
+    path.write_bytes(file.dumps(start.study))
+    logger.info("The journal of the search, which outlives this process: %s", folder)
+    study = reference(packed({"_path": str(path)}))
+    given = {"study": study, "journal": folder, "settings": settings.dumps()}
+    given |= {f"{INPUT}{name}": value for name, value in start.fixed.items()}
+    try:
+        with local_run.interruptible():
+            _run(request, given, count)
+        found: SearchStudy = shared_journal.finish(study, folder, settings, shown=False)
+    except SearchFailedError:
+        # It names its file itself.
+        raise
+    except BaseException:
+        with suppress(Exception):
+            path.write_bytes(file.dumps(shared_journal.as_it_stands(study, folder, settings)))
+        logger.warning("The search has not finished. The study as it stands: %s", path)
+        raise
+    return local_run.result(found, request, start.settings)
+
+
+def _run(request: Request, given: dict[str, Any], count: int) -> None:
+    search = search_of(
+        request.origin,
+        request.objective,
+        request.mapped,
+        tuple(request.fixed),
+        request.start,
+        request.directions,
+    )
+    try:
+        if count > 1:
+            _in_processes(search.worker.rebuild_args[1:], given, count)
+    except TaskNotLoadedError as error:
+        # What was made in a notebook or in a function no other process can load.
+        logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
+        count = 1
+    if count == 1:
+        with as_task():
+            search.work(0, **given)
+
+
+def _in_processes(args: tuple[str, ...], given: dict[str, Any], count: int) -> None:
+    literals = {name: value if isinstance(value, str) else value.serialised() for name, value in given.items()}
+    around = Surroundings.now([*roots(args[1]), *roots(args[3])])
+    processes, over = [Worker() for _ in range(count)], threading.Event()
+
+    def attend(index: int) -> None:
+        for _ in range(WORKER_RETRIES + 1):
+            try:
+                processes[index].call(work, args, index, literals, around)
+            except WorkerDiedError as error:
+                if over.is_set():
+                    return
+                logger.warning("Worker process %d died: %s", index, error)
+            else:
+                return
+
+    with ThreadPoolExecutor(count) as threads:
+        try:
+            for future in as_completed([threads.submit(attend, index) for index in range(count)]):
+                future.result()
+        finally:
+            over.set()
+            for process in processes:
+                process.end()
+
+
+def work(args: tuple[str, ...], index: int, literals: dict[str, Any], around: Surroundings) -> int:
+    """Be a worker of a search, in a process of its own."""
+    from flyteidl.core import literals_pb2
+    from flytekit.models.literals import Literal
+
+    given = {
+        name: value
+        if isinstance(value, str)
+        else reference(Literal.from_flyte_idl(literals_pb2.Literal.FromString(value)))
+        for name, value in literals.items()
+    }
+    enter(around)
+    with loading():
+        task = rebuild(*args)
+    with as_task():
+        return int(task.execute(optuna_worker=index, hung=None, **given))

@@ -1,0 +1,209 @@
+"""A search with reused pods: three nodes, search, workers and finish, whose workers share the study by a journal."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flytekit.core.array_node_map_task import ArrayNodeMapTask
+from flytekit.core.interface import Interface, transform_interface_to_typed_interface
+
+from flyteoptuna.core import plan
+from flyteoptuna.flyte.objective import find, input_types, place
+from flyteoptuna.flyte.promises import StudyPromise
+from flyteoptuna.flyte.references import Reference, by_reference
+from flyteoptuna.flyte.resolver import adopt, digest, joined, split
+from flyteoptuna.search.inputs import builder
+from flyteoptuna.search.request import COUNTS, Request
+from flyteoptuna.search.tasks import INPUT, driver_task, named_tuple, study_input
+
+WORKER_RETRIES = 100
+"""How often a worker's pod is started again. Each time costs the trial that it ran, and no other."""
+INDEX = "optuna_worker"
+"""The mapped input: which of the workers a pod is, counted from 0."""
+STATE = ("study", "journal", "settings")
+"""What workers and finish get: the study as the search began, the journal's folder, the settings as JSON."""
+
+
+def nodes(request: Request) -> StudyPromise:
+    """Add a search to the workflow that is being compiled; a promise of its study."""
+    search = search_of(
+        origin=request.origin,
+        objective=request.objective,
+        mapped=request.mapped,
+        fixed=tuple(request.fixed),
+        start=request.start,
+        directions=request.directions,
+    )
+    fixed = {f"{INPUT}{name}": value for name, value in request.fixed.items()}
+    begun = search.search(
+        **request.counts,
+        space=request.space(),
+        callbacks=request.pickled,
+        **({} if request.study is None else {"study": request.study}),
+    )
+    state = {name: getattr(begun, name) for name in STATE}
+    told = search.workers(**{INDEX: begun.workers}, **state, **fixed).with_overrides(node_name="workers-of-the-search")
+    made = search.finish(**state, told=told)
+    return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1, request.names)
+
+
+@dataclass(frozen=True)
+class ReusedSearch:
+    """Builds the entities of one search.
+
+    Args:
+        origin: the task to run, or a callback that calls it.
+        objective: the task to run.
+        mapped: names of the objective's inputs that differ from trial to trial: with a callback, all of them.
+        fixed: names of the inputs of ``origin`` that are the same for every trial.
+        start: what it starts from; see ``Request.start``.
+        directions: directions of the study that is made where none is given; none where they are not known.
+    """
+
+    origin: Any
+    objective: Any
+    mapped: tuple[str, ...]
+    fixed: tuple[str, ...]
+    start: str
+    directions: tuple[str, ...]
+
+    def _args(self, role: str) -> tuple[str, ...]:
+        origin, objective = (place(task) for task in (self.origin, self.objective))
+        lists = map(joined, (self.mapped, self.fixed, self.directions))
+        return ("flyteoptuna.search.reused.worker_graph:rebuild", role, *origin, *objective, *lists, self.start)
+
+    def _name(self, role: str) -> str:
+        return ".".join((*filter(None, place(self.origin)), role))
+
+    @functools.cached_property
+    def _state(self) -> dict[str, Any]:
+        import optuna
+
+        return dict(zip(STATE, (by_reference(optuna.Study), str, str), strict=True))
+
+    @functools.cached_property
+    def search(self) -> Any:
+        """The first node: makes the study or takes the given one, and begins the journal."""
+        inputs = {**COUNTS, "space": str, "callbacks": str, **study_input(self.start)}
+        output = named_tuple("Begun", {**self._state, "workers": list[int]})
+        args = self._args("search")
+        return driver_task(self._name("search"), args, self.objective, self._search, inputs, output)
+
+    @functools.cached_property
+    def worker(self) -> Any:
+        """A worker: the objective with the same settings, which runs one trial after another."""
+        task = copy.copy(self.objective)
+        types = input_types(self.origin)
+        fixed = {f"{INPUT}{name}": by_reference(types[name]) for name in self.fixed}
+        interface = Interface({INDEX: int, **self._state, **fixed}, {"o0": int})
+        task._python_interface = task._native_interface = interface
+        task._interface = transform_interface_to_typed_interface(interface)
+        # A trial is timed by the worker.
+        task._metadata = dataclasses.replace(self.objective.metadata, retries=WORKER_RETRIES, timeout=None)
+        # What a plugin does around one call of the objective is done for each trial, and not around them all.
+        task.execute = functools.partial(self.work, hung=begin_anew)
+        args = self._args("worker")
+        return adopt(task, f"{self._name('worker')}-{digest(args)}", args)
+
+    @functools.cached_property
+    def workers(self) -> Any:
+        """The map over the workers, of which any may be lost."""
+        bound = {*STATE, *(f"{INPUT}{name}" for name in self.fixed)}
+        # As many at once as there are; by default Flyte would start 25, and the others when those have ended.
+        mapped = ArrayNodeMapTask(self.worker, concurrency=0, min_success_ratio=0.0, bound_inputs=bound)
+        mapped._name = mapped.sub_node_metadata._name = self.worker.name
+        return mapped
+
+    @functools.cached_property
+    def finish(self) -> Any:
+        """The last node: makes the study of the journal."""
+        import optuna
+
+        inputs = {**self._state, "told": list[int | None]}
+        args = self._args("finish")
+        return driver_task(self._name("finish"), args, self.objective, self._finish, inputs, optuna.Study, deck=True)
+
+    def _search(self, space: str, callbacks: str, study: Reference | None = None, **given: Any) -> Any:
+        """Begin the search."""
+        from flyteoptuna.search.reused import shared_journal
+
+        counts = {name: given.pop(name) for name in COUNTS}
+        settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
+        begun, journal = shared_journal.begin(study, settings, self.directions, callbacks)
+        workers = list(range(min(settings.concurrency, settings.n_trials)))
+        return begun, journal, settings.dumps(), workers
+
+    def work(
+        self,
+        optuna_worker: int,
+        study: Reference,
+        journal: str,
+        settings: str,
+        hung: Callable[[], None] | None = None,
+        **fixed: Any,
+    ) -> int:
+        """Run trials until all are taken; the number of trials that were told.
+
+        Args:
+            optuna_worker: which of the workers this is, counted from 0.
+            study: the study that the search began from.
+            journal: the folder of the journal.
+            settings: the settings of the search, as JSON.
+            hung: begins this process anew, where a trial has taken longer than its timeout; None for no timeouts.
+            fixed: the inputs that all trials share, by their names in the search.
+        """
+        from flyteoptuna.search.reused import shared_journal
+
+        given = plan.settings(settings)
+        inputs = {name.removeprefix(INPUT): value for name, value in fixed.items()}
+        build = builder(self.origin, self.objective, given.space, inputs)
+        trials = inputs if self.origin is self.objective else {}
+        worker = shared_journal.worker(
+            str(optuna_worker), study, journal, given, self.objective, build, self.mapped, trials, hung
+        )
+        return worker.run()
+
+    def _finish(self, study: Reference, journal: str, settings: str, told: list[int | None]) -> Any:
+        """Output the study."""
+        from flyteoptuna.search.reused import shared_journal
+
+        return shared_journal.finish(study, journal, plan.settings(settings))
+
+
+def begin_anew() -> None:
+    """Put the pod's own command in the place of this process, whatever its threads are doing."""
+    beside = os.path.join(os.path.dirname(sys.executable), sys.argv[0])
+    program = shutil.which(sys.argv[0]) or (beside if os.path.exists(beside) else sys.argv[0])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # What was put on the path after Python had begun is to be found again.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    os.execve(sys.executable, [sys.executable, program, *sys.argv[1:]], environment)  # noqa: S606 - its own command
+
+
+@functools.cache
+def search_of(
+    origin: Any,
+    objective: Any,
+    mapped: tuple[str, ...],
+    fixed: tuple[str, ...],
+    start: str,
+    directions: tuple[str, ...],
+) -> ReusedSearch:
+    """The :class:`ReusedSearch` of these arguments; one alone, for Flyte has one task a name."""
+    return ReusedSearch(origin, objective, mapped, fixed, start, directions)
+
+
+def rebuild(role: str, *args: str) -> Any:
+    """The entity of a search in a fresh process; the arguments are those that the resolver was given."""
+    origin, objective = find(*args[:2]), find(*args[2:4])
+    mapped, fixed, directions = map(split, args[4:7])
+    return getattr(search_of(origin, objective, mapped, fixed, args[7], directions), role)

@@ -1,0 +1,72 @@
+"""The ranges of a space's parameters, checked for a whole trial at once."""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from collections.abc import Iterable, Sequence
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+_ROUNDING = 1e-9
+"""By how much of itself a number may be beyond a bound, or beside a step, as samplers round."""
+
+
+class Ranges:
+    """Ranges, by position: bounds of all, and steps of those that have some.
+
+    Parameters are as a study's file holds them: numbers, and of a categorical one the index of its choice.
+    """
+
+    def __init__(self, distributions: Iterable[BaseDistribution]) -> None:
+        self._lows: list[float] = []
+        self._highs: list[float] = []
+        self._steps: list[tuple[int, float, float]] = []
+        for position, distribution in enumerate(distributions):
+            low, high = -math.inf, math.inf
+            if isinstance(distribution, CategoricalDistribution):
+                low, high = 0, len(distribution.choices) - 1
+            elif isinstance(distribution, (FloatDistribution, IntDistribution)):
+                low, high = _wider(distribution.low, -1), _wider(distribution.high, 1)
+                if distribution.step is not None:
+                    self._steps.append((position, distribution.low, distribution.step))
+            self._lows.append(low)
+            self._highs.append(high)
+
+    def outside(self, params: Sequence[float]) -> list[int]:
+        """Positions of the parameters that are not in their ranges."""
+        try:
+            if (
+                all(map(operator.le, self._lows, params))
+                and all(map(operator.ge, self._highs, params))
+                and all(_on_step(params[position], low, step) for position, low, step in self._steps)
+            ):
+                return []
+        except (OverflowError, ValueError):
+            pass
+        return [position for position, value in enumerate(params) if not self._holds(position, value)]
+
+    def _holds(self, position: int, value: float) -> bool:
+        if not self._lows[position] <= value <= self._highs[position]:
+            return False
+        try:
+            return all(_on_step(value, low, step) for at, low, step in self._steps if at == position)
+        except (OverflowError, ValueError):
+            return False
+
+
+def _wider(bound: float, sign: int) -> float:
+    if type(bound) is int:
+        # Samplers draw integers as floats, which are exact up to 2**53.
+        return bound if abs(bound) < 2**53 else bound + sign * (int(abs(bound)) // 10**9)
+    if math.isinf(bound):
+        return bound
+    return max(-sys.float_info.max, min(bound + sign * abs(bound) * _ROUNDING, sys.float_info.max))
+
+
+def _on_step(value: float, low: float, step: float) -> bool:
+    if type(value) is type(low) is type(step) is int:
+        return (value - low) % step == 0 or abs(value) >= 2**53 or abs(low) >= 2**53
+    steps = (value - low) / step
+    return abs(steps - round(steps)) <= max(1e-8, abs(steps) * _ROUNDING)

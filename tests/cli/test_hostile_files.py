@@ -1,0 +1,115 @@
+"""Files from anywhere: a command prints what they hold, or refuses them in one line, and nothing in them steers it."""
+
+import copy
+import json
+import random
+import tempfile
+from pathlib import Path
+
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from mixed_study import mixed
+from study_files import QUICK, example, members, zipped
+
+from flyteoptuna.cli.main import main
+from flyteoptuna.storage.file import dumps
+
+HOSTILE = [
+    *(None, True, -1, 0, 0.5, 1e308, -1e308, float("nan"), float("inf"), 2**63, 10**400, "", [], {}, [[]], {"a": [1]}),
+    *("=1+1", "\x1b[31m", "\u202eabc", "\ud800", "\0", "a\nb", "x" * 3000, "COMPLETE", "2024-01-01T00:00:00+05:00"),
+    *("2024-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-14:00", list(range(40)), ["a", None]),
+]
+TARGETS = ("t.csv", "t.log", "t.parquet", "sqlite:///{}/t.db")
+FILES = [dumps(mixed()), dumps(mixed(["minimize", "maximize"])), dumps(example())]
+
+
+def places(value, path=()):
+    """The paths of all values in a JSON."""
+    yield path
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(inner, (*path, key))
+
+
+def changed(record, chance):
+    """A JSON with a few of its values replaced, removed, copied or renamed."""
+    for _ in range(chance.choice((1, 1, 1, 2, 4))):
+        *path, last = chance.choice([path for path in places(record) if path])
+        owner = record
+        for key in path:
+            owner = owner[key]
+        action = chance.random()
+        if action < 0.15:
+            del owner[last]
+        elif action < 0.3 and isinstance(owner, list):
+            owner.insert(last, copy.deepcopy(owner[last]))
+        elif action < 0.3:
+            owner[chance.choice([v for v in HOSTILE if isinstance(v, str)])] = owner.pop(last)
+        elif action < 0.5:
+            owner[last] = json.loads(
+                json.dumps(chance.choice(list(owner.values() if isinstance(owner, dict) else owner)))
+            )
+        else:
+            owner[last] = copy.deepcopy(chance.choice(HOSTILE))
+    return record
+
+
+def damaged(data, chance):
+    """Bytes of which some are replaced, left out or put in."""
+    found = bytearray(data)
+    for _ in range(chance.choice((1, 2, 5))):
+        at = chance.randrange(len(found))
+        found[at : at + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
+    return bytes(found)
+
+
+def mutant(seed):
+    """A study's file with its values, its JSON or its zip changed."""
+    chance = random.Random(seed)
+    data, kind = chance.choice(FILES), chance.random()
+    if kind > 0.9:
+        return damaged(data, chance)
+    parts = members(data)
+    if kind > 0.75:
+        text = damaged(parts["study.json"], chance)
+    else:
+        text = json.dumps(changed(json.loads(parts["study.json"]), chance))
+    return zipped({**parts, "study.json": text})
+
+
+def command(*args):
+    """A command's output, which neither a traceback nor a control character may be in."""
+    result = CliRunner().invoke(main, list(map(str, args)))
+    assert result.exception is None or isinstance(result.exception, SystemExit), (args, result.exc_info)
+    assert result.exit_code in (0, 1) and (result.exit_code == 0) == (result.stderr == ""), result.output
+    assert len(result.stderr.splitlines()) <= 1
+    assert all(c.isprintable() or c == "\n" for c in result.output), result.output
+    return result
+
+
+def attempt(data, target):
+    """Show and export a file; whether it was read."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "one.study"
+        path.write_bytes(data)
+        shown = command("show", path)
+        target = target.format(folder) if "://" in target else f"{folder}/{target}"
+        exported = command("export", path, "--to", target)
+        left = sorted(p.name for p in Path(folder).iterdir())
+        assert left == ["one.study", *([target.rpartition("/")[2]] if exported.exit_code == 0 else [])]
+        assert exported.exit_code == 1 or shown.exit_code == 0
+    return shown.exit_code == 0
+
+
+@QUICK
+@given(seed=st.integers(0, 2**64), target=st.sampled_from(TARGETS))
+def test_any_mutant_of_a_file_is_printed_or_refused(seed, target):
+    """In its values, in its JSON and in its zip: no traceback, no control character, no half export."""
+    attempt(mutant(seed), target)
+
+
+def test_many_mutants_are_read():
+    """The mutants are not all refused by the first check."""
+    seeds = range(40)
+    read_ones = sum(attempt(mutant(seed), "t.csv") for seed in seeds)
+    assert len(seeds) / 10 < read_ones < len(seeds)

@@ -1,0 +1,274 @@
+"""Worker processes: what they are to a trial, when they start, and how they end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import optuna
+import pytest
+from containers import CODE
+from local_searches import searched
+
+from flyteoptuna import Optimizer, suggest
+from flyteoptuna.search.local import process, workers
+from flyteoptuna.search.local.workers import WORKERS
+
+
+def states(study):
+    return [t.state.name for t in study.trials]
+
+
+def test_a_trial_finds_what_there_is_now(flows, monkeypatch, tmp_path):
+    """Variables, folder and path are those of the search that a process works for, and not those of its start."""
+    looking = flows("flow_of_surroundings").looking
+    processes = set()
+    for word in ("first", "second"):
+        folder = tmp_path / word
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("FLYTEOPTUNA_TEST", word)
+        monkeypatch.syspath_prepend(f"/of/{word}")
+        study = searched(looking, monkeypatch, "2")
+        for trial in study.trials:
+            assert trial.user_attrs["folder"] == str(folder)
+            assert trial.user_attrs["variable"] == word
+            assert f"/of/{word}" in trial.user_attrs["path"]
+        processes |= {t.user_attrs["process"] for t in study.trials}
+    monkeypatch.delenv("FLYTEOPTUNA_TEST")
+    study = searched(looking, monkeypatch, "2")
+    assert {t.user_attrs["variable"] for t in study.trials} == {""}
+    processes |= {t.user_attrs["process"] for t in study.trials}
+    # The same two were used throughout.
+    assert len(processes) <= 2 and os.getpid() not in processes
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_trial_starts_processes(flows, monkeypatch, method):
+    """As a data loader does, and a pool."""
+    monkeypatch.setenv(WORKERS, "2")
+    study = Optimizer(flows("flow_of_surroundings").starting, 2, 2)(x=suggest.float(0, 1), method=method)
+    assert [(t.value, t.user_attrs) for t in study.trials] == [(2.0, {})] * 2
+
+
+def test_a_worker_that_dies_costs_its_own_trial(flows, monkeypatch, tmp_path):
+    """No trial is run twice, and the others run on beside it."""
+    notes = tmp_path / "notes"
+    study = searched(flows("flow_of_surroundings").noting, monkeypatch, "3", notes=str(notes), deadly=1)
+    assert states(study) == ["COMPLETE", "FAIL", *["COMPLETE"] * 4]
+    assert sorted(map(int, notes.read_text().split())) == list(range(6))
+
+
+def test_workers_start_beside_a_long_first_trial(flows, monkeypatch, tmp_path):
+    """It runs here, and the others, for which it waits, in processes; each of them once."""
+    monkeypatch.delenv(WORKERS)
+    monkeypatch.setattr(workers.os, "cpu_count", lambda: 2)
+    study = Optimizer(flows("flow_of_surroundings").long_first, 4, 4)(x=suggest.float(0, 1), notes=str(tmp_path))
+    assert states(study) == ["COMPLETE"] * 4
+    found = {int(file.name): int(file.read_text()) for file in tmp_path.iterdir()}
+    assert found.pop(0) == os.getpid()
+    assert os.getpid() not in found.values()
+
+
+@pytest.mark.parametrize(("start", "here"), [(float("inf"), True), (-1.0, False)])
+def test_workers_start_where_they_pay(flows, monkeypatch, start, here):
+    """And where they never do, none is started."""
+    monkeypatch.delenv(WORKERS)
+    monkeypatch.setattr(workers.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(workers, "START", start)
+    started = []
+    monkeypatch.setattr(workers, "taken", lambda: started.append(1) or process.taken())
+    study = Optimizer(flows("flow_of_surroundings").looking, 2, 8)(x=suggest.float(0, 1))
+    assert states(study) == ["COMPLETE"] * 8
+    assert len(started) == (0 if here else 2)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 10.0])
+@pytest.mark.parametrize("left", [1, 20, 10_000, float("inf")])
+def test_what_workers_gain(monkeypatch, flows, seconds, left):
+    """A share of what the trials that are left would take one after another."""
+    monkeypatch.setenv(WORKERS, "4")
+    pool = workers.Pool(None, 8, left)
+    assert pool._gain() == 0.0
+    monkeypatch.setattr(workers.time, "monotonic", lambda: 100.0 + seconds)
+    pool._began = 100.0
+    if seconds:
+        assert pool._gain() == pytest.approx(seconds * left * 0.75)
+
+
+LEAVING = """
+import sys
+import flytekit as fl
+from flyteoptuna import Optimizer, suggest, current_trial
+import os
+
+@fl.task
+def objective(x: float) -> float:
+    current_trial().set_user_attr("process", os.getpid())
+    return OFFSET
+
+OFFSET = 3.0
+START
+"""
+SEARCH = """
+study = Optimizer(objective, 2, 4)(x=suggest.float(0, 1))
+print("best", study.best_value, "here", os.getpid() in {t.user_attrs["process"] for t in study.trials})
+"""
+
+
+def script(tmp_path, text, *, count="2", arguments=None):
+    (tmp_path / "script.py").write_text(text)
+    return subprocess.run(
+        [sys.executable, *(arguments or ["script.py"])],
+        cwd=tmp_path,
+        env={**os.environ, WORKERS: count},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [
+        (f"{SEARCH}", "put that under `__name__ == '__main__'`"),
+        (f"if __name__ != '__main__':\n    sys.exit(2)\n{SEARCH}", "SystemExit: 2"),
+        (f"if __name__ != '__main__':\n    os._exit(2)\n{SEARCH}", "the process died"),
+        (f"if __name__ != '__main__':\n    raise KeyboardInterrupt\n{SEARCH}", "KeyboardInterrupt"),
+        (f"if __name__ != '__main__':\n    del objective\n{SEARCH}", "AttributeError"),
+    ],
+)
+def test_what_cannot_be_loaded_by_name_goes_by_value(tmp_path, start, reason):
+    """One warning says why, and the trials run in worker processes all the same."""
+    made = script(tmp_path, LEAVING.replace("START", start))
+    assert "best 3.0 here False" in made.stdout, made.stderr
+    assert made.stderr.count("by value, for they cannot load it") == 1
+    assert reason in made.stderr
+
+
+def test_an_interactive_session_uses_workers(tmp_path):
+    """A script that Python reads from its command line has no module."""
+    made = script(tmp_path, "", arguments=["-c", LEAVING.replace("START", SEARCH)])
+    assert "best 3.0 here False" in made.stdout, made.stderr
+
+
+def test_what_can_be_sent_in_no_way_runs_here(tmp_path):
+    """The warning says so, once."""
+    lock = "import threading\nOFFSET = threading.Lock()\nfloat_of = lambda lock: 4.0\n"
+    text = LEAVING.replace("return OFFSET", "return float_of(OFFSET)").replace("START", lock + SEARCH)
+    made = script(tmp_path, text)
+    assert "best 4.0 here True" in made.stdout, made.stderr
+    assert made.stderr.count("one after another") == 1 and "pickle" in made.stderr
+
+
+DECORATED = """
+from flytekit.core.utils import ClassDecorator
+
+class plus(ClassDecorator):
+    def execute(self, *args, **kwargs):
+        return self.task_function(*args, **kwargs) + 1
+
+    def get_extra_config(self):
+        return {}
+
+"""
+
+
+@pytest.mark.parametrize("decorators", ["@plus\n", "@plus\n@plus\n"])
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_class_decorators_in_a_script(tmp_path, decorators, count):
+    """Of an objective, one or several."""
+    text = LEAVING.replace("@fl.task\n", f"{DECORATED}@fl.task\n{decorators}")
+    made = script(
+        tmp_path,
+        text.replace(
+            "START",
+            f"if __name__ == '__main__':\n    {SEARCH.strip().splitlines()[0]}\n    print('best', study.best_value)",
+        ),
+        count=count,
+    )
+    assert f"best {3.0 + decorators.count('plus')}" in made.stdout, made.stderr
+    assert "warning" not in made.stderr.lower() and "[W" not in made.stderr
+
+
+SLEEPING = """
+from flow_of_surroundings import sleeping
+from flyteoptuna import Optimizer, suggest
+
+if __name__ == "__main__":
+    Optimizer(sleeping, 2, 4)(x=suggest.float(0, 1), notes={notes!r})
+"""
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # Of a process that nobody waits for its number is left.
+    return "(zombie)" not in open(f"/proc/{pid}/status").read() if os.path.exists(f"/proc/{pid}/status") else True
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_their_parent(tmp_path, sent):
+    """However it is ended, in the middle of trials that never end."""
+    (tmp_path / "script.py").write_text(SLEEPING.format(notes=str(tmp_path / "notes")))
+    (tmp_path / "notes").mkdir()
+    environment = {**os.environ, WORKERS: "2", "PYTHONPATH": os.pathsep.join([str(CODE), *sys.path])}
+    with subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as made:
+        while len(pids := [int(file.name) for file in (tmp_path / "notes").iterdir()]) < 2:
+            assert made.poll() is None
+            time.sleep(0.05)
+        made.send_signal(sent)
+        made.communicate(timeout=100)
+    deadline = time.monotonic() + 60
+    while any(map(alive, pids)):
+        assert time.monotonic() < deadline, "a worker process outlives its parent"
+        time.sleep(0.05)
+
+
+def test_a_handler_of_the_users_own_stays(flows, monkeypatch):
+    """While trials run here, and afterwards; flytekit's gives way to Python's while a search runs, and returns."""
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+    flow = flows("flow_of_surroundings")
+    monkeypatch.setattr(flow.looking, "_task_function", lambda x: seen.append(signal.getsignal(signal.SIGINT)) or x)
+    workers_of = monkeypatch.setenv
+
+    def of_the_user(number, frame):
+        raise RuntimeError
+
+    def main_signal_handler(number, frame):
+        raise SystemExit
+
+    main_signal_handler.__qualname__ = "FlyteContextManager.initialize.<locals>.main_signal_handler"
+    try:
+        for handler in (of_the_user, main_signal_handler):
+            signal.signal(signal.SIGINT, handler)
+            workers_of(WORKERS, "1")
+            searched(flow.looking, monkeypatch, "1")
+            assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == [*[of_the_user] * 6, *[signal.default_int_handler] * 6]
+
+
+def test_two_searches_at_once(flows, monkeypatch):
+    """In threads, each with its own processes, and each returns its own study."""
+    import asyncio
+
+    looking = flows("flow_of_surroundings").looking
+    monkeypatch.setenv(WORKERS, "2")
+
+    def search(name):
+        study = optuna.create_study(study_name=name)
+        return Optimizer(looking, 2, 4, study=study)(x=suggest.float(0, 1))
+
+    async def both():
+        return await asyncio.gather(*[asyncio.to_thread(search, name) for name in ("one", "two")])
+
+    one, two = asyncio.run(both())
+    assert (one.study_name, two.study_name) == ("one", "two")
+    assert states(one) == states(two) == ["COMPLETE"] * 4
