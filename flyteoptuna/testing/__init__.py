@@ -7,6 +7,8 @@ from flyteoptuna.testing.engine.cache import Cache
 from flyteoptuna.testing.engine.scopes import ExecutionFailed
 from flyteoptuna.testing.faults import Some
 from flyteoptuna.testing.pods.pod import Pod
-from flyteoptuna.testing.run import Run, run
+from flyteoptuna.testing.runs import Run, run
+from flyteoptuna.testing.simulation import PodLostError, Simulation, simulate
+from flyteoptuna.testing.slots import Ran
 
-__all__ = ["Cache", "ExecutionFailed", "Pod", "Run", "Some", "run"]
+__all__ = ["Cache", "ExecutionFailed", "Pod", "PodLostError", "Ran", "Run", "Simulation", "Some", "run", "simulate"]

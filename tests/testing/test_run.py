@@ -7,6 +7,7 @@ import optuna
 import pytest
 
 from flyteoptuna import testing
+from flyteoptuna.testing.engine.engine import Engine
 from flyteoptuna.testing.faults import Faults
 from flyteoptuna.testing.pods.pod import Fault, Outcome
 
@@ -23,7 +24,7 @@ def chosen(choice, tasks, **kwargs):
 def test_the_outputs_are_python_values_and_the_record_says_what_ran(flows):
     """With the seconds, the exit and the log of each pod, the depth, the visits and the largest message."""
     made = testing.run(flows("engine_flows").bindings, size=4)
-    assert made.outputs == ("4 2.0 ['a', 'b'] {'k': 4} 4", "[4, 7, 4] [('a', 4), ('b', 1)] 4")
+    assert made.outputs == ("4 2.0 ['a', 'b'] {'k': 4} 5", "[4, 7, 4] [('a', 4), ('b', 1)] 4")
     assert sorted(pod.path for pod in made.pods) == ["n0", "n1", "n2", "n3"]
     assert all(pod.outcome is Outcome.SUCCEEDED and pod.code == 0 and pod.seconds > 0 for pod in made.pods)
     assert (made.depth, made.visits) == (0, 5)
@@ -118,7 +119,7 @@ def test_a_choice_that_chose_less_than_it_says_is_an_error(choice):
 )
 def test_what_cannot_be_is_refused_before_anything_runs(flows, monkeypatch, kwargs, error, message):
     """With the rule and the value."""
-    monkeypatch.setattr("flyteoptuna.testing.run.Engine.run", None)
+    monkeypatch.setattr(Engine, "run", None)
     with pytest.raises(error, match=message):
         testing.run(flows("engine_flows").failing, **{"x": 1, **kwargs})
 
