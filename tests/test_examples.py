@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine import Engine
 from flyteidl.core import dynamic_job_pb2, workflow_pb2
 from graph_text import task_lines, text_of, workflow_lines
+
+from flyteoptuna.testing.engine.engine import Engine
 
 SIZE = {"n_trials": 100, "concurrency": 4}
 ROOT = Path(__file__).parent.parent

@@ -6,13 +6,15 @@ from types import SimpleNamespace
 import optuna
 import pytest
 from containers import CODE, run
-from engine import Engine, ExecutionFailed, Fault
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 
 from flyteoptuna import Optimizer, suggest
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.search import inputs
 from flyteoptuna.search.batches import driver
+from flyteoptuna.testing.engine.engine import Engine
+from flyteoptuna.testing.engine.scopes import ExecutionFailed
+from flyteoptuna.testing.pods.pod import Fault
 
 
 def test_a_seed_is_that_of_the_node_whatever_the_attempt(monkeypatch):

@@ -3,8 +3,7 @@
 import msgpack
 from flyteidl.core import types_pb2
 
-from engine import primitive
-from engine.literals import collection
+from flyteoptuna.testing.pods.literals import collection, primitive
 
 
 def integers(*values):

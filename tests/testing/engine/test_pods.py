@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from containers import CODE
+from engine_values import integers, on, results
 from flyteidl.core import tasks_pb2
 
-from engine import Engine, ExecutionFailed, Fault, Outcome
-from engine.pods import container
-from engine.processes import SERVER
-from engine.values import integers, on, results
+from flyteoptuna.testing.engine.engine import Engine
+from flyteoptuna.testing.engine.scopes import ExecutionFailed
+from flyteoptuna.testing.pods.pod import Fault, Outcome, container
+from flyteoptuna.testing.pods.processes import SERVER
 
 
 @pytest.mark.parametrize("cold", [False, True])
@@ -144,3 +145,15 @@ def test_a_warm_pod_is_faster_than_a_cold_one(flows, tmp_path):
         return min(pod.ended - pod.started for pod in engine.pods)
 
     assert seconds(cold=False, runs=3) < seconds(cold=True, runs=1) / 2
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_tasks_own_timeout_ends_its_pod_and_counts_as_the_users_failure(flows, tmp_path, cold):
+    """Which is retried as often as the task says."""
+    engine = Engine(tmp_path, CODE, delays=lambda pod: 3600.0, cold=cold)
+    with pytest.raises(ExecutionFailed, match=r"task execution timeout \[1s\] expired"):
+        engine.run(flows.hurries, {"seconds": 0})
+    assert [(pod.attempt, pod.outcome, pod.code) for pod in engine.pods] == [
+        (0, Outcome.RECOVERABLE, -14),
+        (1, Outcome.RECOVERABLE, -14),
+    ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,15 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.models.task import TaskSpec
 from flytekit.tools.translator import get_serializable
 
-from .arrays import run_array
-from .cache import Cache, cache_key
-from .graphs import ENDS, Finished, Graph, graph_of, upstream
-from .literals import START, Literals, TooLarge, UnresolvedBinding, primitive, resolve
-from .pods import Fault, Outcome, Place, Pod, execute, read_futures, read_outputs, write_literals
-from .scopes import ExecutionFailed, Scope, task_of
-from .workers import Workers
+from flyteoptuna.testing.engine.arrays import run_array
+from flyteoptuna.testing.engine.branches import chosen
+from flyteoptuna.testing.engine.cache import Cache, cache_key
+from flyteoptuna.testing.engine.graphs import ENDS, Finished, Graph, graph_of, upstream
+from flyteoptuna.testing.engine.refusals import check_nodes
+from flyteoptuna.testing.engine.scopes import ExecutionFailed, Scope, task_of
+from flyteoptuna.testing.engine.workers import Workers
+from flyteoptuna.testing.pods.literals import START, Literals, TooLarge, UnresolvedBinding, primitive, resolve
+from flyteoptuna.testing.pods.pod import Fault, Outcome, Place, Pod, execute, read_futures, read_outputs, write_literals
 
 SETTINGS = SerializationSettings(
     project="p", domain="d", version="v", image_config=ImageConfig.auto(img_name="registry/image:tag")
@@ -36,8 +40,9 @@ class Engine:
 
     Args:
         root: a folder of its own; each run makes new folders below it.
-        code: the folder with the user's modules, on every pod's path.
+        code: the folder with the user's modules, or several, on every pod's path.
         faults: says for a pod that is about to start what happens to it.
+        delays: says for such a pod how many seconds pass before its work starts.
         cold: whether each command is started in a new interpreter and not forked from a warm one.
         workers: how many pods run at once.
         system_retries: how often a node whose pod was killed is tried again (Flyte's default is 3).
@@ -50,18 +55,20 @@ class Engine:
         depth: the deepest nesting of dynamic tasks so far.
         nodes: how many nodes were executed, recovered ones included.
         longest_key: the longest key of an object below the metadata prefix so far.
+        largest: bytes of the largest message so far: of inputs, outputs, an error or a graph.
         finished: what a recovery may take over.
         templates: the templates of the tasks that ran, by name.
     """
 
     root: Path
-    code: Path
+    code: Path | Sequence[Path]
     faults: Callable[[Pod], Fault | None] = lambda pod: None
+    delays: Callable[[Pod], float] = lambda pod: 0.0
     cold: bool = False
     workers: int = 2
     system_retries: int = 0
     cache: Cache = field(default_factory=Cache)
-    seconds: int = 300
+    seconds: float = 300
     pods: list[Pod] = field(default_factory=list)
     hits: list[Pod] = field(default_factory=list)
     graphs: list[Graph] = field(default_factory=list)
@@ -69,6 +76,7 @@ class Engine:
     depth: int = 0
     nodes: int = 0
     longest_key: str = ""
+    largest: int = 0
     finished: Finished = field(default_factory=Finished)
     templates: dict[str, Any] = field(default_factory=dict)
 
@@ -108,9 +116,12 @@ class Engine:
         self.finished = Finished()
         entities: OrderedDict[Any, Any] = OrderedDict()
         spec = get_serializable(entities, SETTINGS, workflow).to_flyte_idl()
+        if spec.template.HasField("failure_node"):
+            raise NotImplementedError(f"the engine runs no failure nodes: {spec.template.id.name} has one")
         specs = [model.to_flyte_idl() for model in entities.values() if isinstance(model, TaskSpec)]
         name = f"a{uuid.uuid4().hex[:19]}"
-        self._place = Place(self.root, name, spec.template.id, self.code, self.cold, self.seconds)
+        code = (self.code,) if isinstance(self.code, Path) else tuple(self.code)
+        self._place = Place(self.root, name, spec.template.id, code, self.cold, self.seconds)
         scope = Scope(
             path="",
             folder=self.root / "metadata" / name,
@@ -123,6 +134,7 @@ class Engine:
 
     def _graph(self, nodes: Iterable[Any], outputs: Iterable[Any], inputs: Literals, scope: Scope) -> Literals:
         waiting = {node.id: node for node in nodes if node.id not in ENDS}
+        check_nodes(waiting.values(), scope)
         with self._lock:
             self.depth = max(self.depth, scope.depth)
             self.graphs.append(graph_of(scope.path, waiting.values()))
@@ -151,7 +163,7 @@ class Engine:
                 inputs = resolve(node.inputs, done)
                 write_literals(scope.data(node.id) / "inputs.pb", inputs)
                 self.note_key(scope.data(node.id) / "inputs.pb")
-                outputs = self._kind(node)(node, inputs, scope)
+                outputs = self._kind(node, done)(node, inputs, scope)
             except (UnresolvedBinding, TooLarge) as error:
                 raise ExecutionFailed(path, _task_name(node), str(error)) from error
         else:
@@ -159,18 +171,19 @@ class Engine:
         self.finished.outputs[path] = outputs
         return outputs
 
-    def _kind(self, node: Any) -> Callable[[Any, Literals, Scope], Literals]:
+    def _kind(self, node: Any, done: Mapping[str, Literals]) -> Callable[[Any, Literals, Scope], Literals]:
         match node.WhichOneof("target"):
             case "task_node":
                 return self._task
             case "array_node":
-                return lambda node, inputs, scope: run_array(self, node, inputs, scope)
-            case "workflow_node" if node.workflow_node.WhichOneof("reference") == "sub_workflow_ref":
-                return self._subworkflow
+                return functools.partial(run_array, self)
             case "workflow_node":
-                raise NotImplementedError(f"the engine runs no launch plans: node {node.id}")
-            case kind:
-                raise NotImplementedError(f"the engine runs no {kind}: node {node.id}")
+                return self._subworkflow
+            case _:
+                return functools.partial(self._branch, done=done)
+
+    def _branch(self, node: Any, inputs: Literals, scope: Scope, done: Mapping[str, Literals]) -> Literals:
+        return self._node(chosen(node, inputs), done, scope.inside(node.id, 0))
 
     def _subworkflow(self, node: Any, inputs: Literals, scope: Scope) -> Literals:
         template = scope.workflows[node.workflow_node.sub_workflow_ref.name]
@@ -238,13 +251,15 @@ class Engine:
         """
         self.templates[template.id.name] = template
         retries = node.metadata.retries.retries or template.metadata.retries.retries
+        timeout = node.metadata.timeout if node.metadata.timeout.ToNanoseconds() else template.metadata.timeout
+        limit = timeout.ToNanoseconds() / 1e9 or math.inf
         failures = {True: 0, False: 0}
         allowed = {True: self.system_retries, False: retries}
         pod, previous = first, None
         while True:
             with self._workers.slot():
                 self._admit(pod, data)
-                execute(pod, template, inputs, previous, self._place)
+                execute(pod, template, inputs, previous, self._place, limit)
             for file in pod.metadata.iterdir():
                 self.note_key(file)
             if pod.outcome not in (Outcome.KILLED, Outcome.RECOVERABLE):
@@ -260,15 +275,17 @@ class Engine:
         with self._lock:
             pod.folder = self.root / "pods" / self._place.name / str(len(self.pods))
             self.pods.append(pod)
-        pod.fault = self.faults(pod)
+            pod.fault, pod.delay = self.faults(pod), self.delays(pod)
         if pod.fault in (Fault.DROP, Fault.NULL) and pod.index is None:
             raise ValueError(f"{pod.fault} is for an array's element, but got {pod}")
 
     def note_key(self, path: Path) -> None:
-        """Remember the key of an object if it is the longest so far."""
+        """Remember the key of an object if it is the longest so far, and the size of a message if it is the largest."""
         key = str(path.relative_to(self.root / "metadata"))
         with self._lock:
             self.longest_key = max(self.longest_key, key, key=len)
+            if path.suffix == ".pb":
+                self.largest = max(self.largest, path.stat().st_size)
 
     def map(self, run: Callable[[int], Any], size: int, parallelism: int) -> list[Any]:
         """Run something for each index of an array, at most `parallelism` at once (0: no limit), in order."""
@@ -277,7 +294,7 @@ class Engine:
 
 def _task_name(node: Any) -> str:
     inner = node.array_node.node if node.HasField("array_node") else node
-    return inner.task_node.reference_id.name
+    return str(inner.task_node.reference_id.name)
 
 
 def _defaults(workflow: Any) -> Literals:

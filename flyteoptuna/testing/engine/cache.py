@@ -8,7 +8,7 @@ from typing import Any
 
 from flyteidl.core import literals_pb2 as pb
 
-from .literals import Literals
+from flyteoptuna.testing.pods.literals import Literals
 
 
 class Cache:

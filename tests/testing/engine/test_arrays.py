@@ -1,11 +1,12 @@
 """Maps over lists."""
 
 import pytest
+from engine_values import integers, results, value
 from flyteidl.core import workflow_pb2
 
-from engine import ExecutionFailed, Outcome
-from engine.arrays import min_successes
-from engine.values import integers, results, value
+from flyteoptuna.testing.engine.arrays import min_successes
+from flyteoptuna.testing.engine.scopes import ExecutionFailed
+from flyteoptuna.testing.pods.pod import Outcome
 
 
 def test_a_map_takes_items_of_lists_and_bound_inputs_whole(flows, engine):

@@ -1,11 +1,11 @@
 """Bindings: what a node gets of the outputs of others."""
 
 import pytest
+from engine_values import integers, path, results
 from flyteidl.core import literals_pb2 as pb
 
-from engine import NONE, ExecutionFailed, primitive
-from engine.literals import UnresolvedBinding, attribute, collection, packed
-from engine.values import integers, path, results
+from flyteoptuna.testing.engine.scopes import ExecutionFailed
+from flyteoptuna.testing.pods.literals import NONE, UnresolvedBinding, attribute, collection, packed, primitive
 
 
 def test_promises_scalars_collections_and_maps_are_bound(flows, engine):

@@ -1,12 +1,14 @@
 """The cache of a cluster."""
 
 from containers import CODE
+from engine_values import integers, results
 from flyteidl.core import literals_pb2 as pb
 from flyteidl.core import tasks_pb2, types_pb2
 
-from engine import Cache, Engine, Outcome, primitive
-from engine.cache import cache_key
-from engine.values import integers, results
+from flyteoptuna.testing.engine.cache import Cache, cache_key
+from flyteoptuna.testing.engine.engine import Engine
+from flyteoptuna.testing.pods.literals import primitive
+from flyteoptuna.testing.pods.pod import Outcome
 
 
 def test_a_cached_task_is_not_run_twice(flows, tmp_path):

@@ -2,10 +2,12 @@
 
 import pytest
 from containers import CODE
-from flyteidl.core import workflow_pb2
+from engine_values import integers, on, results
 
-from engine import Engine, ExecutionFailed, Fault, Graph, Outcome
-from engine.values import integers, on, results
+from flyteoptuna.testing.engine.engine import Engine
+from flyteoptuna.testing.engine.graphs import Graph
+from flyteoptuna.testing.engine.scopes import ExecutionFailed
+from flyteoptuna.testing.pods.pod import Fault, Outcome
 
 
 def test_a_dynamic_task_is_run_one_level_deeper(flows, engine):
@@ -38,13 +40,21 @@ def test_each_graph_is_recorded_with_its_edges(flows, engine):
     assert (skipping.visits, skipping.is_chain) == (17710, False)
 
 
-@pytest.mark.parametrize("kind", ["branch_node", "gate_node"])
-def test_branches_and_gates_are_refused(engine, kind):
-    """A node that the engine cannot run is an error that names its kind."""
-    node = workflow_pb2.Node(id="n0")
-    getattr(node, kind).SetInParent()
-    with pytest.raises(NotImplementedError, match=f"the engine runs no {kind}: node n0"):
-        engine._kind(node)
+REFUSED = {
+    "launched": r"no launch plans: node n1 \(engine_flows.inner\)",
+    "gated": "no gate_node: node n0",
+    "gated_branch": "no gate_node: node n0-0-n0",
+    "queried": r"no query for an agent or a plugin of the backend: node n1 \(query\)",
+    "in_an_image": r"Python tasks only, and has no images: node n1 \(image\) runs `echo`",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_engine_does_not_run_is_refused_by_name_before_anything_runs(flows, engine, name):
+    """Wherever in a workflow it stands."""
+    with pytest.raises(NotImplementedError, match=REFUSED[name]):
+        engine.run(getattr(flows, name), {"x": 1})
+    assert not engine.pods
 
 
 def test_a_recovery_runs_only_what_had_not_finished(flows, tmp_path):

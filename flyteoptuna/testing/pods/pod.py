@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import signal
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -14,8 +16,8 @@ from flyteidl.core import dynamic_job_pb2, errors_pb2, execution_pb2
 from flyteidl.core import literals_pb2 as pb
 from google.protobuf.json_format import MessageToDict
 
-from .literals import Literals, check_size
-from .processes import Job, machine, run_cold, run_warm
+from flyteoptuna.testing.pods.literals import Literals, check_size
+from flyteoptuna.testing.pods.processes import Job, machine, run_cold, run_warm
 
 
 class Fault(Enum):
@@ -57,6 +59,8 @@ class Pod:
         outcome: how it ended.
         message: why it failed.
         fault: what the test did to it.
+        delay: seconds that the test let it wait before its work.
+        code: the exit code of its process; a signal's is its negative number.
         started: seconds of a monotonic clock.
         ended: seconds of the same clock.
     """
@@ -73,8 +77,20 @@ class Pod:
     outcome: Outcome = Outcome.RUNNING
     message: str = ""
     fault: Fault | None = None
+    delay: float = 0.0
+    code: int = 0
     started: float = field(default=0.0, repr=False)
     ended: float = field(default=0.0, repr=False)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.ended - self.started
+
+    @property
+    def log(self) -> str:
+        """All that it wrote."""
+        return self.stdout + self.stderr
 
     @property
     def stdout(self) -> str:
@@ -100,7 +116,7 @@ class Place:
         root: the folder of the execution.
         name: the execution's name.
         workflow: the workflow's identifier.
-        code: the folder with the user's modules.
+        code: the folders with the user's modules.
         cold: whether each command is started in a new interpreter.
         seconds: after how many seconds a pod is killed.
     """
@@ -108,12 +124,12 @@ class Place:
     root: Path
     name: str
     workflow: Any
-    code: Path
+    code: tuple[Path, ...]
     cold: bool = False
-    seconds: int = 300
+    seconds: float = 300
 
 
-def execute(pod: Pod, template: Any, inputs: Path, previous: Pod | None, place: Place) -> None:
+def execute(pod: Pod, template: Any, inputs: Path, previous: Pod | None, place: Place, limit: float = math.inf) -> None:
     """Run a pod's command and fill in its outcome.
 
     Args:
@@ -122,6 +138,7 @@ def execute(pod: Pod, template: Any, inputs: Path, previous: Pod | None, place: 
         inputs: the file with its inputs.
         previous: the attempt before, whose checkpoint it may read.
         place: where it runs.
+        limit: seconds that the task may take.
     """
     pod.raw = place.root / "raw" / uuid.uuid4().hex
     for folder in (pod.metadata, pod.raw, pod.folder / "work", pod.folder / "tmp"):
@@ -130,16 +147,20 @@ def execute(pod: Pod, template: Any, inputs: Path, previous: Pod | None, place: 
     if pod.fault in (Fault.KILL, Fault.CRASH):
         code = 1 if pod.fault is Fault.CRASH else -9
     else:
-        code = _start(pod, template, inputs, previous, place)
+        code = _start(pod, template, inputs, previous, place, limit)
     if pod.fault is Fault.LOSE:
         code = -9
         for file in pod.metadata.iterdir():
             file.unlink()
-    pod.ended = time.monotonic()
-    _judge(pod, template, code)
+    pod.ended, pod.code = time.monotonic(), code
+    if code == -signal.SIGALRM and limit <= place.seconds:
+        # Flyte counts it as the user's failure.
+        pod.outcome, pod.message = Outcome.RECOVERABLE, f"task execution timeout [{limit:g}s] expired\n{tail(pod)}"
+    else:
+        _judge(pod, template, code)
 
 
-def _start(pod: Pod, template: Any, inputs: Path, previous: Pod | None, place: Place) -> int:
+def _start(pod: Pod, template: Any, inputs: Path, previous: Pod | None, place: Place, limit: float) -> int:
     args, env = container(template)
     values = {
         "input": inputs,
@@ -153,10 +174,11 @@ def _start(pod: Pod, template: Any, inputs: Path, previous: Pod | None, place: P
         args=[_filled(arg, values) for arg in args],
         env={**machine(), "TMPDIR": str(pod.folder / "tmp"), **_identity(pod, template, place), **env},
         cwd=str(pod.folder / "work"),
-        path=[str(place.code)],
+        path=[str(folder) for folder in place.code],
         stdout=str(pod.folder / "stdout"),
         stderr=str(pod.folder / "stderr"),
-        seconds=place.seconds,
+        seconds=min(limit, place.seconds),
+        delay=pod.delay,
     )
     return run_cold(job) if place.cold else run_warm(job)
 

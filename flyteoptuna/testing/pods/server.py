@@ -1,6 +1,6 @@
 """A process with flytekit imported that forks a child for each container command; run as a script.
 
-It reads a JSON object a line from stdin (`number`, `args`, `env`, `cwd`, `path`, `stdout`, `stderr`, `seconds`) and
+It reads a JSON object a line from stdin, a `Job` with a `number`, and
 answers `number` and `code` when that child has ended. It ends, and its children with it, when stdin closes. It has one
 thread only, so no lock can be held while it forks. Nothing of the user's is imported here.
 """
@@ -16,6 +16,8 @@ import select
 import signal
 import sys
 import tempfile
+import time
+from typing import Any
 
 # As a script, this folder came first on the path, where its modules could hide the user's.
 sys.path.pop(0)
@@ -23,7 +25,7 @@ sys.path.pop(0)
 from flytekit.bin import entrypoint
 
 
-def run(job: dict) -> int:
+def run(job: dict[str, Any]) -> int:
     """Become the pod: set what a container sets, then call the command."""
     os.environ.clear()
     os.environ.update(job["env"])
@@ -31,7 +33,8 @@ def run(job: dict) -> int:
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(job[name], os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    signal.alarm(job["seconds"])
+    signal.setitimer(signal.ITIMER_REAL, job["seconds"])
+    time.sleep(job["delay"])
     sys.argv = job["args"]
     sys.path[:0] = job["path"]
     importlib.invalidate_caches()
@@ -46,7 +49,7 @@ def run(job: dict) -> int:
     return 0
 
 
-def fork(job: dict) -> int:
+def fork(job: dict[str, Any]) -> int:
     """Start a child and return its process id."""
     if pid := os.fork():
         return pid

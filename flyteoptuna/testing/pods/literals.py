@@ -25,7 +25,7 @@ class TooLarge(RuntimeError):
     """An object that is over the propeller's limit for what it reads inline."""
 
 
-def primitive(value: str | bool | int | float) -> pb.Literal:
+def primitive(value: str | bool | float) -> pb.Literal:
     """Return the literal of a primitive Python value."""
     names = {bool: "boolean", int: "integer", float: "float_value", str: "string_value"}
     return pb.Literal(scalar=pb.Scalar(primitive=pb.Primitive(**{names[type(value)]: value})))
@@ -76,7 +76,7 @@ def _literal(binding: pb.BindingData, done: Mapping[str, Literals]) -> pb.Litera
 
 
 def _promised(promise: Any, done: Mapping[str, Literals]) -> pb.Literal:
-    outputs = done[promise.node_id or START]
+    outputs = done.get(promise.node_id or START, {})
     if promise.var not in outputs:
         raise UnresolvedBinding(f"Failed to find [{promise.node_id}].[{promise.var}]")
     literal = outputs[promise.var]

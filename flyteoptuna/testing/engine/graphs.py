@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .literals import START, Literals
+from flyteoptuna.testing.engine.branches import nodes_of
+from flyteoptuna.testing.pods.literals import START, Literals
 
 ENDS = ("", START, "end-node")
 
 
 def upstream(node: Any) -> list[str]:
-    """Return the ids of the nodes that a node waits for, sorted, without the start."""
-    return sorted(name for name in node.upstream_node_ids if name not in ENDS)
+    """Return the ids of the nodes that a node, or what it may branch to, waits for, sorted, without the start."""
+    inner = {name for each in nodes_of(node) for name in upstream(each)}
+    return sorted({name for name in node.upstream_node_ids if name not in ENDS} | inner)
 
 
 @dataclass(frozen=True)

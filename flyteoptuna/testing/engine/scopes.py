@@ -7,15 +7,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from flyteoptuna.testing.pods.pod import Pod
+
 
 class ExecutionFailed(RuntimeError):
-    """A workflow that failed, at the node `path`, in the task `task`."""
+    """A workflow that failed.
+
+    Attributes:
+        path: the path of the node that failed; empty where the workflow's outputs could not be made.
+        task: the name of its task; empty for none.
+        message: why; of a task that raised, its traceback.
+        pods: the pods that had run.
+    """
 
     def __init__(self, path: str, task: str, message: str) -> None:
         super().__init__(f"node {path or 'of the outputs'} ({task or 'no task'}): {message}")
         self.path = path
         self.task = task
         self.message = message
+        self.pods: list[Pod] = []
+        # The folder with their logs, which is there as long as the error is.
+        self.kept: Any = None
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
 
 from flyteidl.core import literals_pb2 as pb
 
-from .cache import cache_key
-from .literals import NONE, Literals, UnresolvedBinding, collection, element
-from .pods import Fault, Outcome, Pod, read_outputs, write_literals
-from .scopes import ExecutionFailed, Scope, task_of
+from flyteoptuna.testing.engine.cache import cache_key
+from flyteoptuna.testing.engine.scopes import ExecutionFailed, Scope, task_of
+from flyteoptuna.testing.pods.literals import NONE, Literals, UnresolvedBinding, collection, element
+from flyteoptuna.testing.pods.pod import Fault, Outcome, Pod, read_outputs, write_literals
 
-if TYPE_CHECKING:
-    from .engine import Engine
+
+class Runner(Protocol):
+    """What an array needs of the engine, whose methods these are."""
+
+    def map(self, run: Callable[[int], Any], size: int, parallelism: int) -> list[Any]: ...
+    def lookup(self, key: tuple[str, ...] | None, pod: Pod) -> Literals | None: ...
+    def store(self, key: tuple[str, ...] | None, outputs: Literals) -> None: ...
+    def attempts(self, node: Any, first: Pod, template: Any, data: Path, inputs: Path) -> Pod: ...
 
 
 def array_size(inputs: Literals, bound: set[str]) -> int:
@@ -34,18 +42,16 @@ def min_successes(array: Any, size: int) -> int:
     """Return how many elements must succeed; the ratio is a float of 32 bits."""
     match array.WhichOneof("success_criteria"):
         case "min_successes":
-            return array.min_successes
+            return int(array.min_successes)
         case "min_success_ratio":
-            return math.ceil(array.min_success_ratio * size)
+            return math.ceil(float(array.min_success_ratio) * size)
         case _:
             return size
 
 
-def run_array(engine: Engine, node: Any, inputs: Literals, scope: Scope) -> Literals:
+def run_array(engine: Runner, node: Any, inputs: Literals, scope: Scope) -> Literals:
     """Run the elements of an array node and gather their outputs into lists."""
     array, path = node.array_node, scope.child(node.id)
-    if array.node.WhichOneof("target") != "task_node":
-        raise NotImplementedError(f"the engine maps tasks only: node {path}")
     run = _Elements(engine, node, inputs, scope)
     size = array_size(inputs, run.bound)
     if size:
@@ -62,7 +68,7 @@ def run_array(engine: Engine, node: Any, inputs: Literals, scope: Scope) -> Lite
 class _Elements:
     """The elements of one array node and what has become of them."""
 
-    def __init__(self, engine: Engine, node: Any, inputs: Literals, scope: Scope) -> None:
+    def __init__(self, engine: Runner, node: Any, inputs: Literals, scope: Scope) -> None:
         self.engine, self.node, self.inputs, self.scope = engine, node.array_node.node, inputs, scope
         self.path, self.data = scope.child(node.id), scope.data(node.id)
         self.bound = set(node.array_node.bound_inputs)

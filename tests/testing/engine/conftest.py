@@ -3,7 +3,7 @@
 import pytest
 from containers import CODE
 
-from engine import Engine
+from flyteoptuna.testing.engine.engine import Engine
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """Nodes and elements that run beside each other."""
 
 from containers import CODE
+from engine_values import integers, results
 
-from engine import Engine
-from engine.values import integers, results
+from flyteoptuna.testing.engine.engine import Engine
 
 
 def overlap(pods):
