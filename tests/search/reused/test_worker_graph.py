@@ -13,7 +13,7 @@ from engine import Engine, ExecutionFailed, Fault, Outcome
 from optuna.trial import TrialState
 
 from flyteoptuna import load_study
-from flyteoptuna.core.report import ERROR_ATTRIBUTE
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.study.marks import TRIAL_ATTRIBUTE
 
 FLOW = "flow_of_reused"
