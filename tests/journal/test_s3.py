@@ -6,8 +6,8 @@ import threading
 import fsspec
 import optuna
 import pytest
+from journals import run_workers
 from optuna.storages import JournalStorage
-from test_journal import run_workers
 
 from flyteoptuna import objects
 from flyteoptuna.journal import backend as journal
