@@ -26,7 +26,7 @@ from optuna.storages import JournalStorage
 from running import study_at
 
 from flyteoptuna import JournalObjectBackend
-from flyteoptuna.cli.commands.dashboard import dashboard
+from flyteoptuna.cli.commands.dashboard import FOLLOWER, dashboard
 from flyteoptuna.core import plan
 from flyteoptuna.storage.file import dumps
 from flyteoptuna.storage.file import read as read_study
@@ -110,7 +110,6 @@ def test_a_search_in_batches_is_loaded_again_while_it_runs(monkeypatch):
 
     now, failed = [admin("cr")], []
     monkeypatch.setattr("flytekit.remote.FlyteRemote", lambda config: remote_of(now[0]))
-    before = threading.active_count()
     with served(FLYTE, monkeypatch) as url:
         assert states(url) == ("watched", {"Complete": 1, "Running": 1})
         now[0] = Broken()
@@ -119,7 +118,7 @@ def test_a_search_in_batches_is_loaded_again_while_it_runs(monkeypatch):
         now[0] = admin("cfcc")
         until(lambda: states(url) == ("watched", {"Complete": 3, "Fail": 1}))
     # The thread that looked has ended with the search.
-    until(lambda: threading.active_count() <= before)
+    until(lambda: FOLLOWER not in [thread.name for thread in threading.enumerate()])
 
 
 def test_a_journal_of_reused_pods_is_read_as_it_grows(tmp_path, monkeypatch):
