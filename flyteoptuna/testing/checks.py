@@ -176,7 +176,7 @@ class _Rules:
                 for name, distribution in trial.distributions.items():
                     _draw(mine, name, distribution)
                     # Of choices that are equal, as 1 and True are, Optuna keeps the first.
-                    drawn = mine.params[name]
+                    drawn = plain._storage.get_trial(mine._trial_id).params[name]
                     if repr(drawn) != repr(trial.params[name]):
                         yield f"`{name}` of trial {trial.number} must be {drawn!r}, but is {trial.params[name]!r}."
                         return
