@@ -10,11 +10,8 @@ from flyteoptuna.core import space
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte.promises import ATTRIBUTES
 from flyteoptuna.flyte.scoped import Scoped
-from flyteoptuna.search.batches import graph
-from flyteoptuna.search.local import local_run
-from flyteoptuna.search.local.process_main import refuse_while_loading
+from flyteoptuna.search.begin import begin, is_local, refuse_while_loading
 from flyteoptuna.search.request import Request
-from flyteoptuna.search.reused import local_workers, worker_graph
 
 if TYPE_CHECKING:
     import optuna
@@ -148,10 +145,8 @@ class Optimizer(Scoped):
             SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
         """
         refuse_while_loading()
-        local = local_run.is_local()
-        request = self._request(args, inputs, local=local)
-        batches, reused = (local_run.run, local_workers.run) if local else (graph.nodes, worker_graph.nodes)
-        result = (reused if request.reuse_pods else batches)(request)
+        local = is_local()
+        result = begin(self._request(args, inputs, local=local), local=local)
         self._set("result", result)
         return result
 

@@ -23,7 +23,7 @@ BELOW = {
     "journal": set(),
     "study": {"core", "storage", "journal"},
     "flyte": {"core", "storage", "study"},
-    "show": {"core", "storage", "study", "flyte"},
+    "show": {"core", "storage", "journal", "study", "flyte"},
     "show.page": {"core", "study"},
     "search": {"core", "storage", "journal", "study", "flyte", "show", "show.page"},
     "cli": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
@@ -47,7 +47,7 @@ NEEDS = {
     "show": {"IPython", "flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
     "show.page": {"numpy", "optuna"},
     "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "optuna", "typing_extensions"},
-    "cli": {"click", "flytekit", "optuna", "rich", "wrapt"},
+    "cli": {"click", "flytekit", "optuna", "optuna_dashboard", "rich", "wrapt"},
     "testing": {"flyteidl", "flytekit", "google", "msgpack"},
     "optimizer": {"optuna"},
     "calls": {"flytekit"},
@@ -232,10 +232,9 @@ def test_whether_a_search_is_local_is_asked_once():
     asked = [
         module
         for module, node in nodes
-        if "is_local" in (getattr(node, "attr", None), getattr(node, "id", None), getattr(node, "name", None))
-        and not isinstance(node, ast.FunctionDef)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "is_local"
     ]
-    assert (defined, asked) == (["flyteoptuna.search.local.local_run"], ["flyteoptuna.optimizer"])
+    assert (defined, asked) == (["flyteoptuna.search.begin"], ["flyteoptuna.optimizer"])
     text = "".join(path.read_text() for path in MODULES.values())
     assert "is_local_execution" not in text
 
