@@ -3,6 +3,8 @@
 May import every other folder, and nothing imports it. Its own dependencies are the extra ``testing``.
 """
 
+from flyteoptuna.testing import strategies
+from flyteoptuna.testing.checks import check
 from flyteoptuna.testing.engine.cache import Cache
 from flyteoptuna.testing.engine.scopes import ExecutionFailed
 from flyteoptuna.testing.faults import Some
@@ -11,4 +13,17 @@ from flyteoptuna.testing.runs import Run, run
 from flyteoptuna.testing.simulation import PodLostError, Simulation, simulate
 from flyteoptuna.testing.slots import Ran
 
-__all__ = ["Cache", "ExecutionFailed", "Pod", "PodLostError", "Ran", "Run", "Simulation", "Some", "run", "simulate"]
+__all__ = [
+    "Cache",
+    "ExecutionFailed",
+    "Pod",
+    "PodLostError",
+    "Ran",
+    "Run",
+    "Simulation",
+    "Some",
+    "check",
+    "run",
+    "simulate",
+    "strategies",
+]

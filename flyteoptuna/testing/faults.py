@@ -79,12 +79,9 @@ class _Chooser:
         return bool(choice(pod))
 
     def check(self, pods: Iterable[Pod]) -> None:
-        """Raise where fewer pods have met the fault than were named: such a test proves nothing.
-
-        What a function chooses is its own affair.
-        """
+        """Raise where fewer pods have met the fault than were to meet it: such a test proves nothing."""
         wanted = self.choice.count if isinstance(self.choice, Some) else 1
-        if isinstance(self.choice, (str, int, Some)) and self._found < wanted:
+        if self._found < wanted:
             tasks = ", ".join(dict.fromkeys(pod.task for pod in pods)) or "none"
             raise ValueError(
                 f"`{self.option}={self.choice!r}` must choose {wanted} or more of the pods, but chose {self._found}. "

@@ -89,7 +89,7 @@ def run(
         ExecutionFailed: the workflow failed; says the node, the task and the task's own traceback, and holds the pods.
         NotImplementedError: it holds what cannot be run here, which is named: launch plans, agents, gates.
         TypeError: an input is missing, unknown or of the wrong type.
-        ValueError: a choice by name, by position or by ``Some`` chose less than it says: the test would prove nothing.
+        ValueError: a choice chose no pod, or fewer than a ``Some`` says: the test would prove nothing.
     """
     if not isinstance(workflow, WorkflowBase):
         raise TypeError(f"`workflow` must be a workflow, but got {workflow!r} ({type(workflow).__name__}).")

@@ -97,7 +97,9 @@ def test_a_seeded_choice_is_the_same_for_the_same_seed():
     assert len({one for one, _ in found.values()}) == 5
 
 
-@pytest.mark.parametrize("choice", ["c", 4, testing.Some(2, of="a", among=40), testing.Some(5, among=5)])
+@pytest.mark.parametrize(
+    "choice", ["c", 4, lambda pod: False, testing.Some(2, of="a", among=40), testing.Some(5, among=5)]
+)
 def test_a_choice_that_chose_less_than_it_says_is_an_error(choice):
     """Such a test would prove nothing."""
     _, faults = chosen(choice, ["a", "b", "b", "b"])
