@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -11,7 +12,12 @@ from optuna.trial import FrozenTrial
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 
 
+# One pattern for all: making one for each of a million trials takes minutes.
 _NUMBERS = re.compile(r"\b(generation )\d+|\b\d+\b")
+
+
+def _blank(own: str, found: re.Match[str]) -> str:
+    return "#" if found[0] == own or found[1] else found[0]
 
 
 def feasible(trial: FrozenTrial) -> bool:
@@ -42,8 +48,6 @@ def reasons(failed: Iterable[FrozenTrial], most: int | None = None) -> list[tupl
     groups: dict[str, tuple[str, list[int]]] = {}
     for trial in failed:
         reason = str(trial.user_attrs.get(ERROR_ATTRIBUTE) or "no reason is known").strip()[:most].partition("\n")[0]
-        own = str(trial.number)
-        # One pattern for all, as making one for each of a million trials takes minutes.
-        key = _NUMBERS.sub(lambda found: "#" if found[0] == own or found[1] else found[0], reason)
+        key = _NUMBERS.sub(functools.partial(_blank, str(trial.number)), reason)
         groups.setdefault(key, (reason, []))[1].append(trial.number)
     return list(groups.values())
