@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable
 
@@ -11,13 +10,7 @@ from optuna.trial import FrozenTrial
 
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 
-
-# One pattern for all: making one for each of a million trials takes minutes.
 _NUMBERS = re.compile(r"\b(generation )\d+|\b\d+\b")
-
-
-def _blank(own: str, found: re.Match[str]) -> str:
-    return "#" if found[0] == own or found[1] else found[0]
 
 
 def feasible(trial: FrozenTrial) -> bool:
@@ -48,6 +41,10 @@ def reasons(failed: Iterable[FrozenTrial], most: int | None = None) -> list[tupl
     groups: dict[str, tuple[str, list[int]]] = {}
     for trial in failed:
         reason = str(trial.user_attrs.get(ERROR_ATTRIBUTE) or "no reason is known").strip()[:most].partition("\n")[0]
-        key = _NUMBERS.sub(functools.partial(_blank, str(trial.number)), reason)
-        groups.setdefault(key, (reason, []))[1].append(trial.number)
+        groups.setdefault(_anonymous(reason, str(trial.number)), (reason, []))[1].append(trial.number)
     return list(groups.values())
+
+
+def _anonymous(reason: str, own: str) -> str:
+    # One pattern for all, as making one for each of a million trials takes minutes.
+    return _NUMBERS.sub(lambda found: "#" if found[0] == own or found[1] else found[0], reason)

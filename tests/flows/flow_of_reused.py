@@ -252,20 +252,20 @@ def choose(a: int, b: bool) -> float:
 @fl.workflow
 def distinct(n_trials: int = 30) -> optuna.Study:
     optimizer = Optimizer(choose, 1, n_trials, avoid_duplicates=True, reuse_pods=True)
-    return optimizer(a=suggest.integer(0, 2), b=suggest.categorical([True, False]))
+    return optimizer(a=suggest.integer(0, 2), b=suggest.category([True, False]))
 
 
 @fl.workflow
 def grid(n_trials: int = 30) -> optuna.Study:
     sampler = optuna.samplers.GridSampler({"a": [0, 1, 2], "b": [True, False]}, seed=1)
     optimizer = Optimizer(choose, 2, n_trials, sampler=sampler, reuse_pods=True)
-    return optimizer(a=suggest.integer(0, 2), b=suggest.categorical([True, False]))
+    return optimizer(a=suggest.integer(0, 2), b=suggest.category([True, False]))
 
 
 @fl.workflow
 def brute(n_trials: int = 30) -> optuna.Study:
     optimizer = Optimizer(choose, 1, n_trials, sampler=optuna.samplers.BruteForceSampler(seed=1), reuse_pods=True)
-    return optimizer(a=suggest.integer(0, 2), b=suggest.categorical([True, False]))
+    return optimizer(a=suggest.integer(0, 2), b=suggest.category([True, False]))
 
 
 @fl.task

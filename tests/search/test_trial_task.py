@@ -8,8 +8,6 @@ import msgpack
 import optuna
 import pytest
 from containers import CODE, run
-from engine import Engine
-from engine.engine import SETTINGS
 from flyteidl.core import literals_pb2 as pb
 from flytekit.core.pod_template import PodTemplate
 from flytekit.tools.translator import get_serializable
@@ -21,6 +19,7 @@ from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.references import refer
 from flyteoptuna.search.trial_task import Decision, map_task, trial_task
+from flyteoptuna.testing.engine.engine import SETTINGS, Engine
 
 SHARED = {
     "retries": 3,

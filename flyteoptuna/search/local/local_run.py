@@ -30,11 +30,6 @@ if TYPE_CHECKING:
     from flyteoptuna.storage.memory import SearchStudy
 
 
-def is_local() -> bool:
-    """Whether a search is to run here, rather than to be added to a workflow that is being compiled."""
-    return FlyteContextManager.current_context().compilation_state is None
-
-
 def run(request: Request) -> Any:
     """Run a search; in the body of a workflow, a promise of its study, elsewhere the study itself.
 

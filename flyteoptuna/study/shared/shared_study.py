@@ -281,6 +281,7 @@ def _changed(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> list[tuple[
 
 
 def _own(trial: FrozenTrial) -> FrozenTrial:
+    # A storage in memory changes what its trials hold, which here are those that the journal has made.
     made = copy.copy(trial)
     made.params, made.distributions = dict(trial.params), dict(trial.distributions)
     made.user_attrs, made.system_attrs = dict(trial.user_attrs), dict(trial.system_attrs)
@@ -290,12 +291,12 @@ def _own(trial: FrozenTrial) -> FrozenTrial:
 
 def in_state(trial: FrozenTrial, state: TrialState) -> FrozenTrial:
     """A trial as no worker has touched it: one that waits, or that another runs."""
-    made = copy.copy(trial)
+    made = _own(trial)
     made.state, made.values = state, None
     made.datetime_complete = None
     if state == TrialState.WAITING:
         made.datetime_start = None
-    made.system_attrs = {k: v for k, v in trial.system_attrs.items() if k != marks.TRIAL_ATTRIBUTE}
+    made.system_attrs.pop(marks.TRIAL_ATTRIBUTE, None)
     return made
 
 

@@ -7,8 +7,6 @@ import flytekit as fl
 import optuna
 import pytest
 from containers import CODE, driver_pods, number_of, study_of
-from engine import Engine, Fault
-from engine.engine import SETTINGS
 from flytekit.configuration import FastSerializationSettings
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.tools.translator import get_serializable
@@ -21,6 +19,8 @@ from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.flyte.references import refer
 from flyteoptuna.search.batches import driver, graph
 from flyteoptuna.search.batches.graph import Search
+from flyteoptuna.testing.engine.engine import SETTINGS, Engine
+from flyteoptuna.testing.pods.pod import Fault
 
 
 @fl.task
