@@ -23,7 +23,7 @@ from benchmarks.common import Options, Table, seconds
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte.references import Reference, refer
 from flyteoptuna.flyte.study_type import StudyTransformer
-from flyteoptuna.search import inputs, rounds
+from flyteoptuna.search import rounds, trial_inputs
 from flyteoptuna.search.batches import driver
 
 SHARE, SECONDS = 0.15, 0.1
@@ -83,7 +83,7 @@ def _plain(study: optuna.Study, told: list[TrialReport], batch: int) -> dict[str
 
 def _generation(index: int, study: Reference, sent: Reference, batch: int) -> dict[str, float]:
     given = objectives.settings(10**6, batch)
-    build = inputs.builder(objectives.ten, objectives.ten, given.space, {})
+    build = trial_inputs.builder(objectives.ten, objectives.ten, given.space, {})
     with _clocks() as spent:
         start = time.perf_counter()
         history.handed_on(driver.ask(index, study, sent, given, build, [*objectives.SPACE]))

@@ -14,8 +14,8 @@ from flyteoptuna.core import plan
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte.references import Reference, refer
 from flyteoptuna.search.batches import driver
-from flyteoptuna.search.inputs import builder
-from flyteoptuna.study import marks, sampler
+from flyteoptuna.search.trial_inputs import builder
+from flyteoptuna.study import sampler, system_attrs
 
 BATCH = 50
 SIZES = (100, 300, 1_000, 3_000, 10_000)
@@ -43,7 +43,7 @@ def measure(options: Options) -> dict[str, Any]:
     build, names = builder(objectives.ten, objectives.ten, settings.space, {}), [*objectives.SPACE]
     study = sampler.create(BATCH, seed=1)
     study.sampler = optuna.samplers.RandomSampler(seed=1)
-    marks.begin(study)
+    system_attrs.begin(study)
     with history.bucket() as folder:
         state, sent = refer(study, optuna.Study), refer([], list[TrialReport])
         # The first ones of a process pay for what is imported late.

@@ -21,9 +21,9 @@ from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.objective import TRIAL
 from flyteoptuna.flyte.references import Reference, refer, reference, unpacked
 from flyteoptuna.search.batches import driver
-from flyteoptuna.search.inputs import builder
+from flyteoptuna.search.trial_inputs import builder
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import marks, sampler
+from flyteoptuna.study import sampler, system_attrs
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def bucket() -> Iterator[Path]:
 def study(finished: int, batch: int, seed: int = 1) -> SearchStudy:
     """A study of a search that has told ``finished`` trials of ten parameters."""
     made, rng, start = sampler.create(batch, seed), random.Random(seed), datetime(2024, 1, 1)
-    marks.begin(made)
+    system_attrs.begin(made)
     distribution = optuna.distributions.FloatDistribution(-5, 5)
     for number in range(finished):
         params = {name: rng.uniform(-5, 5) for name in objectives.SPACE}
@@ -48,7 +48,7 @@ def study(finished: int, batch: int, seed: int = 1) -> SearchStudy:
             params=params,
             distributions=dict.fromkeys(params, distribution),
             value=sum(v * v for v in params.values()),
-            system_attrs={marks.TRIAL_ATTRIBUTE: mark},
+            system_attrs={system_attrs.TRIAL_ATTRIBUTE: mark},
         )
         trial.datetime_start = start + timedelta(seconds=number)
         trial.datetime_complete = trial.datetime_start + timedelta(seconds=60)

@@ -9,14 +9,14 @@ import optuna
 
 from flyteoptuna.core import plan, space
 from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.search.inputs import Build
 from flyteoptuna.search.request import unpickled
+from flyteoptuna.search.trial_inputs import Build
 from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import ask, budgets, marks, sampler
-from flyteoptuna.study.mend import Attributes
+from flyteoptuna.study import ask, sampler, stopping, system_attrs
 from flyteoptuna.study.progress import Progress, progress
 from flyteoptuna.study.tell import interrupted, tell
+from flyteoptuna.study.unsavable import Attributes
 
 
 def begun(
@@ -64,7 +64,7 @@ def begun(
     study.stopped = False
     study.callbacks = carried.get("callbacks", [])
     generations = plan.generations(settings.n_trials, settings.batch) if batches else 0
-    marks.begin(study, settings.n_trials, generations, now)
+    system_attrs.begin(study, settings.n_trials, generations, now)
     interrupted(study, study.callbacks)
     return study
 
@@ -91,7 +91,7 @@ def told(
     """
     if tell(study, reports, study.callbacks, trusted=True) or last:
         show(progress(study))
-    budgets.check_failures(study, last=last, max_failures=max_failures)
+    stopping.check_failures(study, last=last, max_failures=max_failures)
 
 
 def asked(
@@ -108,10 +108,10 @@ def asked(
     """
     found: list[ask.Asked] = []
     inputs = asked_once(study, settings)
-    why = budgets.over(study, timeout=settings.timeout, now=now)
+    why = stopping.over(study, timeout=settings.timeout, now=now)
     attributes = Attributes(study)
     for _ in range(0 if why else plan.batch(index, settings.n_trials, settings.batch)):
-        if budgets.exhausted(study, inputs):
+        if stopping.exhausted(study, inputs):
             why = "nothing is left to ask"
             break
         found.append(ask.ask(study, index, build, fresh=settings.avoid_duplicates))
@@ -130,11 +130,11 @@ def ended(study: SearchStudy, settings: plan.Settings, now: float | None = None)
         now: seconds since the epoch; the present by default.
     """
     try:
-        budgets.check_failures(study, last=False, max_failures=settings.max_failures)
-    except budgets.SearchFailedError as error:
+        stopping.check_failures(study, last=False, max_failures=settings.max_failures)
+    except stopping.SearchFailedError as error:
         return str(error), True
-    why = budgets.over(study, timeout=settings.timeout, now=now)
-    if not why and budgets.exhausted(study, asked_once(study, settings)):
+    why = stopping.over(study, timeout=settings.timeout, now=now)
+    if not why and stopping.exhausted(study, asked_once(study, settings)):
         why = "exhausted"
     return why, False
 

@@ -15,8 +15,8 @@ from flytekit.core.interface import Interface, transform_interface_to_typed_inte
 from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
 from flytekit.exceptions.user import FlyteRecoverableException
 
-from flyteoptuna.core.trial.active import ActiveTrial
-from flyteoptuna.core.trial.recording import recording
+from flyteoptuna.core.trial.call_objective import recording
+from flyteoptuna.core.trial.current_trial import ActiveTrial
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, arity, find, place

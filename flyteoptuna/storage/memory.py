@@ -15,8 +15,8 @@ from optuna.storages._in_memory import _StudyInfo
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.storage import describe
-from flyteoptuna.storage.rows import Written
+from flyteoptuna.storage import describe_study
+from flyteoptuna.storage.write_trials import Written
 
 Callback = Callable[[optuna.Study, FrozenTrial], None]
 
@@ -53,13 +53,13 @@ class SearchStudy(optuna.Study):
     def __repr__(self) -> str:
         # A debugger shows a study in any state, also one that is half made.
         try:
-            return describe.line(self, self.file)
+            return describe_study.line(self, self.file)
         except Exception:
             return object.__repr__(self)
 
     def _repr_html_(self) -> str:
         try:
-            return describe.page(self, self.file)
+            return describe_study.page(self, self.file)
         except Exception:
             return f"<pre>{html.escape(repr(self))}</pre>"
 

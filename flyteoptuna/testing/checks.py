@@ -17,8 +17,8 @@ from flyteoptuna.core import plan
 from flyteoptuna.core.space import suggestions
 from flyteoptuna.core.suggestions import Category, Float, Suggestion
 from flyteoptuna.optimizer import Optimizer
-from flyteoptuna.study import marks
-from flyteoptuna.study.budgets import MIN_TRIALS_TO_GIVE_UP
+from flyteoptuna.study import system_attrs
+from flyteoptuna.study.stopping import MIN_TRIALS_TO_GIVE_UP
 
 _ENDS = (optuna.samplers.GridSampler, optuna.samplers.BruteForceSampler)
 
@@ -48,7 +48,7 @@ def check(
         AssertionError: a rule is broken; names each that is.
         ValueError: the study is of no search, or there is no one answer to what a sampler suggests.
     """
-    if marks.study_attr(study, marks.SEARCH_ATTRIBUTE) is None:
+    if system_attrs.study_attr(study, system_attrs.SEARCH_ATTRIBUTE) is None:
         raise ValueError("`study` must be of a search, but none has been begun on it.")
     if sampler is not None and (optimizer.reuse_pods or optimizer.avoid_duplicates):
         raise ValueError("With `reuse_pods` or `avoid_duplicates` trials depend on more than the sampler.")
@@ -70,12 +70,12 @@ class _Rules:
 
     def __init__(self, study: optuna.Study, optimizer: Optimizer) -> None:
         self.study, self.optimizer = study, optimizer
-        self.trials = marks.own(study)
+        self.trials = system_attrs.own(study)
         self.failed = [t for t in self.trials if t.state == TrialState.FAIL]
         self.batch = optimizer.concurrency if optimizer.batch_size is None else optimizer.batch_size
         self.groups: dict[Any, list[FrozenTrial]] = defaultdict(list)
         for trial in self.trials:
-            mark = trial.system_attrs[marks.TRIAL_ATTRIBUTE]
+            mark = trial.system_attrs[system_attrs.TRIAL_ATTRIBUTE]
             self.groups[mark.get("worker") if optimizer.reuse_pods else mark.get("generation")].append(trial)
 
     def counts(self) -> Iterator[str]:
@@ -115,7 +115,7 @@ class _Rules:
             if len(self.groups) > self.optimizer.concurrency:
                 yield f"There must be at most {self.optimizer.concurrency} workers, but were {len(self.groups)}."
             return
-        order = [trial.system_attrs[marks.TRIAL_ATTRIBUTE].get("generation") for trial in self.trials]
+        order = [trial.system_attrs[system_attrs.TRIAL_ATTRIBUTE].get("generation") for trial in self.trials]
         sizes = Counter(order)
         if sorted(sizes) != [*range(len(sizes))] or order != sorted(order):
             yield f"The trials must be asked one generation after another, but are of {order}."
@@ -154,7 +154,7 @@ class _Rules:
         seconds = timeout.total_seconds() if hasattr(timeout, "total_seconds") else float(timeout)
         for asked, before in self._asked_after():
             ended = max((t.datetime_complete.timestamp() for t in before if t.datetime_complete), default=0.0)
-            if ended - marks.started(self.study) >= seconds:
+            if ended - system_attrs.started(self.study) >= seconds:
                 yield f"Trial {asked.number} was asked after the timeout of {seconds:g} s."
 
     def _asked_after(self) -> Iterator[tuple[FrozenTrial, Sequence[FrozenTrial]]]:

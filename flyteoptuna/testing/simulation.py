@@ -22,13 +22,13 @@ from flyteoptuna.flyte.objective import STUDY, TRIAL, input_types
 from flyteoptuna.flyte.references import Reference, packed, refer, reference
 from flyteoptuna.optimizer import Optimizer
 from flyteoptuna.search import rounds
-from flyteoptuna.search.inputs import builder, jobs_of
 from flyteoptuna.search.request import Request
+from flyteoptuna.search.trial_inputs import builder, jobs_of
 from flyteoptuna.search.trial_task import reporting
 from flyteoptuna.storage import file
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import ask, marks
-from flyteoptuna.study.budgets import SearchFailedError
+from flyteoptuna.study import ask, system_attrs
+from flyteoptuna.study.stopping import SearchFailedError
 from flyteoptuna.study.tell import tell
 from flyteoptuna.testing.slots import Ran, Slots
 
@@ -261,7 +261,7 @@ class _Search:
     def date(self) -> None:
         """Give all trials that were run the times of the clock, those as well that have sent no report."""
         for ran in self.timeline:
-            record = marks.record_of(self.study, ran.number)
+            record = system_attrs.record_of(self.study, ran.number)
             record.datetime_start = datetime.fromtimestamp(EPOCH + ran.start)
             if record.state.is_finished():
                 record.datetime_complete = datetime.fromtimestamp(EPOCH + ran.end)

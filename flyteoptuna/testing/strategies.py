@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from flyteoptuna import suggest
 from flyteoptuna.core import space as spaces_
 from flyteoptuna.core.suggestions import Suggestion
-from flyteoptuna.core.trial.active import current_trial
+from flyteoptuna.core.trial.current_trial import current_trial
 from flyteoptuna.optimizer import Optimizer
 from flyteoptuna.study.ask import draw
 from flyteoptuna.testing.simulation import PodLostError, Simulation, simulate

@@ -8,7 +8,7 @@ from containers import CODE, results, study_of
 
 from flyteoptuna import Optimizer, SpaceError, suggest
 from flyteoptuna.core.trial.report import CUT_ATTRIBUTE, ERROR_ATTRIBUTE
-from flyteoptuna.search.local.workers import WORKERS
+from flyteoptuna.search.local.worker_pool import WORKERS
 from flyteoptuna.testing.engine.engine import Engine
 
 

@@ -14,7 +14,7 @@ from flytekit.tools.translator import get_serializable
 from kubernetes.client import V1Container, V1PodSpec
 from optuna.trial import TrialState
 
-from flyteoptuna.core.trial.active import ActiveTrial
+from flyteoptuna.core.trial.current_trial import ActiveTrial
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.references import refer

@@ -11,7 +11,7 @@ from searches import SAMPLERS, flat, reloaded, report_of, score
 
 from flyteoptuna import suggest
 from flyteoptuna.core import space
-from flyteoptuna.study import marks
+from flyteoptuna.study import system_attrs
 from flyteoptuna.study.ask import ask, draw
 from flyteoptuna.study.tell import tell
 from flyteoptuna.testing.strategies import spaces
@@ -53,19 +53,19 @@ def plain(sampler, build, batch, generations):
 def searched(sampler, build, batch, generations):
     """The same search, the study saved and loaded around every step."""
     study = optuna.create_study(sampler=sampler)
-    marks.begin(study)
+    system_attrs.begin(study)
     for generation in range(generations):
         study = reloaded(study)
         for _ in range(batch):
             ask(study, generation, build)
         study = reloaded(study)
-        tell(study, [report_of(t) for t in reversed(marks.own(study, TrialState.RUNNING))])
+        tell(study, [report_of(t) for t in reversed(system_attrs.own(study, TrialState.RUNNING))])
     return study
 
 
 def comparable(study, name):
     # CMA-ES keeps its state as a pickle, which differs in bytes from run to run.
-    ours = (marks.TRIAL_ATTRIBUTE, *(["cma:"] if name == "cmaes" else []))
+    ours = (system_attrs.TRIAL_ATTRIBUTE, *(["cma:"] if name == "cmaes" else []))
     return [
         (
             t.params,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from optuna.trial import TrialState
 
 from flyteoptuna import Optimizer, suggest, testing
-from flyteoptuna.study import marks
+from flyteoptuna.study import system_attrs
 from flyteoptuna.testing import strategies
 from flyteoptuna.testing.strategies import objective
 
@@ -43,40 +43,40 @@ def without_the_last(study):
 
 
 def running(study):
-    marks.record_of(study, 2).state = TrialState.RUNNING
+    system_attrs.record_of(study, 2).state = TrialState.RUNNING
 
 
 def renumbered(study):
-    marks.record_of(study, 2).number = 1
+    system_attrs.record_of(study, 2).number = 1
 
 
 def with_values(study):
-    marks.record_of(study, 2).state = TrialState.FAIL
+    system_attrs.record_of(study, 2).state = TrialState.FAIL
 
 
 def without_a_value(study):
-    marks.record_of(study, 2).values = [float("nan")]
+    system_attrs.record_of(study, 2).values = [float("nan")]
 
 
 def of_another_batch(study):
-    mark = marks.record_of(study, 3).system_attrs[marks.TRIAL_ATTRIBUTE]
+    mark = system_attrs.record_of(study, 3).system_attrs[system_attrs.TRIAL_ATTRIBUTE]
     mark["generation"] = 0
 
 
 def of_none(study):
-    mark = marks.record_of(study, 3).system_attrs[marks.TRIAL_ATTRIBUTE]
+    mark = system_attrs.record_of(study, 3).system_attrs[system_attrs.TRIAL_ATTRIBUTE]
     mark["generation"] = 7
 
 
 def param(name, value):
     def changed(study):
-        marks.record_of(study, 2).params[name] = value
+        system_attrs.record_of(study, 2).params[name] = value
 
     return changed
 
 
 def renamed(study):
-    record = marks.record_of(study, 2)
+    record = system_attrs.record_of(study, 2)
     record.params["other"] = record.params.pop("inputs.x")
 
 
@@ -132,7 +132,7 @@ def test_budgets_that_were_exceeded_are_named():
         with pytest.raises(AssertionError, match=message):
             testing.check(study, other, SPACE)
     for number in range(6):
-        record = marks.record_of(study, number)
+        record = system_attrs.record_of(study, number)
         record.state, record.values = TrialState.FAIL, None
     strict = Optimizer(objective, 2, 6, batch_size=3, max_failures=1)
     with pytest.raises(AssertionError, match=r"At most 1 \+ 3 trials may fail"):

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 import flyteoptuna
 from flyteoptuna import Optimizer, SearchFailedError, suggest, testing
-from flyteoptuna.study.marks import TRIAL_ATTRIBUTE
+from flyteoptuna.study.system_attrs import TRIAL_ATTRIBUTE
 
 SPACE = {"x": suggest.float(0, 1), "inner": {"n": suggest.integer(0, 9), "kept": [1]}, "power": 2}
 

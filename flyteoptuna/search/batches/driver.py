@@ -17,12 +17,12 @@ from flyteoptuna.flyte.objective import TRIAL
 from flyteoptuna.flyte.references import Reference, collection, packed, reference
 from flyteoptuna.flyte.study_type import HeldStudy
 from flyteoptuna.search import rounds
-from flyteoptuna.search.inputs import INLINE_LIMIT, MAP_LIMIT, Build, jobs_of
+from flyteoptuna.search.trial_inputs import INLINE_LIMIT, MAP_LIMIT, Build, jobs_of
 from flyteoptuna.show.log import logger
 from flyteoptuna.show.page import deck
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study.budgets import SearchFailedError
 from flyteoptuna.study.progress import Progress
+from flyteoptuna.study.stopping import SearchFailedError
 from flyteoptuna.study.tell import unheard
 
 

@@ -18,11 +18,11 @@ from flyteoptuna.core import plan
 from flyteoptuna.flyte.objective import STUDY, TRIAL, input_types
 from flyteoptuna.flyte.promises import StudyPromise, copied, value_at
 from flyteoptuna.flyte.references import Reference, packed, reference
-from flyteoptuna.flyte.scoped import apart, scope
-from flyteoptuna.search.inputs import Job, builder, jobs_of
-from flyteoptuna.search.local.kept import Kept
-from flyteoptuna.search.local.workers import Pool
+from flyteoptuna.flyte.scoped_settings import apart, scope
+from flyteoptuna.search.local.kept_study import Kept
+from flyteoptuna.search.local.worker_pool import Pool
 from flyteoptuna.search.request import Request
+from flyteoptuna.search.trial_inputs import Job, builder, jobs_of
 from flyteoptuna.search.trial_task import trial_task
 from flyteoptuna.show.log import Narration, assignments, logger, numbers
 
@@ -129,7 +129,7 @@ class _Local:
 
     def run(self) -> None:
         """Run it, and save the study, however it ends."""
-        from flyteoptuna.study.budgets import SearchFailedError
+        from flyteoptuna.study.stopping import SearchFailedError
 
         kept = self.kept
         try:
@@ -171,8 +171,8 @@ class _Local:
 
     def _told(self, reports: list[Any], *, last: bool) -> None:
         from flyteoptuna.search import rounds
-        from flyteoptuna.study.marks import FINISHED, own
         from flyteoptuna.study.progress import Progress
+        from flyteoptuna.study.system_attrs import FINISHED, own
 
         def show(now: Progress) -> None:
             # What never ran, or whose process died, has no report.
@@ -215,8 +215,8 @@ def _conclusion(kept: Kept, settings: plan.Settings) -> str:
 
 def _end(study: SearchStudy, settings: plan.Settings) -> str:
     """Why a search has ended."""
-    from flyteoptuna.study.budgets import over
-    from flyteoptuna.study.marks import own
+    from flyteoptuna.study.stopping import over
+    from flyteoptuna.study.system_attrs import own
 
     asked = len(own(study))
     if asked >= settings.n_trials:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from flytekit.core.context_manager import FlyteContextManager
 
 from flyteoptuna.flyte.references import packed, reference
-from flyteoptuna.flyte.scoped import apart, as_task
-from flyteoptuna.search.local import local_run, workers
-from flyteoptuna.search.local.process import Worker, WorkerDiedError, roots
+from flyteoptuna.flyte.scoped_settings import apart, as_task
+from flyteoptuna.search.driver_tasks import INPUT
+from flyteoptuna.search.local import local_run, worker_pool
 from flyteoptuna.search.local.process_main import Surroundings, TaskNotLoadedError, enter, loading
+from flyteoptuna.search.local.worker_process import Worker, WorkerDiedError, roots
 from flyteoptuna.search.request import Request
 from flyteoptuna.search.reused.worker_graph import WORKER_RETRIES, rebuild, search_of
-from flyteoptuna.search.tasks import INPUT
 from flyteoptuna.show.log import logger
 
 if TYPE_CHECKING:
@@ -35,16 +35,16 @@ def run(request: Request) -> Any:
 
 
 def _run_apart(request: Request) -> Any:
-    from flyteoptuna.search.reused import shared_journal
+    from flyteoptuna.search.reused import search_journal
     from flyteoptuna.storage import file
-    from flyteoptuna.study.budgets import SearchFailedError
-    from flyteoptuna.study.shared.journaled import publish
+    from flyteoptuna.study.shared.study_of_journal import publish
+    from flyteoptuna.study.stopping import SearchFailedError
 
     start = local_run.begin(request)
-    count = min(workers.workers(start.settings.concurrency), start.settings.n_trials)
+    count = min(worker_pool.workers(start.settings.concurrency), start.settings.n_trials)
     settings = dataclasses.replace(start.settings, concurrency=count)
     folder = FlyteContextManager.current_context().file_access.get_random_local_directory()
-    publish(start.study, shared_journal.backend(folder))
+    publish(start.study, search_journal.backend(folder))
     path = Path(f"{folder}.study")
     path.write_bytes(file.dumps(start.study))
     logger.info("The journal of the search, which outlives this process: %s", folder)
@@ -54,13 +54,13 @@ def _run_apart(request: Request) -> Any:
     try:
         with local_run.interruptible():
             _run(request, given, count)
-        found: SearchStudy = shared_journal.finish(study, folder, settings, shown=False)
+        found: SearchStudy = search_journal.finish(study, folder, settings, shown=False)
     except SearchFailedError:
         # It names its file itself.
         raise
     except BaseException:
         with suppress(Exception):
-            path.write_bytes(file.dumps(shared_journal.as_it_stands(study, folder, settings)))
+            path.write_bytes(file.dumps(search_journal.as_it_stands(study, folder, settings)))
         logger.warning("The search has not finished. The study as it stands: %s", path)
         raise
     return local_run.result(found, request, start.settings)

@@ -12,18 +12,18 @@ from flytekit.exceptions.user import FlyteRecoverableException
 from optuna.trial import FrozenTrial
 
 from flyteoptuna.core import plan
-from flyteoptuna.core.trial.recording import raised
+from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.references import Reference, packed, reference
 from flyteoptuna.journal.backend import JournalConflictError
 from flyteoptuna.journal.objects import JournalError, StoreError
 from flyteoptuna.search import rounds
-from flyteoptuna.search.inputs import Build, Job, jobs_of
+from flyteoptuna.search.trial_inputs import Build, Job, jobs_of
 from flyteoptuna.search.trial_task import trial_task
 from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import marks
+from flyteoptuna.study import system_attrs
 from flyteoptuna.study.ask import Asked
 from flyteoptuna.study.shared.shared_study import SharedStudy
 
@@ -126,7 +126,7 @@ class Worker:
 
     def _take_up(self, trial: FrozenTrial, died: str) -> None:
         """Begin a trial again that an earlier attempt of this pod was running, or fail it."""
-        mark = trial.system_attrs.get(marks.TRIAL_ATTRIBUTE)
+        mark = trial.system_attrs.get(system_attrs.TRIAL_ATTRIBUTE)
         if mark is None:
             # It was taken, and nothing was suggested yet.
             self._begin(trial._trial_id)
@@ -198,6 +198,6 @@ class Worker:
             ended.acquire()
 
     def _log(self, number: int) -> None:
-        trial = marks.record_of(self.shared.study, number)
+        trial = system_attrs.record_of(self.shared.study, number)
         values = f" with {trial.values[0] if len(trial.values) == 1 else trial.values}" if trial.values else ""
         logger.info("trial %d: %s%s, %s", number, trial.state.name, values, json.dumps(trial.params, default=str))

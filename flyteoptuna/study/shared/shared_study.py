@@ -12,11 +12,11 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core.trial.recording import raised
+from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.storage.memory import SearchStudy, in_memory
-from flyteoptuna.study import marks, mend, tell
+from flyteoptuna.study import system_attrs, tell, unsavable
 from flyteoptuna.study.ask import Asked
 from flyteoptuna.study.ask import ask as ask_trial
 from flyteoptuna.study.shared.claims import Claim, Claims
@@ -75,7 +75,7 @@ class SharedStudy:
         self.study = SearchStudy(base.study_name, storage, base.sampler, base.pruner)
         self.study.callbacks = base.callbacks
         self._claims = Claims(len(base.get_trials(deepcopy=False)))
-        self.search = marks.study_attr(self.study, marks.SEARCH_ATTRIBUTE)["count"]
+        self.search = system_attrs.study_attr(self.study, system_attrs.SEARCH_ATTRIBUTE)["count"]
 
     def reopened(self) -> SharedStudy:
         """The same, with all that the journal says by now and nothing that this process took for granted."""
@@ -107,7 +107,7 @@ class SharedStudy:
             return trial_id
         with self._backend.together():
             # So that nobody takes it for one that runs.
-            storage.set_trial_system_attr(trial_id, marks.TRIAL_ATTRIBUTE, {BEYOND: True})
+            storage.set_trial_system_attr(trial_id, system_attrs.TRIAL_ATTRIBUTE, {BEYOND: True})
             storage.set_trial_state_values(trial_id, TrialState.FAIL)
         return None
 
@@ -169,19 +169,19 @@ class SharedStudy:
         memory = draft.study
         # A parameter that a trial has is not drawn anew, and nothing is drawn of it twice.
         memory.sampler = optuna.samplers.RandomSampler()
-        marks.note(memory, trial.number, **noted)
+        system_attrs.note(memory, trial.number, **noted)
         inputs = None
         try:
-            inputs = build(optuna.Trial(memory, marks.record_of(memory, trial.number)._trial_id))
+            inputs = build(optuna.Trial(memory, system_attrs.record_of(memory, trial.number)._trial_id))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             state, reason = raised(error)
-            marks.note(memory, trial.number, state=state, error=reason)
-        if lost := mend.savable(memory, trial.number):
-            marks.note(memory, trial.number, state="FAIL", error=lost)
+            system_attrs.note(memory, trial.number, state=state, error=reason)
+        if lost := unsavable.savable(memory, trial.number):
+            system_attrs.note(memory, trial.number, state="FAIL", error=lost)
             inputs = None
-        params = dict(marks.record_of(memory, trial.number).params)
+        params = dict(system_attrs.record_of(memory, trial.number).params)
         return self._asked(draft, Asked(trial.number, params, inputs), jobs)
 
     def _asked(self, draft: _Draft, asked: Asked, jobs: Callable[[SearchStudy, Asked], list[T]]) -> list[T]:
@@ -190,10 +190,10 @@ class SharedStudy:
             self._write(draft, asked.number)
         except ValueError as error:
             # Another worker has meanwhile suggested a parameter of this name with a distribution of another kind.
-            mark = marks.record_of(draft.study, asked.number).system_attrs[marks.TRIAL_ATTRIBUTE]
+            mark = system_attrs.record_of(draft.study, asked.number).system_attrs[system_attrs.TRIAL_ATTRIBUTE]
             lost = {**mark, "state": "FAIL", "error": f"{type(error).__name__}: {error}"}
-            trial = marks.record_of(self.study, asked.number)
-            marks.set_trial_attr(self.study, trial, marks.TRIAL_ATTRIBUTE, lost)
+            trial = system_attrs.record_of(self.study, asked.number)
+            system_attrs.set_trial_attr(self.study, trial, system_attrs.TRIAL_ATTRIBUTE, lost)
             made = []
         return made
 
@@ -231,7 +231,7 @@ class SharedStudy:
     def _write(self, draft: _Draft, number: int) -> None:
         """Write what has changed in memory: of the trial, as one entry."""
         memory, storage, study_id = draft.study, self.study._storage, self.study._study_id
-        made, before = marks.record_of(memory, number), marks.record_of(self.study, number)
+        made, before = system_attrs.record_of(memory, number), system_attrs.record_of(self.study, number)
         trial_id = before._trial_id
         with self._backend.together():
             for name in [name for name in made.params if name not in before.params]:
@@ -259,12 +259,12 @@ class SharedStudy:
     def end(self, why: str, *, failed: bool = False) -> None:
         """End the search for all workers, once they have ended what they run; whoever is first says why."""
         if not self.ending.why:
-            marks.set_study_attr(self.study, ENDED_ATTRIBUTE, [why, failed])
+            system_attrs.set_study_attr(self.study, ENDED_ATTRIBUTE, [why, failed])
 
     @property
     def ending(self) -> Ending:
         """Why a worker has ended the search for all."""
-        return Ending(*(marks.study_attr(self.study, ENDED_ATTRIBUTE) or ()))
+        return Ending(*(system_attrs.study_attr(self.study, ENDED_ATTRIBUTE) or ()))
 
 
 def _draft(study: SearchStudy, known: int) -> _Draft:
@@ -296,7 +296,7 @@ def in_state(trial: FrozenTrial, state: TrialState) -> FrozenTrial:
     made.datetime_complete = None
     if state == TrialState.WAITING:
         made.datetime_start = None
-    made.system_attrs.pop(marks.TRIAL_ATTRIBUTE, None)
+    made.system_attrs.pop(system_attrs.TRIAL_ATTRIBUTE, None)
     return made
 
 

@@ -10,7 +10,7 @@ from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 
 from flyteoptuna import Optimizer, suggest
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
-from flyteoptuna.search import inputs
+from flyteoptuna.search import trial_inputs
 from flyteoptuna.search.batches import driver
 from flyteoptuna.testing.engine.engine import Engine
 from flyteoptuna.testing.engine.scopes import ExecutionFailed
@@ -49,7 +49,7 @@ def test_a_thousand_trials_fit_into_one_graph(tmp_path, flows):
 
 def test_a_batch_that_cannot_fit_fails_its_largest_trials(flows, monkeypatch):
     """The rule, the size and the remedy stand in their reason, and the others run."""
-    monkeypatch.setattr(inputs, "MAP_LIMIT", 3_000)
+    monkeypatch.setattr(trial_inputs, "MAP_LIMIT", 3_000)
     words = ["short", "long" * 600, "also short"]
     given = optuna.create_study()
     for word in words:

@@ -12,8 +12,8 @@ from containers import CODE
 from local_searches import searched
 
 from flyteoptuna import Optimizer, suggest
-from flyteoptuna.search.local import process, workers
-from flyteoptuna.search.local.workers import WORKERS
+from flyteoptuna.search.local import worker_pool, worker_process
+from flyteoptuna.search.local.worker_pool import WORKERS
 
 
 def states(study):
@@ -63,7 +63,7 @@ def test_a_worker_that_dies_costs_its_own_trial(flows, monkeypatch, tmp_path):
 def test_workers_start_beside_a_long_first_trial(flows, monkeypatch, tmp_path):
     """It runs here, and the others, for which it waits, in processes; each of them once."""
     monkeypatch.delenv(WORKERS)
-    monkeypatch.setattr(workers.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(worker_pool.os, "cpu_count", lambda: 2)
     study = Optimizer(flows("flow_of_surroundings").long_first, 4, 4)(x=suggest.float(0, 1), notes=str(tmp_path))
     assert states(study) == ["COMPLETE"] * 4
     found = {int(file.name): int(file.read_text()) for file in tmp_path.iterdir()}
@@ -75,10 +75,10 @@ def test_workers_start_beside_a_long_first_trial(flows, monkeypatch, tmp_path):
 def test_workers_start_where_they_pay(flows, monkeypatch, start, here):
     """And where they never do, none is started."""
     monkeypatch.delenv(WORKERS)
-    monkeypatch.setattr(workers.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(workers, "START", start)
+    monkeypatch.setattr(worker_pool.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(worker_pool, "START", start)
     started = []
-    monkeypatch.setattr(workers, "taken", lambda: started.append(1) or process.taken())
+    monkeypatch.setattr(worker_pool, "taken", lambda: started.append(1) or worker_process.taken())
     study = Optimizer(flows("flow_of_surroundings").looking, 2, 8)(x=suggest.float(0, 1))
     assert states(study) == ["COMPLETE"] * 8
     assert len(started) == (0 if here else 2)
@@ -89,9 +89,9 @@ def test_workers_start_where_they_pay(flows, monkeypatch, start, here):
 def test_what_workers_gain(monkeypatch, flows, seconds, left):
     """A share of what the trials that are left would take one after another."""
     monkeypatch.setenv(WORKERS, "4")
-    pool = workers.Pool(None, 8, left)
+    pool = worker_pool.Pool(None, 8, left)
     assert pool._gain() == 0.0
-    monkeypatch.setattr(workers.time, "monotonic", lambda: 100.0 + seconds)
+    monkeypatch.setattr(worker_pool.time, "monotonic", lambda: 100.0 + seconds)
     pool._began = 100.0
     if seconds:
         assert pool._gain() == pytest.approx(seconds * left * 0.75)

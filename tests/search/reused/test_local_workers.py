@@ -13,8 +13,8 @@ from searches import SAMPLERS
 
 from flyteoptuna import Optimizer, load_study, suggest
 from flyteoptuna.journal.backend import JournalObjectBackend
-from flyteoptuna.search.local.workers import WORKERS
-from flyteoptuna.study.budgets import SearchFailedError
+from flyteoptuna.search.local.worker_pool import WORKERS
+from flyteoptuna.study.stopping import SearchFailedError
 
 FLOW = "flow_of_reused"
 X = suggest.float(0, 1)

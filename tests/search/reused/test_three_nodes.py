@@ -6,7 +6,6 @@ from datetime import timedelta
 import flytekit as fl
 import optuna
 import pytest
-from engine.engine import SETTINGS
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.models.task import TaskSpec
 from flytekit.tools.translator import get_serializable
@@ -14,8 +13,9 @@ from flytekit.tools.translator import get_serializable
 from flyteoptuna import Optimizer, suggest
 from flyteoptuna.core import plan
 from flyteoptuna.journal.objects import JournalError
-from flyteoptuna.search.reused import shared_journal
-from flyteoptuna.study.shared import journaled
+from flyteoptuna.search.reused import search_journal
+from flyteoptuna.study.shared import study_of_journal
+from flyteoptuna.testing.engine.engine import SETTINGS
 
 X = suggest.float(0, 1)
 TEMPLATE = fl.PodTemplate(labels={"team": "blue"})
@@ -110,7 +110,7 @@ def test_a_store_that_keeps_no_first_object_fails_the_search_before_it_begins(mo
     access = FlyteContextManager.current_context().file_access
     monkeypatch.setattr(type(access), "get_random_remote_directory", lambda self: "memory://somewhere/journal")
     with pytest.raises(JournalError, match="MemoryFileSystem"):
-        shared_journal.begin(None, plan.Settings(4, 2, 2), ("minimize",), "")
+        search_journal.begin(None, plan.Settings(4, 2, 2), ("minimize",), "")
 
 
 def test_what_a_search_needs_to_begin_a_journal_is_one_object(tmp_path):
@@ -118,5 +118,5 @@ def test_what_a_search_needs_to_begin_a_journal_is_one_object(tmp_path):
     study = optuna.create_study(study_name="s")
     study.add_trials([optuna.trial.create_trial(value=float(n)) for n in range(20)])
     study.set_user_attr("a", 1)
-    journaled.publish(study, shared_journal.backend(str(tmp_path / "j")))
+    study_of_journal.publish(study, search_journal.backend(str(tmp_path / "j")))
     assert [path.name for path in (tmp_path / "j").iterdir()] == ["00000000.json"]

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from flyteoptuna import load_study
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
-from flyteoptuna.study.marks import TRIAL_ATTRIBUTE
+from flyteoptuna.study.system_attrs import TRIAL_ATTRIBUTE
 from flyteoptuna.testing.engine.engine import Engine
 from flyteoptuna.testing.engine.scopes import ExecutionFailed
 from flyteoptuna.testing.pods.pod import Fault, Outcome

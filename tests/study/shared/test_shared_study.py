@@ -15,9 +15,9 @@ from stores import Store, Turns
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.journal.backend import JournalConflictError
 from flyteoptuna.storage.memory import SearchStudy, in_memory
-from flyteoptuna.study import marks
-from flyteoptuna.study.shared.journaled import collected, publish
+from flyteoptuna.study import system_attrs
 from flyteoptuna.study.shared.shared_study import BEYOND, Ending, SharedStudy
+from flyteoptuna.study.shared.study_of_journal import collected, publish
 
 X = FloatDistribution(0, 1)
 
@@ -38,7 +38,7 @@ def based(*states, offset=0):
         trials.append(trial)
     storage = in_memory("s", [StudyDirection.MINIMIZE], 4, trials, {"x": X} if trials else {})
     study = SearchStudy("s", storage, optuna.samplers.RandomSampler(), optuna.pruners.NopPruner())
-    marks.begin(study, 0, 0)
+    system_attrs.begin(study, 0, 0)
     return study
 
 
@@ -93,7 +93,7 @@ class Run:
         base.callbacks = [self.callback]
         study = shared(self.store, base, worker, self.n_trials, poll=1000)
         for trial in study.orphans():
-            if marks.TRIAL_ATTRIBUTE in trial.system_attrs:
+            if system_attrs.TRIAL_ATTRIBUTE in trial.system_attrs:
                 study.tell(trial.number, TrialReport(trial.number, error="died"))
             else:
                 self.run(study, trial._trial_id)
@@ -140,10 +140,10 @@ def test_any_interleaving_of_workers_runs_the_same_first_n_trials(data, states, 
     trials = study.trials
     assert [t.number for t in trials] == list(range(len(trials)))
     assert [t._trial_id for t in trials] == [number + (3 if before else 0) for number in range(len(trials))]
-    mine = marks.own(study)
+    mine = system_attrs.own(study)
     assert len(mine) == n_trials
     assert all(t.state.is_finished() for t in mine)
-    assert not any(t.system_attrs.get(marks.TRIAL_ATTRIBUTE, {}).get(BEYOND) for t in trials)
+    assert not any(t.system_attrs.get(system_attrs.TRIAL_ATTRIBUTE, {}).get(BEYOND) for t in trials)
     for trial, old in zip(trials, before, strict=False):
         assert trial == old or (old.state == TrialState.WAITING and trial in mine)
     for trial in trials[len(before) :]:
@@ -271,7 +271,7 @@ def test_a_trial_is_asked_again_with_the_parameters_that_it_has():
     one.refresh()
     [known] = one.orphans()
     assert known.params == params
-    assert known.system_attrs[marks.TRIAL_ATTRIBUTE]["attempt"] == 1
+    assert known.system_attrs[system_attrs.TRIAL_ATTRIBUTE]["attempt"] == 1
 
     def raising(trial):
         raise KeyError("gone")

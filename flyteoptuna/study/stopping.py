@@ -15,7 +15,7 @@ from flyteoptuna.core.suggestions import Category, Suggestion, n_values
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study.ask import point
-from flyteoptuna.study.marks import FINISHED, own, started
+from flyteoptuna.study.system_attrs import FINISHED, own, started
 
 MIN_TRIALS_TO_GIVE_UP = 10
 """A search whose first trials all failed ends once there are this many of them."""

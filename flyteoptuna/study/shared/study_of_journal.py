@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import marks
+from flyteoptuna.study import system_attrs
 from flyteoptuna.study.shared.shared_study import ENDED_ATTRIBUTE, Ending, SharedStudy, in_memory_as, in_state
 
 
@@ -81,9 +81,9 @@ def _kept(shared: SharedStudy, before: list[FrozenTrial], n_trials: int) -> list
             trials.append(found or trial)
         elif claim < n_trials:
             kept = copy.copy(trial)
-            mark = kept.system_attrs.get(marks.TRIAL_ATTRIBUTE) or {"search": shared.search}
+            mark = kept.system_attrs.get(system_attrs.TRIAL_ATTRIBUTE) or {"search": shared.search}
             mark = {**mark, "worker": shared.claims[claim].worker}
-            kept.system_attrs = {**kept.system_attrs, marks.TRIAL_ATTRIBUTE: mark}
+            kept.system_attrs = {**kept.system_attrs, system_attrs.TRIAL_ATTRIBUTE: mark}
             trials.append(kept)
         elif shared.claims[claim].enqueued:
             trials.append(found or in_state(trial, TrialState.WAITING))

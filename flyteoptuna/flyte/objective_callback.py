@@ -11,7 +11,7 @@ from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.utils.asyn import loop_manager
 
 from flyteoptuna.core.annotations import check_value
-from flyteoptuna.core.refusals import Valueless, got, listed
+from flyteoptuna.core.refusal_words import Valueless, got, listed
 from flyteoptuna.flyte.objective import is_task
 
 

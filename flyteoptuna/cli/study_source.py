@@ -43,7 +43,7 @@ def load(source: str) -> optuna.Study:
 @contextmanager
 def refused(source: str) -> Iterator[None]:
     """What is wrong with a source, in one line."""
-    from flyteoptuna.show.stored import StudyNotFoundError
+    from flyteoptuna.show.stored_file import StudyNotFoundError
     from flyteoptuna.storage.read_results import StudyFormatError
 
     try:

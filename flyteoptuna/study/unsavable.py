@@ -9,11 +9,11 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from flyteoptuna.core.plain_values import TooLargeError, encoded, said, shown
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
-from flyteoptuna.core.values import TooLargeError, encoded, said, shown
-from flyteoptuna.storage import rows
+from flyteoptuna.storage import write_trials
 from flyteoptuna.storage.memory import declared, retract
-from flyteoptuna.study.marks import record_of
+from flyteoptuna.study.system_attrs import record_of
 
 
 def as_json(key: Any, value: Any) -> str:
@@ -58,7 +58,7 @@ def savable(study: optuna.Study, number: int) -> str:
         setattr(record, kind, kept)
         found += [f"`{kind}[{shown(key)}]` of trial {number} cannot be saved: {why}." for key, why in lost.items()]
     try:
-        rows.check(record)
+        write_trials.check(record)
     except Exception as error:
         found.append(said(error))
         known = declared(study)

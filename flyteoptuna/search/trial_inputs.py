@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from flyteoptuna.core import space
 from flyteoptuna.core.annotations import fitted
+from flyteoptuna.core.plain_values import plain, shown
 from flyteoptuna.core.suggestions import Suggestion
 from flyteoptuna.core.trial import report
-from flyteoptuna.core.trial.recording import raised
-from flyteoptuna.core.values import plain, shown
-from flyteoptuna.flyte.callback import ObjectiveCall, objective_call
+from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.flyte.objective import completed, input_types
+from flyteoptuna.flyte.objective_callback import ObjectiveCall, objective_call
 from flyteoptuna.flyte.references import Reference, offloaded, packed, refer, reference
 
 Build = Callable[[Any], ObjectiveCall]
@@ -110,7 +110,7 @@ def jobs_of(study: Any, asked: Sequence[Any], mapped: Sequence[str]) -> list[Job
         asked: what asking each trial gave.
         mapped: the inputs of the objective that differ from trial to trial.
     """
-    from flyteoptuna.study.marks import note
+    from flyteoptuna.study.system_attrs import note
 
     made: dict[int, Job] = {}
     for number, params, call in asked:
@@ -130,7 +130,7 @@ def jobs_of(study: Any, asked: Sequence[Any], mapped: Sequence[str]) -> list[Job
 def _job(study: Any, number: int, params: Any, call: ObjectiveCall, mapped: Sequence[str], batch: int) -> Job:
     from optuna.pruners import NopPruner
 
-    from flyteoptuna.study.marks import note
+    from flyteoptuna.study.system_attrs import note
 
     natives, metadata = call.objective.python_interface.inputs, call.objective.metadata
     inputs = {name: _sent(name, call.inputs[name], natives[name]) for name in mapped}

@@ -9,7 +9,7 @@ import pytest
 from local_searches import searched
 
 from flyteoptuna import Optimizer, suggest
-from flyteoptuna.search.local.workers import WORKERS, workers
+from flyteoptuna.search.local.worker_pool import WORKERS, workers
 
 
 def test_trials_run_in_processes_of_their_own_and_change_nothing(flows, monkeypatch):

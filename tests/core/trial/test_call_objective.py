@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyteoptuna import current_trial
-from flyteoptuna.core.trial.active import ActiveTrial
-from flyteoptuna.core.trial.recording import outcome, recording
+from flyteoptuna.core.trial.call_objective import outcome, recording
+from flyteoptuna.core.trial.current_trial import ActiveTrial
 from flyteoptuna.core.trial.report import TrialReport
 
 

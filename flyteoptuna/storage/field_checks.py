@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, NoReturn
 
-from flyteoptuna.storage import bounds
-from flyteoptuna.storage.rows import NUMBER
+from flyteoptuna.storage import file_limits
+from flyteoptuna.storage.write_trials import NUMBER
 
 _OWN = "flyteoptuna:"
 
@@ -56,8 +56,8 @@ def attributes(where: str, found: Any, *, system: bool = False) -> dict[str, Any
         refuse(where, "an object", found)
     if not found:
         return found
-    if bounds.too_deep(found):
-        refuse(where, f"at most {bounds.MAX_DEPTH} lists and objects inside each other", "deeper ones")
+    if file_limits.too_deep(found):
+        refuse(where, f"at most {file_limits.MAX_DEPTH} lists and objects inside each other", "deeper ones")
     if system:
         for key, value in found.items():
             if key == "constraints" and value is not None:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from flyteoptuna import current_trial
-from flyteoptuna.core.trial.active import ActiveTrial
+from flyteoptuna.core.trial.current_trial import ActiveTrial
 
 
 def test_the_current_trial_is_a_stand_in_outside_a_search():

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flyteoptuna.core.trial.active import ActiveTrial, running
+from flyteoptuna.core.plain_values import named, said, shown, traced
+from flyteoptuna.core.trial.current_trial import ActiveTrial, running
 from flyteoptuna.core.trial.report import TrialReport, fill
-from flyteoptuna.core.values import named, said, shown, traced
 
 
 def outcome(result: Any, arity: int) -> tuple[list[float], str]:

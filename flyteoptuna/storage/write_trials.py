@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, cast
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.storage import bounds
-from flyteoptuna.storage.ranges import Ranges
+from flyteoptuna.storage import file_limits
+from flyteoptuna.storage.param_ranges import Ranges
 
 START, BETWEEN, END = b',"trials":[\n', b",\n", b"\n]}"
 """What stands before, between and behind the rows, each of which is a line: JSON has no line breaks of its own."""
@@ -113,8 +113,8 @@ def encoded(where: str, owner: dict[str, Any]) -> bytes:
     try:
         text = _ENCODER.encode(owner).encode()
         # What JSON holds has no cycles.
-        if any(bounds.too_deep(owner[kind]) for kind in _ATTRIBUTES if kind in owner):
-            raise ValueError(f"more than {bounds.MAX_DEPTH} lists and dictionaries inside each other")
+        if any(file_limits.too_deep(owner[kind]) for kind in _ATTRIBUTES if kind in owner):
+            raise ValueError(f"more than {file_limits.MAX_DEPTH} lists and dictionaries inside each other")
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(_culprit(where, owner, error) or str(error)) from error
     return text
@@ -125,7 +125,7 @@ def _culprit(where: str, owner: dict[str, Any], error: Exception) -> str:
         for key, value in owner.get(kind, {}).items():
             try:
                 json.dumps({key: value})
-                if bounds.too_deep({key: value}):
+                if file_limits.too_deep({key: value}):
                     raise error
             except (TypeError, ValueError, RecursionError) as found:
                 return f"`{where}{kind}[{key!r}]` cannot be saved: JSON cannot hold it ({found})."

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from flytekit.models.literals import LiteralMap
 
-from flyteoptuna.flyte.scoped import as_task
-from flyteoptuna.search.local.process import Road, Worker, WorkerDiedError, given_back, taken
+from flyteoptuna.flyte.scoped_settings import as_task
+from flyteoptuna.search.local.worker_process import Road, Worker, WorkerDiedError, given_back, taken
 from flyteoptuna.show.log import logger
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import pytest
 from mixed_study import mixed
 from pages import make
 
+from flyteoptuna.show.html_report import report
 from flyteoptuna.show.page import deck
-from flyteoptuna.show.report import report
 
 
 def test_a_report_is_one_file(tmp_path):

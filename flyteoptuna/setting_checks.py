@@ -10,9 +10,9 @@ from typing import Any, TypeVar, cast
 
 from flytekit.core.promise import Promise
 
+from flyteoptuna.core.plain_values import plain
 from flyteoptuna.core.plan import at_least
-from flyteoptuna.core.refusals import got, listed, meant
-from flyteoptuna.core.values import plain
+from flyteoptuna.core.refusal_words import got, listed, meant
 from flyteoptuna.flyte import promises
 
 Made = TypeVar("Made", bound=Callable[..., Any])

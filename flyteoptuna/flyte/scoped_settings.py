@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager, flyte_context_Var
 
-from flyteoptuna.core.refusals import listed, meant
+from flyteoptuna.core.refusal_words import listed, meant
 
 T = TypeVar("T")
 

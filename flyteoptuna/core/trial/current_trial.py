@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
-from flyteoptuna.core.values import TooLargeError, encoded, plain, said, shown
+from flyteoptuna.core.plain_values import TooLargeError, encoded, plain, said, shown
 
 OWN = "flyteoptuna:"
 """What the names of the library's own attributes begin with."""

@@ -14,12 +14,12 @@ from flyteoptuna.flyte.study_type import HeldStudy
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.search import rounds
 from flyteoptuna.search.batches import driver
-from flyteoptuna.search.inputs import Build
 from flyteoptuna.search.reused.worker import Worker
+from flyteoptuna.search.trial_inputs import Build
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study.marks import FINISHED, own
-from flyteoptuna.study.shared.journaled import collected, publish
 from flyteoptuna.study.shared.shared_study import SharedStudy
+from flyteoptuna.study.shared.study_of_journal import collected, publish
+from flyteoptuna.study.system_attrs import FINISHED, own
 
 
 def backend(url: str, worker: str = "") -> JournalObjectBackend:

@@ -7,14 +7,14 @@ from typing import Any
 
 from flytekit.core.promise import Promise
 
-from flyteoptuna.arguments import ELSEWHERE
 from flyteoptuna.core import space
 from flyteoptuna.core.annotations import check_input
-from flyteoptuna.core.refusals import listed, meant
+from flyteoptuna.core.plain_values import plain
+from flyteoptuna.core.refusal_words import listed, meant
 from flyteoptuna.core.suggestions import SpaceError, is_suggestion
-from flyteoptuna.core.values import plain
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte import promises
+from flyteoptuna.setting_checks import ELSEWHERE
 
 
 def bound(origin: Any, args: Sequence[Any], inputs: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import IO
 
-from flyteoptuna.storage import bounds
+from flyteoptuna.storage import file_limits
 from flyteoptuna.storage.read_results import StudyFormatError
 
 
@@ -45,9 +45,9 @@ def contents(path: str) -> bytes:
 
 
 def _bounded(stream: IO[bytes], size: int) -> bytes:
-    content = stream.read(bounds.MAX_BYTES + 1) if size <= bounds.MAX_BYTES else b""
-    if max(size, len(content)) > bounds.MAX_BYTES:
-        raise StudyFormatError(f"The file is too large: more than {bounds.MAX_BYTES} bytes.")
+    content = stream.read(file_limits.MAX_BYTES + 1) if size <= file_limits.MAX_BYTES else b""
+    if max(size, len(content)) > file_limits.MAX_BYTES:
+        raise StudyFormatError(f"The file is too large: more than {file_limits.MAX_BYTES} bytes.")
     return content
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from flyteoptuna.core.refusals import got
+from flyteoptuna.core.refusal_words import got
 from flyteoptuna.core.space import too_deep
 from flyteoptuna.core.suggestions import SpaceError, is_suggestion
 

@@ -15,7 +15,7 @@ from optuna.samplers import GridSampler, PartialFixedSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from study_files import contents, example, members, refuses, rewritten, zipped
 
-from flyteoptuna.storage import bounds
+from flyteoptuna.storage import file_limits as limits
 from flyteoptuna.storage.file import dumps, loads, read
 from flyteoptuna.storage.memory import SearchStudy, in_memory
 
@@ -59,12 +59,21 @@ def listed(text, count):
 
 WAITING, RANGE = '{"state":"WAITING"}', '{"low":0.0,"high":1.0,"log":false,"step":null}'
 TOO_MUCH = {
-    "bytes": (lambda: with_text("user_attrs", '{"a":"' + "x" * bounds.MAX_BYTES + '"}'), "bytes, where 268435456 are"),
-    "values": (lambda: with_text("user_attrs", '{"a":' + listed("1", bounds.MAX_VALUES) + "}"), "10000000 values"),
-    "strings": (lambda: with_text("user_attrs", '{"a":' + listed('"ab"', bounds.MAX_VALUES) + "}"), "10000000 values"),
-    "lists": (lambda: with_text("user_attrs", '{"a":' + listed("[]", bounds.MAX_CONTAINERS) + "}"), "5000000 lists"),
-    "nested": (lambda: with_text("user_attrs", "[" * bounds.MAX_CONTAINERS), "5000000 lists"),
-    "trials": (lambda: with_text("trials", listed(WAITING, bounds.MAX_TRIALS + 1)), "1000000 trials"),
+    "bytes": (
+        lambda: with_text("user_attrs", '{"a":"' + "x" * limits.MAX_BYTES + '"}'),
+        "bytes, where 268435456 are",
+    ),
+    "values": (lambda: with_text("user_attrs", '{"a":' + listed("1", limits.MAX_VALUES) + "}"), "10000000 values"),
+    "strings": (
+        lambda: with_text("user_attrs", '{"a":' + listed('"ab"', limits.MAX_VALUES) + "}"),
+        "10000000 values",
+    ),
+    "lists": (
+        lambda: with_text("user_attrs", '{"a":' + listed("[]", limits.MAX_CONTAINERS) + "}"),
+        "5000000 lists",
+    ),
+    "nested": (lambda: with_text("user_attrs", "[" * limits.MAX_CONTAINERS), "5000000 lists"),
+    "trials": (lambda: with_text("trials", listed(WAITING, limits.MAX_TRIALS + 1)), "1000000 trials"),
 }
 
 
@@ -86,7 +95,7 @@ def test_trials_are_counted_whatever_the_pieces(piece):
     """A row that two pieces share counts once, and an attribute of that name does not."""
     text = json.dumps([{"state": "WAITING", "user_attrs": {"state": 1}}] * 9).encode()
     for written in (text, text.replace(b": ", b":")):
-        counter = bounds.Counter()
+        counter = limits.Counter()
         assert not any(counter.add(written[i : i + piece]) for i in range(0, len(written), piece))
         assert counter.trials == 9
 
@@ -132,7 +141,7 @@ def test_long_integers_are_refused_whatever_python_allows(limit):
 @pytest.mark.parametrize("place", ["study", "trial"])
 def test_attributes_are_nested_so_deep_only(place):
     """What could not be read is not written, and what is at the bound is both."""
-    for depth, fine in ((bounds.MAX_DEPTH - 1, True), (bounds.MAX_DEPTH, False)):
+    for depth, fine in ((limits.MAX_DEPTH - 1, True), (limits.MAX_DEPTH, False)):
         value = 0
         for _ in range(depth):
             value = [value]
@@ -149,7 +158,7 @@ def test_attributes_are_nested_so_deep_only(place):
 def test_a_dense_study_is_stored():
     """What would inflate more than a reader lets it is written as it is, and read."""
     study = optuna.create_study()
-    study.set_user_attr("text", "a" * (bounds.FREE_BYTES + 1))
+    study.set_user_attr("text", "a" * (limits.FREE_BYTES + 1))
     data = dumps(study)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.getinfo("study.json").compress_type == zipfile.ZIP_STORED
