@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from flyteoptuna.journal.objects import JournalError
     from flyteoptuna.optimizer import Optimizer, optimize
     from flyteoptuna.show.export import export
-    from flyteoptuna.show.load import StudyNotFoundError, load_study
+    from flyteoptuna.show.load import load_study
+    from flyteoptuna.show.report import report
+    from flyteoptuna.show.stored import StudyNotFoundError
     from flyteoptuna.storage.read_results import StudyFormatError
     from flyteoptuna.study.budgets import SearchFailedError
 
@@ -29,6 +31,7 @@ __all__ = [
     "export",
     "load_study",
     "optimize",
+    "report",
     "suggest",
 ]
 
@@ -40,11 +43,12 @@ _HOMES = {
     "SearchFailedError": "study.budgets",
     "SpaceError": "core.suggestions",
     "StudyFormatError": "storage.read_results",
-    "StudyNotFoundError": "show.load",
+    "StudyNotFoundError": "show.stored",
     "current_trial": "core.trial.active",
     "export": "show.export",
     "load_study": "show.load",
     "optimize": "optimizer",
+    "report": "show.report",
     "suggest": "suggest",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from flyteoptuna import arguments, calls
@@ -10,11 +10,8 @@ from flyteoptuna.core import space
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte.promises import ATTRIBUTES
 from flyteoptuna.flyte.scoped import Scoped
-from flyteoptuna.search.batches import graph
-from flyteoptuna.search.local import local_run
-from flyteoptuna.search.local.process_main import refuse_while_loading
+from flyteoptuna.search.begin import begin, is_local, refuse_while_loading
 from flyteoptuna.search.request import Request
-from flyteoptuna.search.reused import local_workers, worker_graph
 
 if TYPE_CHECKING:
     import optuna
@@ -148,10 +145,17 @@ class Optimizer(Scoped):
             SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
         """
         refuse_while_loading()
+        local = is_local()
+        result = begin(self._request(args, inputs, local=local), local=local)
+        self._set("result", result)
+        return result
+
+    def _request(self, args: Sequence[Any], inputs: Mapping[str, Any], *, local: bool) -> Request:
+        """What a call asks for, once all of it is checked."""
         settings = self._checked()
         objective = self._mapped()
         directions = self._directions(objective)
-        local, counts, reuse = local_run.is_local(), settings["counts"], settings["reuse_pods"]
+        counts, reuse = settings["counts"], settings["reuse_pods"]
         if reuse and objective.metadata.cache:
             raise ValueError(
                 f"With `reuse_pods` there is no pod for each trial, and nothing to cache, but {objective.name} has "
@@ -162,7 +166,7 @@ class Optimizer(Scoped):
         )
         bound = calls.bound(self.objective, args, inputs, _SETTINGS)
         calls.check_space(self.objective, bound)
-        request = Request(
+        return Request(
             origin=self.objective,
             objective=objective,
             varied={name: value for name, value in bound.items() if space.has_suggestion(value, name)},
@@ -170,10 +174,6 @@ class Optimizer(Scoped):
             directions=directions,
             **settings,
         )
-        batches, reused = (local_run.run, local_workers.run) if local else (graph.nodes, worker_graph.nodes)
-        result = (reused if reuse else batches)(request)
-        self._set("result", result)
-        return result
 
     def _hint(self, name: str) -> str:
         if name in ("optimize", "run", "ask", "tell"):

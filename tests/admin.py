@@ -50,8 +50,9 @@ class Admin:
     def _node(self, execution, position):
         path, _, _, _ = self.nodes[position]
         children = any(parent == path for _, parent, _, _ in self.nodes)
+        is_map = "trials-of" in path or "workers-of" in path
         metadata = node_execution_pb2.NodeExecutionMetaData(
-            is_parent_node=children, spec_node_id=path.rpartition("-")[2], is_array="trials-of" in path
+            is_parent_node=children, spec_node_id=path.rpartition("-")[2], is_array=is_map
         )
         node = node_execution_pb2.NodeExecution(metadata=metadata)
         node.id.node_id = path

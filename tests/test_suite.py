@@ -60,7 +60,7 @@ HEAD = f"""
 import signal, threading, time
 import flytekit as fl
 from containers import CODE
-from engine import Engine
+from flyteoptuna.testing.engine.engine import Engine
 from flyteoptuna import Optimizer, suggest
 
 BEGUN = {BEGUN!r}

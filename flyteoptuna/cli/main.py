@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from flyteoptuna.cli.commands.dashboard import dashboard
 from flyteoptuna.cli.commands.export import export
 from flyteoptuna.cli.commands.plan import plan
 from flyteoptuna.cli.commands.report import report
 from flyteoptuna.cli.commands.show import show
+from flyteoptuna.cli.commands.watch import watch
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -20,15 +22,18 @@ def main() -> None:
       flyteoptuna plan workflows/train.py:train --n-trials 200 --concurrency 16
     How did it go, or how is it going?
       flyteoptuna show flyte://flytesnacks/development/f3a1c9d27e5b84d0
+    Follow it live, in the terminal or in optuna-dashboard:
+      flyteoptuna watch flyte://flytesnacks/development/f3a1c9d27e5b84d0
+      flyteoptuna dashboard flyte://flytesnacks/development/f3a1c9d27e5b84d0
     Look at it in a browser, offline:
       flyteoptuna report s3://bucket/study --to report.html
-    Look at it in optuna-dashboard, or in pandas:
+    Take it to a database, or to pandas:
       flyteoptuna export s3://bucket/study --to sqlite:///study.db
       flyteoptuna export s3://bucket/study --to trials.csv
     """
 
 
-for _command in (plan, show, report, export):
+for _command in (plan, show, watch, dashboard, report, export):
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import reprlib
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
@@ -23,6 +22,8 @@ def got(value: object) -> str:
 
 def meant(name: object, known: Iterable[str]) -> str:
     """A sentence with the known name that is nearest to a wrong one; empty where none is near."""
+    import difflib
+
     near = difflib.get_close_matches(str(name), [*known], n=1)
     return f" Did you mean `{near[0]}`?" if near else ""
 

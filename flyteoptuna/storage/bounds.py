@@ -35,6 +35,8 @@ MAX_DEPTH = 100
 MAX_DIGITS = 4300
 """Most digits of an integer, as in Python's own default; more take quadratic time."""
 
+_ROW_AND_ATTRIBUTES = (b'{"state":', b':{"state":', b': {"state":')
+
 _CONTAINER = (dict, list, tuple)
 
 
@@ -43,6 +45,7 @@ class Counter:
 
     def __init__(self) -> None:
         self.size = self.values = self.containers = self.trials = 0
+        self._end = bytes(len(_ROW_AND_ATTRIBUTES[-1]) - 1)
 
     def add(self, text: bytes | bytearray) -> str:
         """Count a further piece of the JSON.
@@ -53,8 +56,7 @@ class Counter:
         self.size += len(text)
         self.values += text.count(b",")
         self.containers += text.count(b"[") + text.count(b"{")
-        # Attributes may hold a `state` of their own.
-        self.trials += text.count(b'{"state":') - text.count(b':{"state":') - text.count(b': {"state":')
+        self.trials += self._trials(text)
         for count, most, noun in (
             (self.size, MAX_BYTES, "bytes of JSON"),
             (self.values, MAX_VALUES, "values of JSON"),
@@ -64,6 +66,15 @@ class Counter:
             if count > most:
                 return f"more than {most} {noun}"
         return ""
+
+    def _trials(self, text: bytes | bytearray) -> int:
+        # Attributes may hold a `state` of their own, and a piece may end within a row.
+        begin, *attributes = (
+            (self._end[len(self._end) + 1 - len(pattern) :] + text).count(pattern) for pattern in _ROW_AND_ATTRIBUTES
+        )
+        length = len(_ROW_AND_ATTRIBUTES[-1]) - 1
+        self._end = (self._end + text[-length:])[-length:]
+        return begin - sum(attributes)
 
 
 def oversize(text: bytes | bytearray) -> str:

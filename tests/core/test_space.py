@@ -3,12 +3,12 @@
 import copy
 
 from hypothesis import given
-from strategies import spaces
 
 from flyteoptuna.core import space
+from flyteoptuna.testing.strategies import spaces
 
 
-@given(spaces)
+@given(spaces())
 def test_materialising_draws_each_path_once_and_mutates_nothing(inputs):
     """Each suggestion is drawn under its dotted path, in the order written, and the space stays as it was."""
     before, drawn = copy.deepcopy(inputs), []
@@ -23,7 +23,7 @@ def test_materialising_draws_each_path_once_and_mutates_nothing(inputs):
     assert [leaf for k, v in made.items() for leaf in space.leaves(v, k)] == [(n, n) for n, _ in drawn]
 
 
-@given(spaces)
+@given(spaces())
 def test_a_space_survives_its_json(inputs):
     """What a driver reads is what was written, types and order included."""
     assert repr(space.loads(space.dumps(inputs))) == repr(inputs)

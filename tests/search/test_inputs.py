@@ -4,8 +4,9 @@ import zipfile
 
 import pytest
 from containers import CODE, study_of
-from engine import Engine
 from flyteidl.core import literals_pb2 as pb
+
+from flyteoptuna.testing.engine.engine import Engine
 
 
 @pytest.mark.parametrize(("name", "n_trials"), [("by_space", 3), ("by_callback", 4)])

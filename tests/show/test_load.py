@@ -6,15 +6,13 @@ import pytest
 from admin import Admin, literal_of, remote_of, state_at
 from command_line import run
 from containers import CODE, study_of
-from engine import Engine
+from executions import FLYTE, execution_of
 from flyteidl.core import literals_pb2 as pb
 from mixed_study import mixed
 from optuna.trial import TrialState
 
 from flyteoptuna import StudyNotFoundError, load_study
 from flyteoptuna.storage.file import dumps
-
-FLYTE = "flyte://flytesnacks/development/ex"
 
 
 def test_a_trusted_study_goes_on(saved):
@@ -45,19 +43,7 @@ def execution(tmp_path_factory):
     """An execution of four trials in two generations: the workflow's outputs and its nodes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(CODE))
-        flow = __import__("flow_of_squares")
-        engine = Engine(tmp_path_factory.mktemp("engine"), CODE)
-        outputs = engine.run(flow.search, {"concurrency": 2, "n_trials": 4})
-    folders = {"": next((engine.root / "metadata").iterdir())}
-    nodes = []
-    for graph_ in engine.graphs:
-        parent = graph_.path.rpartition("-")[0]
-        for name, _ in graph_.nodes:
-            path = f"{graph_.path}-{name}" if graph_.path else name
-            data = folders[graph_.path] / name / ("" if graph_.path else "data")
-            folders[f"{path}-0"] = data / "0"
-            nodes.append((path, parent, data / "inputs.pb", engine.finished.outputs[path]))
-    return outputs, nodes
+        return execution_of(tmp_path_factory.mktemp("engine"), "flow_of_squares", {"concurrency": 2, "n_trials": 4})
 
 
 def load(admin, source=FLYTE, **kwargs):

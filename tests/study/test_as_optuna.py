@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 from searches import SAMPLERS, flat, reloaded, report_of, score
-from strategies import spaces
 
 from flyteoptuna import suggest
 from flyteoptuna.core import space
 from flyteoptuna.study import marks
 from flyteoptuna.study.ask import ask, draw
 from flyteoptuna.study.tell import tell
+from flyteoptuna.testing.strategies import spaces
 
 GRID = {"a": suggest.category(["p", "q", "r"]), "b": suggest.integer(0, 3), "c": suggest.float(0, 1, step=0.5)}
 DISCRETE = ("brute-force", "grid")
@@ -81,7 +81,7 @@ def comparable(study, name):
 
 @pytest.mark.parametrize("name", SAMPLERS)
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(inputs=spaces, batch=st.integers(1, 5), seed=st.integers(0, 1000), conditional=st.booleans())
+@given(inputs=spaces(), batch=st.integers(1, 5), seed=st.integers(0, 1000), conditional=st.booleans())
 def test_the_search_is_plain_optunas_to_the_bit(name, inputs, batch, seed, conditional):
     """Parameters, values, states and the sampler's attributes equal those of an ask-and-tell loop in one process."""
     if name in DISCRETE:

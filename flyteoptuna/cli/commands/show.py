@@ -124,17 +124,24 @@ def _took(trial: FrozenTrial) -> str:
 
 
 def _print_failures(trials: Sequence[FrozenTrial]) -> None:
+    table = failures(trials)
+    if table is not None:
+        write("", table)
+
+
+def failures(trials: Sequence[FrozenTrial]) -> Table | None:
+    """A table of why trials have failed, equal reasons together; None where none has."""
     from optuna.trial import TrialState
 
     from flyteoptuna.study import results
 
     groups = results.reasons((t for t in trials if t.state == TrialState.FAIL), MOST_REASON)
     if not groups:
-        return
+        return None
     table = new_table(">failed", "trials", "reason (of the first)")
     for reason, numbers in sorted(groups, key=lambda group: -len(group[1]))[:MOST_GROUPS]:
         named = ", ".join(map(str, numbers[:MOST_NUMBERS])) + (", ..." if len(numbers) > MOST_NUMBERS else "")
         table.add_row(str(len(numbers)), named, text(cut(reason, MOST_REASON)))
-    write("", table)
     if len(groups) > MOST_GROUPS:
-        write(f"and {plural(len(groups) - MOST_GROUPS, 'other reason')}")
+        table.add_row("", "...", f"and {plural(len(groups) - MOST_GROUPS, 'other reason')}")
+    return table

@@ -65,6 +65,11 @@ class ActiveTrial:
         return dict(self._intermediate)
 
     @property
+    def system_attrs(self) -> dict[str, Any]:
+        """What Optuna keeps with the trial: its constraints, and what a pruner has noted."""
+        return dict(self._system_attrs)
+
+    @property
     def study(self) -> Any:
         """What a trial knows of its study: ``direction`` and ``directions``, as those of ``optuna.Study``."""
         if self._study is None:

@@ -30,11 +30,6 @@ if TYPE_CHECKING:
     from flyteoptuna.storage.memory import SearchStudy
 
 
-def is_local() -> bool:
-    """Whether a search is to run here, rather than to be added to a workflow that is being compiled."""
-    return FlyteContextManager.current_context().compilation_state is None
-
-
 def run(request: Request) -> Any:
     """Run a search; in the body of a workflow, a promise of its study, elsewhere the study itself.
 
@@ -67,18 +62,13 @@ class Start(NamedTuple):
 
 def begin(request: Request) -> Start:
     """Begin a search: every promise has its value, and the study is one of the search's own."""
-    import optuna
-
     from flyteoptuna.search import rounds
 
     types = input_types(request.origin)
     counts = {name: _plain(name, value) for name, value in request.counts.items()}
     fixed = {name: _literal(name, value, types[name]) for name, value in request.fixed.items()}
     settings = plan.Settings(batch=counts.pop("batch_size"), space=request.space(), **counts)
-    # A copy, as a pod would read: the study that was given stays as it is.
-    given = request.study
-    if given is not None:
-        given = _literal("study", given, optuna.Study | None).read(optuna.Study | None)
+    given = None if request.study is None else _given(request.study)
     seed, batches = random.SystemRandom().getrandbits(31), not request.reuse_pods
     study = rounds.begun(given, settings, request.directions, request.pickled, seed, batches=batches)
     return Start(study, settings, fixed)
@@ -96,6 +86,18 @@ def _returned(kept: Kept, request: Request) -> Any:
     if scope() is not None:
         return StudyPromise("o0", kept.literal(), None, len(request.directions) > 1, request.names)
     return kept.copy()
+
+
+def _given(study: Any) -> SearchStudy | None:
+    """The study to go on with: a copy, as a pod would read it, for the one that was given stays as it is."""
+    import optuna
+
+    from flyteoptuna.storage import file
+
+    if not isinstance(study, Promise):
+        return file.loads(file.dumps(study))
+    found: SearchStudy | None = _literal("study", study, optuna.Study | None).read(optuna.Study | None)
+    return found
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -23,7 +23,7 @@ from flyteoptuna.search.inputs import Build, Job, jobs_of
 from flyteoptuna.search.trial_task import trial_task
 from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import budgets, marks
+from flyteoptuna.study import marks
 from flyteoptuna.study.ask import Asked
 from flyteoptuna.study.shared.shared_study import SharedStudy
 
@@ -110,19 +110,11 @@ class Worker:
 
     def _over(self) -> bool:
         self.shared.refresh()
-        study, settings = self.shared.study, self._settings
         if self.shared.ending.why:
             return True
-        try:
-            budgets.check_failures(study, last=False, max_failures=settings.max_failures)
-        except budgets.SearchFailedError as error:
-            self.shared.end(str(error), failed=True)
-            return True
-        why = budgets.over(study, timeout=settings.timeout)
-        if not why and budgets.exhausted(study, rounds.asked_once(study, settings)):
-            why = "exhausted"
+        why, failed = rounds.ended(self.shared.study, self._settings)
         if why:
-            self.shared.end(why)
+            self.shared.end(why, failed=failed)
         return bool(why)
 
     def _begin(self, trial_id: int) -> None:

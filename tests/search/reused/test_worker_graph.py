@@ -9,12 +9,14 @@ from pathlib import Path
 import optuna
 import pytest
 from containers import CODE, results, study_of
-from engine import Engine, ExecutionFailed, Fault, Outcome
 from optuna.trial import TrialState
 
 from flyteoptuna import load_study
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.study.marks import TRIAL_ATTRIBUTE
+from flyteoptuna.testing.engine.engine import Engine
+from flyteoptuna.testing.engine.scopes import ExecutionFailed
+from flyteoptuna.testing.pods.pod import Fault, Outcome
 
 FLOW = "flow_of_reused"
 

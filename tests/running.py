@@ -1,0 +1,30 @@
+"""A search of four trials in two generations, as its study stands while it runs."""
+
+import optuna
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
+from flyteoptuna.study import marks
+
+SPACE = {"x": FloatDistribution(0, 9)}
+N_TRIALS = 4
+
+
+def study_at(states, name="watched", **mark):
+    """The study of the search when its trials had these states: c(omplete), f(ailed), r(unning)."""
+    study = optuna.create_study(study_name=name)
+    marks.begin(study, N_TRIALS, 2)
+    for number, letter in enumerate(states):
+        state = {"c": TrialState.COMPLETE, "f": TrialState.FAIL, "r": TrialState.RUNNING}[letter]
+        study.add_trial(
+            create_trial(
+                state=state,
+                value=9.0 - number if letter == "c" else None,
+                params={"x": float(number)},
+                distributions=SPACE,
+                user_attrs={ERROR_ATTRIBUTE: "ValueError: too high"} if letter == "f" else {},
+                system_attrs={marks.TRIAL_ATTRIBUTE: {"search": 1, "generation": number // 2, **mark}},
+            )
+        )
+    return study
