@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import heapq
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from statistics import mean
 from typing import Any
 
 from benchmarks.common import ROOT, Options, Table
 from benchmarks.figure import figure
-from flyteoptuna.core import plan
+from flyteoptuna.testing.slots import Slots
 
 FIGURE = ROOT.parent / "docs" / "waiting.svg"
 CONCURRENCIES = (10, 50)
@@ -25,24 +24,14 @@ DURATIONS: dict[str, Callable[[random.Random], float]] = {
 """Durations of a trial, in units of their mean."""
 
 
-def makespan(durations: Iterable[float], slots: int) -> float:
-    """The time until all trials have ended, each started, in order, as soon as a slot is free."""
-    free = [0.0] * slots
-    for duration in durations:
-        heapq.heapreplace(free, free[0] + duration)
-    return max(free)
-
-
 def utilisation(durations: list[float], slots: int, batch: int | None) -> float:
     """Share of the slots' time in which trials run; in batches that wait for each other, or without any."""
-    total = len(durations)
-    if batch is None:
-        return sum(durations) / (slots * makespan(durations, slots))
-    taken, rest = 0.0, iter(durations)
-    for generation in range(plan.generations(total, batch)):
-        size = plan.batch(generation, total, batch)
-        taken += makespan([next(rest) for _ in range(size)], slots)
-    return sum(durations) / (slots * taken)
+    clock = Slots(slots)
+    for index, seconds in enumerate(durations):
+        if batch and index % batch == 0:
+            clock.wait()
+        clock.run(index, seconds)
+    return sum(durations) / (slots * clock.wait())
 
 
 def measure(options: Options) -> dict[str, Any]:

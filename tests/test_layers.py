@@ -48,7 +48,7 @@ NEEDS = {
     "show.page": {"numpy", "optuna"},
     "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "optuna", "typing_extensions"},
     "cli": {"click", "flytekit", "optuna", "optuna_dashboard", "rich", "wrapt"},
-    "testing": {"flyteidl", "flytekit", "google", "msgpack"},
+    "testing": {"flyteidl", "flytekit", "google", "hypothesis", "msgpack", "optuna"},
     "optimizer": {"optuna"},
     "calls": {"flytekit"},
     "arguments": {"flytekit", "optuna"},
