@@ -104,8 +104,10 @@ def in_memory(
     storage._study_name_to_id[name] = study_id
     storage._prev_waiting_trial_number[study_id] = 0
     storage._max_study_id = study_id
-    storage._max_trial_id = max((trial._trial_id for trial in trials), default=-1)
-    storage._trial_id_to_study_id_and_number = {trial._trial_id: (study_id, trial.number) for trial in trials}
+    ids = [trial._trial_id for trial in trials]
+    storage._max_trial_id = max(ids, default=-1)
+    # By position, which is the number and costs less to ask for.
+    storage._trial_id_to_study_id_and_number = {each: (study_id, number) for number, each in enumerate(ids)}
     info.trials = list(trials)
     info.param_distribution = declared
     if complete := [trial for trial in trials if trial.state == TrialState.COMPLETE]:

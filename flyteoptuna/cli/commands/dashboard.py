@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import optuna
 
 HOST = "127.0.0.1"
+FOLLOWER = "follows the search"
+"""Name of the thread that loads a study again."""
 
 
 @click.command(
@@ -93,7 +95,7 @@ class _Reloaded:
         self._source, self._every = source, every
         self._serve(study)
         if not found.ended:
-            threading.Thread(target=self._follow, args=(found,), daemon=True).start()
+            threading.Thread(target=self._follow, args=(found,), name=FOLLOWER, daemon=True).start()
 
     def _serve(self, study: optuna.Study) -> None:
         from optuna_dashboard import wsgi

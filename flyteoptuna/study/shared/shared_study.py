@@ -211,21 +211,21 @@ class SharedStudy:
 
     def _now(self, number: int) -> _Draft:
         """The study as it is, in which one trial may be changed."""
-        trials = [_own(t) if t.number == number else t for t in self.study.get_trials(deepcopy=False)]
+        trials = self.study.get_trials(deepcopy=False)
+        trials[number] = _own(trials[number])
         return _draft(in_memory_as(self.study, trials), len(trials))
 
     def _before(self, trial_id: int) -> _Draft:
         """The study as of before a trial was taken, such that ``ask`` asks just that one."""
         number = self.study._storage.get_trial(trial_id).number
         enqueued = next(claim.enqueued for claim in self.claims if claim.trial_id == trial_id)
-        trials = []
-        for trial in self.study.get_trials(deepcopy=False):
-            if enqueued and trial._trial_id == trial_id:
-                trials.append(in_state(trial, TrialState.WAITING))
-            elif enqueued or trial.number < number:
+        trials = self.study.get_trials(deepcopy=False)[: None if enqueued else number]
+        for position, trial in enumerate(trials):
+            if trial.state == TrialState.WAITING:
                 # What others may take at any time is not for `ask` to see.
-                waits = trial.state == TrialState.WAITING
-                trials.append(in_state(trial, TrialState.RUNNING) if waits else trial)
+                trials[position] = in_state(trial, TrialState.RUNNING)
+        if enqueued:
+            trials[number] = in_state(trials[number], TrialState.WAITING)
         return _draft(in_memory_as(self.study, trials), len(trials) + (not enqueued))
 
     def _write(self, draft: _Draft, number: int) -> None:
@@ -304,7 +304,9 @@ def in_memory_as(study: optuna.Study, trials: Sequence[FrozenTrial]) -> SearchSt
     """A study in memory, with other trials."""
     declared: dict[str, BaseDistribution] = {}
     for trial in trials:
-        declared.update(trial.distributions)
+        # Most trials have the parameters of those before.
+        if not trial.distributions.keys() <= declared.keys():
+            declared.update(trial.distributions)
     storage = in_memory(study.study_name, study.directions, study._study_id, trials, declared)
     info = storage._studies[study._study_id]
     info.user_attrs, info.system_attrs = _attributes(study)
