@@ -6,7 +6,6 @@ from datetime import timedelta
 import flytekit as fl
 import optuna
 import pytest
-from engine.engine import SETTINGS
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.models.task import TaskSpec
 from flytekit.tools.translator import get_serializable
@@ -16,6 +15,7 @@ from flyteoptuna.core import plan
 from flyteoptuna.journal.objects import JournalError
 from flyteoptuna.search.reused import shared_journal
 from flyteoptuna.study.shared import journaled
+from flyteoptuna.testing.engine.engine import SETTINGS
 
 X = suggest.float(0, 1)
 TEMPLATE = fl.PodTemplate(labels={"team": "blue"})
