@@ -13,13 +13,8 @@ from flytekit.tools.translator import get_serializable
 from flyteoptuna import Optimizer, suggest
 from flyteoptuna.core import plan
 from flyteoptuna.journal.objects import JournalError
-<<<<<<< HEAD
 from flyteoptuna.search.reused import search_journal
 from flyteoptuna.study.shared import study_of_journal
-=======
-from flyteoptuna.search.reused import search_journal
-from flyteoptuna.study.shared import study_of_journal
->>>>>>> testing
 from flyteoptuna.testing.engine.engine import SETTINGS
 
 X = suggest.float(0, 1)
