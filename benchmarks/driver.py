@@ -23,7 +23,7 @@ from benchmarks.common import Options, Table, seconds
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte.references import Reference, refer
 from flyteoptuna.flyte.study_type import StudyTransformer
-from flyteoptuna.search import inputs, rounds
+from flyteoptuna.search import rounds, trial_inputs
 from flyteoptuna.search.batches import driver
 
 SHARE, SECONDS = 0.15, 0.1
@@ -33,7 +33,7 @@ STEPS = ("load", "receive", "tell", "show", "check", "ask", "inputs", "save")
 
 @contextmanager
 def _clocks() -> Iterator[dict[str, float]]:
-    """Seconds spent in each step of :func:`flyteoptuna.search.batches.driver.generation`."""
+    """Seconds spent in each step of :func:`flyteoptuna.search.batches.driver.ask`."""
     spent: dict[str, float] = defaultdict(float)
 
     def timed(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,7 +54,7 @@ def _clocks() -> Iterator[dict[str, float]]:
         (driver, "_draw", "show"),
         (rounds.budgets, "check_failures", "check"),
         (rounds.ask, "ask", "ask"),
-        (driver, "batch_of", "inputs"),
+        (driver, "jobs_of", "inputs"),
         (StudyTransformer, "to_literal", "save"),
         # What is Optuna's own of the steps above.
         (optuna.Study, "tell", "optuna"),
@@ -83,24 +83,24 @@ def _plain(study: optuna.Study, told: list[TrialReport], batch: int) -> dict[str
 
 def _generation(index: int, study: Reference, sent: Reference, batch: int) -> dict[str, float]:
     given = objectives.settings(10**6, batch)
-    build = inputs.builder(objectives.ten, given.space, {})
+    build = trial_inputs.builder(objectives.ten, objectives.ten, given.space, {})
     with _clocks() as spent:
         start = time.perf_counter()
-        history.handed_on(driver.generation(index, study, sent, given, build))
+        history.handed_on(driver.ask(index, study, sent, given, build, [*objectives.SPACE]))
         total = time.perf_counter() - start
     return {**{step: spent[step] for step in STEPS}, "beyond": total - spent["optuna"], "total": total}
 
 
 def _pod(index: int, study: Reference, sent: Reference, batch: int) -> float:
-    """Seconds of the driver pod's whole task, with the graph that it hands to Flyte and its deck."""
-    values = {"index": index, "done": False, "settings": objectives.settings(10**6, batch).dumps()}
+    """Seconds of the driver pod's whole task, with the lists that it hands to Flyte and its deck."""
+    values = {"index": index, "over": False, "settings": objectives.settings(10**6, batch).dumps()}
     literals = {name: refer(value, type(value)).literal for name, value in values.items()}
     inputs = LiteralMap({**literals, "study": study.literal, "reports": sent.literal})
     settings = SerializationSettings(ImageConfig.auto(img_name="image:tag"), "project", "domain", "version")
     ctx = FlyteContextManager.current_context()
     state = ctx.new_execution_state().with_params(mode=ExecutionState.Mode.TASK_EXECUTION)
     inside = ctx.with_execution_state(state).with_serialization_settings(settings)
-    task = objectives.search().generation
+    task = objectives.search().ask
     with FlyteContextManager.with_context(inside) as pod:
         start = time.perf_counter()
         task.dispatch_execute(pod, inputs)
@@ -154,7 +154,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
         "Optuna alone",
         "beyond it",
         "share",
-        "with graph and deck",
+        "with lists and deck",
         "driver / Optuna",
     ]
     table = Table("A generation's driver, beyond Optuna's own tell and ask", columns)

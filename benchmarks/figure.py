@@ -50,8 +50,8 @@ def figure(cases: Sequence[dict[str, Any]], note: str) -> str:
         _text(24, 28, title, fill=_INK, anchor="start", extra=' font-size="15" font-weight="600"'),
     ]
     for k, kind in enumerate(cases[0]["times"]):
-        parts.append(f'<rect x="{24 + k * 150}" y="42" width="10" height="10" fill="{_COLOURS[k]}"/>')
-        parts.append(_text(40 + k * 150, 51, kind.replace(" x", "&#215; the slots"), fill=_INK, anchor="start"))
+        parts.append(f'<rect x="{24 + k * 170}" y="42" width="10" height="10" fill="{_COLOURS[k]}"/>')
+        parts.append(_text(40 + k * 170, 51, kind.replace(" x", "&#215; the slots"), fill=_INK, anchor="start"))
     panels = dict.fromkeys((case["slots"], case["start_up"]) for case in cases)
     across = len({start_up for _, start_up in panels})
     for i, (slots, start_up) in enumerate(panels):

@@ -14,8 +14,8 @@ from flyteoptuna.core import plan
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte.references import Reference, refer
 from flyteoptuna.search.batches import driver
-from flyteoptuna.search.inputs import Batch, builder
-from flyteoptuna.study import marks, sampler
+from flyteoptuna.search.trial_inputs import builder
+from flyteoptuna.study import sampler, system_attrs
 
 BATCH = 50
 SIZES = (100, 300, 1_000, 3_000, 10_000)
@@ -23,17 +23,12 @@ SIZES = (100, 300, 1_000, 3_000, 10_000)
 
 def _pods(n_trials: int) -> dict[str, int]:
     """Pods that are not trials. The topmost span runs in the search's own."""
-
-    def inner(span: plan.Span) -> int:
-        return sum(1 + inner(child) for child in plan.children(span) if len(child) > 1)
-
-    generations = plan.generations(n_trials, BATCH)
-    return {"generations": generations, "spans": inner(plan.Span(0, generations)), "others": 2}
+    shape = plan.shape(n_trials, BATCH)
+    return {"generations": shape.generations, "asks": shape.asks, "spans": shape.spans, "others": 2}
 
 
-def _sent(batch: Batch) -> Reference:
-    jobs = [(job.handle["number"], job.handle["key"]) for job in batch.jobs]
-    return refer(objectives.reports(jobs), list[TrialReport | None])
+def _sent(made: driver.Asked) -> Reference:
+    return refer(objectives.reports(history.running(made)), list[TrialReport | None])
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -45,15 +40,15 @@ def measure(options: Options) -> dict[str, Any]:
     logging.getLogger("flyteoptuna").setLevel(logging.ERROR)
     sizes = [n for n in SIZES if n <= 1_000] if options.quick else list(SIZES)
     settings, rows = objectives.settings(max(sizes), BATCH), []
-    build = builder(objectives.ten, settings.space, {})
+    build, names = builder(objectives.ten, objectives.ten, settings.space, {}), [*objectives.SPACE]
     study = sampler.create(BATCH, seed=1)
     study.sampler = optuna.samplers.RandomSampler(seed=1)
-    marks.begin(study)
+    system_attrs.begin(study)
     with history.bucket() as folder:
         state, sent = refer(study, optuna.Study), refer([], list[TrialReport])
         # The first ones of a process pay for what is imported late.
-        warm = driver.generation(0, state, sent, settings, build)
-        driver.tell(warm.study, _sent(warm.batch), settings.max_failures, last=True)
+        warm = driver.ask(0, state, sent, settings, build, names)
+        driver.tell(warm.study, _sent(warm), settings.max_failures, last=True)
         history.file(history.handed_on(warm)).unlink()
         spent, told = 0.0, 0
         for index in range(plan.generations(settings.n_trials, BATCH) + 1):
@@ -69,11 +64,11 @@ def measure(options: Options) -> dict[str, Any]:
             if told == settings.n_trials:
                 break
             start = time.process_time()
-            made = driver.generation(index, state, sent, settings, build)
+            made = driver.ask(index, state, sent, settings, build, names)
             state = history.handed_on(made)
             spent += time.process_time() - start
-            told += len(made.batch.jobs)
-            sent = _sent(made.batch)
+            told += len(history.running(made))
+            sent = _sent(made)
     return {"batch": BATCH, "rows": rows}
 
 
@@ -82,7 +77,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
     columns = ["trials", "CPU seconds of drivers", "MB written", "generations", "spans", "driver pods a trial"]
     table = Table(f"A whole search in batches of {result['batch']}, without Optuna's sampler", columns)
     for row in result["rows"]:
-        pods = row["generations"] + row["spans"] + row["others"]
+        pods = row["asks"] + row["spans"] + row["others"]
         counts = [f"{row['generations']:,}", f"{row['spans']:,}", f"{pods / row['n_trials']:.3f}"]
         table.rows.append([f"{row['n_trials']:,}", seconds(row["seconds"]), f"{row['bytes'] / 1e6:.2f}", *counts])
     found = exponents(result)
@@ -98,7 +93,7 @@ def exponents(result: dict[str, Any]) -> dict[str, float]:
     rows = result["rows"][-3:]
     xs = [row["n_trials"] for row in rows]
     found = {key: exponent(xs, [row[key] for row in rows]) for key in ("seconds", "bytes")}
-    return {**found, "pods": exponent(xs, [row["generations"] + row["spans"] + row["others"] for row in rows])}
+    return {**found, "pods": exponent(xs, [row["asks"] + row["spans"] + row["others"] for row in rows])}
 
 
 def misses(result: dict[str, Any]) -> list[str]:

@@ -18,11 +18,12 @@ from benchmarks import objectives
 from flyteoptuna.core import plan
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
-from flyteoptuna.flyte.references import Reference, refer, reference
+from flyteoptuna.flyte.objective import TRIAL
+from flyteoptuna.flyte.references import Reference, refer, reference, unpacked
 from flyteoptuna.search.batches import driver
-from flyteoptuna.search.inputs import builder
+from flyteoptuna.search.trial_inputs import builder
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import marks, sampler
+from flyteoptuna.study import sampler, system_attrs
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def bucket() -> Iterator[Path]:
 def study(finished: int, batch: int, seed: int = 1) -> SearchStudy:
     """A study of a search that has told ``finished`` trials of ten parameters."""
     made, rng, start = sampler.create(batch, seed), random.Random(seed), datetime(2024, 1, 1)
-    marks.begin(made)
+    system_attrs.begin(made)
     distribution = optuna.distributions.FloatDistribution(-5, 5)
     for number in range(finished):
         params = {name: rng.uniform(-5, 5) for name in objectives.SPACE}
@@ -47,7 +48,7 @@ def study(finished: int, batch: int, seed: int = 1) -> SearchStudy:
             params=params,
             distributions=dict.fromkeys(params, distribution),
             value=sum(v * v for v in params.values()),
-            system_attrs={marks.TRIAL_ATTRIBUTE: mark},
+            system_attrs={system_attrs.TRIAL_ATTRIBUTE: mark},
         )
         trial.datetime_start = start + timedelta(seconds=number)
         trial.datetime_complete = trial.datetime_start + timedelta(seconds=60)
@@ -58,14 +59,20 @@ def study(finished: int, batch: int, seed: int = 1) -> SearchStudy:
 def asked(finished: int, batch: int) -> tuple[Reference, Reference, list[TrialReport]]:
     """A study with ``finished`` trials and a batch that runs, what its map sent, and the same as reports."""
     settings = plan.Settings(10**6, batch, batch, space=objectives.settings(1, batch).space)
-    build = builder(objectives.ten, settings.space, {})
+    build = builder(objectives.ten, objectives.ten, settings.space, {})
     start = refer(study(finished, batch), optuna.Study)
-    made = driver.generation(finished // batch, start, refer([], list[TrialReport]), settings, build)
-    told = objectives.reports([(job.handle["number"], job.handle["key"]) for job in made.batch.jobs])
+    made = driver.ask(finished // batch, start, refer([], list[TrialReport]), settings, build, [*objectives.SPACE])
+    told = objectives.reports(running(made))
     return handed_on(made), refer(told, list[TrialReport | None]), told
 
 
-def handed_on(made: driver.Generation) -> Reference:
+def running(made: driver.Asked) -> list[tuple[int, str]]:
+    """Number and key of each trial that a generation asked."""
+    handles = [unpacked(literal) for literal in made.lists[TRIAL].literal.collection.literals]
+    return [(int(handle["number"]), handle["key"]) for handle in handles]
+
+
+def handed_on(made: driver.Asked) -> Reference:
     """The study of a generation as another pod gets it, saved."""
     return reference(made.study.literal)
 

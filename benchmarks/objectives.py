@@ -33,7 +33,7 @@ def ten(
 
 def search() -> graph.Search:
     """A search over :func:`ten`."""
-    return graph.Search(ten, tuple(SPACE), (), False, ("minimize",))
+    return graph.Search(ten, ten, tuple(SPACE), (), "new", ("minimize",))
 
 
 def settings(n_trials: int, batch: int) -> plan.Settings:

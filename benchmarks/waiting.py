@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.common import ROOT, Options, Table, child, seconds
 from benchmarks.figure import figure
 from flyteoptuna.core import plan
+from flyteoptuna.testing.slots import Slots
 
 FIGURE = ROOT.parent / "docs" / "waiting.svg"
 TRIALS, MEAN = 200, 60.0
@@ -36,10 +37,10 @@ LOCAL_TRIALS, LOCAL_SLOTS = 24, 4
 
 def makespan(durations: Iterable[float], slots: int) -> float:
     """The time until all trials have ended, each started, in order, as soon as a slot is free."""
-    free = [0.0] * slots
-    for duration in durations:
-        heapq.heapreplace(free, free[0] + duration)
-    return max(free)
+    clock = Slots(slots)
+    for number, duration in enumerate(durations):
+        clock.run(number, duration)
+    return clock.wait()
 
 
 def batches(durations: Sequence[float], slots: int, start_up: float, ratio: int) -> float:

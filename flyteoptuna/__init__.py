@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flyteoptuna import suggest
     from flyteoptuna.core.suggestions import SpaceError
-    from flyteoptuna.core.trial.active import current_trial
+    from flyteoptuna.core.trial.current_trial import current_trial
     from flyteoptuna.journal.backend import JournalConflictError, JournalObjectBackend
     from flyteoptuna.journal.objects import JournalError
     from flyteoptuna.optimizer import Optimizer, optimize
     from flyteoptuna.show.export import export
+    from flyteoptuna.show.html_report import report
     from flyteoptuna.show.load import load_study
-    from flyteoptuna.show.stored import StudyNotFoundError
+    from flyteoptuna.show.stored_file import StudyNotFoundError
     from flyteoptuna.storage.read_results import StudyFormatError
-    from flyteoptuna.study.budgets import SearchFailedError
+    from flyteoptuna.study.stopping import SearchFailedError
 
 __all__ = [
     "JournalConflictError",
@@ -30,6 +31,7 @@ __all__ = [
     "export",
     "load_study",
     "optimize",
+    "report",
     "suggest",
 ]
 
@@ -38,14 +40,15 @@ _HOMES = {
     "JournalError": "journal.objects",
     "JournalObjectBackend": "journal.backend",
     "Optimizer": "optimizer",
-    "SearchFailedError": "study.budgets",
+    "SearchFailedError": "study.stopping",
     "SpaceError": "core.suggestions",
     "StudyFormatError": "storage.read_results",
-    "StudyNotFoundError": "show.stored",
-    "current_trial": "core.trial.active",
+    "StudyNotFoundError": "show.stored_file",
+    "current_trial": "core.trial.current_trial",
     "export": "show.export",
     "load_study": "show.load",
     "optimize": "optimizer",
+    "report": "show.html_report",
     "suggest": "suggest",
 }
 

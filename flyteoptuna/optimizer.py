@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from flyteoptuna import arguments, calls
+from flyteoptuna import call_checks, setting_checks
 from flyteoptuna.core import space
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte.promises import ATTRIBUTES
-from flyteoptuna.flyte.scoped import Scoped
-from flyteoptuna.search.batches import graph
-from flyteoptuna.search.local import local_run
-from flyteoptuna.search.local.process_main import refuse_while_loading
+from flyteoptuna.flyte.scoped_settings import Scoped
+from flyteoptuna.search.begin import begin, is_local, refuse_while_loading
 from flyteoptuna.search.request import Request
-from flyteoptuna.search.reused import local_workers, worker_graph
 
 if TYPE_CHECKING:
     import optuna
@@ -29,7 +26,7 @@ _SETTINGS = (
     "max_failures",
     "avoid_duplicates",
     "reuse_pods",
-    *arguments.OF_A_NEW_STUDY,
+    *setting_checks.OF_A_NEW_STUDY,
 )
 _MADE_WITH = ("objective", "task")
 
@@ -80,7 +77,7 @@ class Optimizer(Scoped):
     objective: Any
     task: Any
 
-    @arguments.settings_of(*_MADE_WITH, *_SETTINGS)
+    @setting_checks.settings_of(*_MADE_WITH, *_SETTINGS)
     def __init__(
         self,
         objective: Any,
@@ -134,7 +131,7 @@ class Optimizer(Scoped):
         if name == "study":
             self._set("given", value)
             self._set("result", None)
-            for short in arguments.OF_A_NEW_STUDY if value is not None else ():
+            for short in setting_checks.OF_A_NEW_STUDY if value is not None else ():
                 self._set(short, None)
         else:
             super().__setattr__(name, value)
@@ -148,21 +145,28 @@ class Optimizer(Scoped):
             SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
         """
         refuse_while_loading()
+        local = is_local()
+        result = begin(self._request(args, inputs, local=local), local=local)
+        self._set("result", result)
+        return result
+
+    def _request(self, args: Sequence[Any], inputs: Mapping[str, Any], *, local: bool) -> Request:
+        """What a call asks for, once all of it is checked."""
         settings = self._checked()
         objective = self._mapped()
         directions = self._directions(objective)
-        local, counts, reuse = local_run.is_local(), settings["counts"], settings["reuse_pods"]
+        counts, reuse = settings["counts"], settings["reuse_pods"]
         if reuse and objective.metadata.cache:
             raise ValueError(
                 f"With `reuse_pods` there is no pod for each trial, and nothing to cache, but {objective.name} has "
                 "`cache=True`."
             )
-        counts["n_trials"] = arguments.trials(
+        counts["n_trials"] = setting_checks.trials(
             counts["n_trials"], counts["timeout"], counts["batch_size"], pods=not (local or reuse)
         )
-        bound = calls.bound(self.objective, args, inputs, _SETTINGS)
-        calls.check_space(self.objective, bound)
-        request = Request(
+        bound = call_checks.bound(self.objective, args, inputs, _SETTINGS)
+        call_checks.check_space(self.objective, bound)
+        return Request(
             origin=self.objective,
             objective=objective,
             varied={name: value for name, value in bound.items() if space.has_suggestion(value, name)},
@@ -170,10 +174,6 @@ class Optimizer(Scoped):
             directions=directions,
             **settings,
         )
-        batches, reused = (local_run.run, local_workers.run) if local else (graph.nodes, worker_graph.nodes)
-        result = (reused if reuse else batches)(request)
-        self._set("result", result)
-        return result
 
     def _hint(self, name: str) -> str:
         if name in ("optimize", "run", "ask", "tell"):
@@ -197,21 +197,23 @@ class Optimizer(Scoped):
 
     def _checked(self) -> dict[str, Any]:
         """The settings that a search is asked for with, each checked."""
-        concurrency = arguments.count("concurrency", self.concurrency)
+        concurrency = setting_checks.count("concurrency", self.concurrency)
         counts = {
-            "n_trials": None if self.n_trials is None else arguments.count("n_trials", self.n_trials),
+            "n_trials": None if self.n_trials is None else setting_checks.count("n_trials", self.n_trials),
             "concurrency": concurrency,
-            "batch_size": concurrency if self.batch_size is None else arguments.count("batch_size", self.batch_size),
-            "timeout": arguments.seconds(self.timeout),
+            "batch_size": concurrency
+            if self.batch_size is None
+            else setting_checks.count("batch_size", self.batch_size),
+            "timeout": setting_checks.seconds(self.timeout),
             "max_failures": None
             if self.max_failures is None
-            else arguments.count("max_failures", self.max_failures, least=0),
-            "avoid_duplicates": arguments.flag("avoid_duplicates", self.avoid_duplicates),
+            else setting_checks.count("max_failures", self.max_failures, least=0),
+            "avoid_duplicates": setting_checks.flag("avoid_duplicates", self.avoid_duplicates),
         }
-        arguments.directions(self.direction, self.directions)
+        setting_checks.directions(self.direction, self.directions)
         known = self._known()
         given = self._get("given")
-        short = [name for name in arguments.OF_A_NEW_STUDY if self._get(name) is not None]
+        short = [name for name in setting_checks.OF_A_NEW_STUDY if self._get(name) is not None]
         if given is not None and short:
             raise TypeError(
                 f"`{short[0]}` is of a new study, and `study` has its own: give one of both, but got {short[0]}="
@@ -219,11 +221,13 @@ class Optimizer(Scoped):
             )
         return {
             "counts": counts,
-            "reuse_pods": arguments.reuse_pods(self.reuse_pods, self.batch_size),
-            "callbacks": arguments.callbacks(self.callbacks),
-            "study": arguments.study(given, objectives.arity(known) if known else None, known.name if known else ""),
-            "sampler": arguments.strategy("sampler", self.sampler),
-            "pruner": arguments.strategy("pruner", self.pruner),
+            "reuse_pods": setting_checks.reuse_pods(self.reuse_pods, self.batch_size),
+            "callbacks": setting_checks.callbacks(self.callbacks),
+            "study": setting_checks.study(
+                given, objectives.arity(known) if known else None, known.name if known else ""
+            ),
+            "sampler": setting_checks.strategy("sampler", self.sampler),
+            "pruner": setting_checks.strategy("pruner", self.pruner),
         }
 
     def _known(self) -> Any:
@@ -234,8 +238,8 @@ class Optimizer(Scoped):
     def _directions(self, objective: Any) -> tuple[str, ...]:
         """The directions of the study that is made where none is given, one for each value of the objective."""
         arity = objectives.arity(objective)
-        given = arguments.directions(self.direction, self.directions)
-        return arguments.directions_for(objective.name, arity, given, continued=self._get("given") is not None)
+        given = setting_checks.directions(self.direction, self.directions)
+        return setting_checks.directions_for(objective.name, arity, given, continued=self._get("given") is not None)
 
 
 @overload
@@ -259,7 +263,7 @@ def optimize(
     sampler: optuna.samplers.BaseSampler | None = ...,
     pruner: optuna.pruners.BasePruner | None = ...,
 ) -> Callable[[Any], Optimizer]: ...
-@arguments.settings_of(*_MADE_WITH, *_SETTINGS)
+@setting_checks.settings_of(*_MADE_WITH, *_SETTINGS)
 def optimize(objective: Any = None, **settings: Any) -> Any:
     """Make an :class:`Optimizer` of a task or a callback, with and without parentheses.
 

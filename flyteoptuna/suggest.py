@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Sequence
 from typing import NoReturn
 
-from flyteoptuna.core import refusals, suggestions
+from flyteoptuna.core import refusal_words, suggestions
 from flyteoptuna.core.suggestions import Category, Choice, Float, Integer
 
 __all__ = ["category", "float", "integer"]
@@ -75,7 +75,7 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> NoReturn:
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    hint = f" Write {_OTHERS[name]}." if name in _OTHERS else refusals.meant(name, __all__)
+    hint = f" Write {_OTHERS[name]}." if name in _OTHERS else refusal_words.meant(name, __all__)
     raise AttributeError(
         f"There is no suggest.{name}; there are suggest.float, suggest.integer, suggest.category.{hint}"
     )

@@ -8,11 +8,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import optuna
 import pytest
 from containers import CODE
-from engine import end_pods
-from flytekit.core.context_manager import FlyteContextManager
 from hypothesis import HealthCheck, settings
 
 from flyteoptuna.storage.file import dumps
+from flyteoptuna.testing.pods.processes import end_pods_on_interrupt
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 # How long an example takes says more of the machine than of the code.
@@ -20,14 +19,7 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 
-def interrupted(*_):
-    """End the pods, for which the session would wait, and the session."""
-    end_pods()
-    raise KeyboardInterrupt
-
-
-# Flytekit's handler of Ctrl-C calls this, and would then exit, which pytest takes for a test that failed.
-FlyteContextManager.add_signal_handler(interrupted)
+end_pods_on_interrupt()
 
 
 @pytest.fixture

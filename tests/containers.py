@@ -4,10 +4,11 @@ from pathlib import Path
 
 import msgpack
 import optuna
-from engine import Engine
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import Literal
+
+from flyteoptuna.testing.engine.engine import Engine
 
 CODE = Path(__file__).parent / "flows"
 

@@ -3,8 +3,9 @@
 import shutil
 
 from containers import CODE
-from engine import Engine
 from flyteidl.core import literals_pb2 as pb
+
+from flyteoptuna.testing.engine.engine import Engine
 
 FLYTE = "flyte://flytesnacks/development/ex"
 

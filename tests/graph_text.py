@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgpack
-from engine.engine import SETTINGS
 from flyteidl.core import types_pb2
 from flytekit.models.task import TaskSpec
 from flytekit.tools.translator import get_serializable
+
+from flyteoptuna.testing.engine.engine import SETTINGS
 
 
 def text_of(workflow: Any) -> str:

@@ -1,6 +1,9 @@
 """Journals over a store in memory, and what their readers see."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 from optuna.distributions import FloatDistribution
 from optuna.storages import JournalStorage
@@ -53,3 +56,15 @@ def entries(store):
 
 def names(store):
     return {path.rpartition("/")[2] for path in store.objects}
+
+
+WORKER = Path(__file__).with_name("journal") / "journal_worker.py"
+
+
+def run_workers(url, count, trials, **options):
+    """Processes that ask and tell over one journal; the lines that each printed."""
+    command = [sys.executable, str(WORKER), url, json.dumps({"trials": trials, "total": count * trials, **options})]
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    printed = [worker.communicate(timeout=600)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0] * count
+    return [json.loads(text.splitlines()[-1]) for text in printed]

@@ -3,7 +3,7 @@
 import optuna
 
 from flyteoptuna import Optimizer, suggest
-from flyteoptuna.search.local.workers import WORKERS
+from flyteoptuna.search.local.worker_pool import WORKERS
 
 
 def searched(objective, monkeypatch, workers, **fixed):

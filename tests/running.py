@@ -5,7 +5,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
-from flyteoptuna.study import marks
+from flyteoptuna.study import system_attrs
 
 SPACE = {"x": FloatDistribution(0, 9)}
 N_TRIALS = 4
@@ -14,7 +14,7 @@ N_TRIALS = 4
 def study_at(states, name="watched", **mark):
     """The study of the search when its trials had these states: c(omplete), f(ailed), r(unning)."""
     study = optuna.create_study(study_name=name)
-    marks.begin(study, N_TRIALS, 2)
+    system_attrs.begin(study, N_TRIALS, 2)
     for number, letter in enumerate(states):
         state = {"c": TrialState.COMPLETE, "f": TrialState.FAIL, "r": TrialState.RUNNING}[letter]
         study.add_trial(
@@ -24,7 +24,7 @@ def study_at(states, name="watched", **mark):
                 params={"x": float(number)},
                 distributions=SPACE,
                 user_attrs={ERROR_ATTRIBUTE: "ValueError: too high"} if letter == "f" else {},
-                system_attrs={marks.TRIAL_ATTRIBUTE: {"search": 1, "generation": number // 2, **mark}},
+                system_attrs={system_attrs.TRIAL_ATTRIBUTE: {"search": 1, "generation": number // 2, **mark}},
             )
         )
     return study

@@ -7,7 +7,7 @@ from flyteoptuna import suggest
 from flyteoptuna.core import space
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.storage.file import dumps, loads
-from flyteoptuna.study import marks
+from flyteoptuna.study import system_attrs
 from flyteoptuna.study.ask import ask, draw
 from flyteoptuna.study.sampler import create
 
@@ -67,5 +67,5 @@ def asked(study, count, build=None, generation=0):
 
 def begun(batch=4, **kwargs):
     study = create(batch, seed=1, **kwargs)
-    marks.begin(study)
+    system_attrs.begin(study)
     return study

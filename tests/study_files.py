@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
-from strategies import spaces
 
 from flyteoptuna.core import space
 from flyteoptuna.storage.file import dumps, loads, read
 from flyteoptuna.storage.memory import SearchStudy, new_study
 from flyteoptuna.storage.read_results import StudyFormatError
 from flyteoptuna.study.ask import draw as draw_by
+from flyteoptuna.testing.strategies import spaces
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 START = datetime(2024, 2, 29, 23, 59, 59, 123456)
@@ -133,7 +133,7 @@ def searches(draw):
     study = new_study([StudyDirection[d.upper()] for d in directions], sampler, optuna.pruners.NopPruner())
     for key, value in draw(attributes).items():
         study.set_user_attr(key, value)
-    inputs = draw(spaces)
+    inputs = draw(spaces())
     for state in draw(st.lists(st.sampled_from([*TrialState, "added", "beyond"]), max_size=6)):
         if state == TrialState.WAITING:
             study.enqueue_trial({"z": draw(scalars)}, user_attrs=draw(attributes))

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import flyteoptuna
+from flyteoptuna import testing
 from flyteoptuna.cli.main import main
 
 TESTS = Path(__file__).parent
@@ -60,7 +61,7 @@ HEAD = f"""
 import signal, threading, time
 import flytekit as fl
 from containers import CODE
-from engine import Engine
+from flyteoptuna.testing.engine.engine import Engine
 from flyteoptuna import Optimizer, suggest
 
 BEGUN = {BEGUN!r}
@@ -149,3 +150,9 @@ def test_every_file_that_the_contributing_guide_names_is_there():
     named = set(re.findall(r"`((?:flyteoptuna|tests|docs|examples)/[\w./-]*)`", text))
     assert len(named) > 10
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_the_page_about_testing_documents_every_public_name():
+    """Of the wing for users' tests."""
+    documented = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "testing.md").read_text(), re.MULTILINE)
+    assert sorted(documented) == sorted(f"flyteoptuna.testing.{name}" for name in testing.__all__)

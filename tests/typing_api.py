@@ -18,6 +18,7 @@ from flyteoptuna import (
     export,
     load_study,
     optimize,
+    report,
     suggest,
 )
 from flyteoptuna.core.suggestions import Category, Float, Integer
@@ -66,6 +67,7 @@ short: Optimizer = Optimizer(
 )
 errors: list[type[Exception]] = [SearchFailedError, SpaceError, StudyFormatError, StudyNotFoundError]
 loaded: optuna.Study = load_study("study.zip")
+report(loaded, "report.html")
 written: str = export(loaded, "trials.csv", overwrite=True)
 refusals: list[type[Exception]] = [JournalError, JournalConflictError]
 backend = JournalObjectBackend("s3://bucket/journal", poll=0.5, read_only=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from flyteoptuna.cli.errors import Failure
-from flyteoptuna.cli.source import Missing, load, refused
+from flyteoptuna.cli.study_source import Missing, load, refused
 
 if TYPE_CHECKING:
     import optuna
@@ -63,10 +63,10 @@ def look(source: str, last: Look | None = None) -> Look:
 
 def progress(study: optuna.Study) -> Progress | None:
     """How far the latest search of a study is; None of a study that no search has made."""
-    from flyteoptuna.study import marks
     from flyteoptuna.study import progress as of
+    from flyteoptuna.study import system_attrs
 
-    if marks.study_attr(study, marks.SEARCH_ATTRIBUTE) is None:
+    if system_attrs.study_attr(study, system_attrs.SEARCH_ATTRIBUTE) is None:
         return None
     try:
         found = of.progress(study)
@@ -79,10 +79,10 @@ def progress(study: optuna.Study) -> Progress | None:
 def _ended(study: optuna.Study, found: Progress | None) -> bool:
     from optuna.trial import TrialState
 
-    from flyteoptuna.study import marks
+    from flyteoptuna.study import system_attrs
 
     if found is None:
         return True
-    if marks.own(study, TrialState.RUNNING):
+    if system_attrs.own(study, TrialState.RUNNING):
         return False
     return found.finished >= found.n_trials or bool(getattr(study, "stopped", False))

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from flyteoptuna.core.misplaced import check_placed
-from flyteoptuna.core.refusals import got, listed, meant
+from flyteoptuna.core.misplaced_suggestions import check_placed
+from flyteoptuna.core.plain_values import plain
+from flyteoptuna.core.refusal_words import got, listed, meant
 from flyteoptuna.core.space import MAX_NAME, has_suggestion
 from flyteoptuna.core.suggestions import Category, Choice, Float, SpaceError
-from flyteoptuna.core.values import plain
 
 
 def check_input(value: Any, annotation: Any, path: str) -> None:

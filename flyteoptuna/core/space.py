@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any, TypeAlias
 
-from flyteoptuna.core.refusals import got
+from flyteoptuna.core.plain_values import plain
+from flyteoptuna.core.refusal_words import got
 from flyteoptuna.core.suggestions import Category, Float, Integer, SpaceError, Suggestion, is_suggestion
-from flyteoptuna.core.values import plain
 
 Draw: TypeAlias = Callable[[str, Suggestion], Any]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
-from flyteoptuna.core.refusals import Valueless, got
-from flyteoptuna.core.values import plain
+from flyteoptuna.core.plain_values import plain
+from flyteoptuna.core.refusal_words import Valueless, got
 
 Choice: TypeAlias = bool | int | float | str | Enum | None
 

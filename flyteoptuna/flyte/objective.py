@@ -19,8 +19,8 @@ from flytekit.core.tracker import extract_task_module
 from flytekit.core.utils import ClassDecorator
 from flytekit.core.workflow import WorkflowBase
 
-from flyteoptuna.core.refusals import got, listed
-from flyteoptuna.flyte.scoped import Scoped
+from flyteoptuna.core.refusal_words import got, listed
+from flyteoptuna.flyte.scoped_settings import Scoped
 
 
 def is_task(origin: Any) -> bool:

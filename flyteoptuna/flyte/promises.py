@@ -10,7 +10,7 @@ from flytekit.core.promise import Promise
 from flytekit.models.literals import Literal
 from flytekit.models.types import LiteralType, SimpleType
 
-from flyteoptuna.core.refusals import Valueless, listed, meant, refusing
+from flyteoptuna.core.refusal_words import Valueless, listed, meant, refusing
 
 _OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
 COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waiting")

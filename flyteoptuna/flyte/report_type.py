@@ -12,9 +12,9 @@ from flytekit.core.type_engine import TypeEngine, TypeTransformer
 from flytekit.models import types as model_types
 from flytekit.models.literals import Literal
 
+from flyteoptuna.core.plain_values import said
 from flyteoptuna.core.trial.read_report import read_report
 from flyteoptuna.core.trial.report import Expected, TrialReport
-from flyteoptuna.core.values import said
 from flyteoptuna.flyte.references import Reference, packed, unpacked
 
 

@@ -31,6 +31,10 @@ class JournalError(RuntimeError):
     """A journal cannot be read or written, or does not hold what a journal holds; says which object, and why."""
 
 
+class StoreError(JournalError):
+    """A store does not answer, or says that it cannot for now: trying again later may help."""
+
+
 class Create(Protocol):
     """Makes an object, atomically and whole, and raises where there is one of that name already."""
 
@@ -212,6 +216,7 @@ class Objects:
             except Exception as error:
                 if isinstance(error, FINAL) or attempt == ATTEMPTS:
                     tried = "" if attempt == 1 else f" in {attempt} attempts"
-                    raise JournalError(f"{where()} cannot be {done}{tried}: {_said(error)}") from error
+                    kind = JournalError if isinstance(error, FINAL) else StoreError
+                    raise kind(f"{where()} cannot be {done}{tried}: {_said(error)}") from error
                 time.sleep(PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
         raise AssertionError

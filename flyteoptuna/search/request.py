@@ -10,7 +10,7 @@ from typing import Any
 import cloudpickle
 from flytekit.core.promise import Promise
 
-from flyteoptuna.core.refusals import got
+from flyteoptuna.core.refusal_words import got
 from flyteoptuna.core.space import dumps, suggestions
 from flyteoptuna.flyte.promises import sure
 

@@ -9,14 +9,14 @@ import optuna
 
 from flyteoptuna.core import plan, space
 from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.search.inputs import Build
 from flyteoptuna.search.request import unpickled
+from flyteoptuna.search.trial_inputs import Build
 from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import ask, budgets, marks, sampler
-from flyteoptuna.study.mend import Attributes
+from flyteoptuna.study import ask, sampler, stopping, system_attrs
 from flyteoptuna.study.progress import Progress, progress
 from flyteoptuna.study.tell import interrupted, tell
+from flyteoptuna.study.unsavable import Attributes
 
 
 def begun(
@@ -27,6 +27,7 @@ def begun(
     seed: int,
     *,
     batches: bool = True,
+    now: float | None = None,
 ) -> SearchStudy:
     """The study that a search starts from: the given one, or a new one.
 
@@ -37,6 +38,7 @@ def begun(
         callbacks: the callbacks of the search, as text; empty for none.
         seed: the seed of a new study's sampler.
         batches: whether trials are asked in generations, rather than one by one.
+        now: seconds since the epoch; the present by default.
 
     The trials that an earlier search has left running have failed, for nobody will tell them; they are the callbacks'
     first.
@@ -62,7 +64,7 @@ def begun(
     study.stopped = False
     study.callbacks = carried.get("callbacks", [])
     generations = plan.generations(settings.n_trials, settings.batch) if batches else 0
-    marks.begin(study, settings.n_trials, generations)
+    system_attrs.begin(study, settings.n_trials, generations, now)
     interrupted(study, study.callbacks)
     return study
 
@@ -89,10 +91,12 @@ def told(
     """
     if tell(study, reports, study.callbacks, trusted=True) or last:
         show(progress(study))
-    budgets.check_failures(study, last=last, max_failures=max_failures)
+    stopping.check_failures(study, last=last, max_failures=max_failures)
 
 
-def asked(study: SearchStudy, index: int, settings: plan.Settings, build: Build) -> list[ask.Asked]:
+def asked(
+    study: SearchStudy, index: int, settings: plan.Settings, build: Build, *, now: float | None = None
+) -> list[ask.Asked]:
     """Ask the trials of a generation; none where the search is over.
 
     Args:
@@ -100,13 +104,14 @@ def asked(study: SearchStudy, index: int, settings: plan.Settings, build: Build)
         index: the generation, counted from 0.
         settings: the settings of the search.
         build: makes the call of the objective for a trial.
+        now: seconds since the epoch; the present by default.
     """
     found: list[ask.Asked] = []
     inputs = asked_once(study, settings)
-    why = budgets.over(study, timeout=settings.timeout)
+    why = stopping.over(study, timeout=settings.timeout, now=now)
     attributes = Attributes(study)
     for _ in range(0 if why else plan.batch(index, settings.n_trials, settings.batch)):
-        if budgets.exhausted(study, inputs):
+        if stopping.exhausted(study, inputs):
             why = "nothing is left to ask"
             break
         found.append(ask.ask(study, index, build, fresh=settings.avoid_duplicates))
@@ -114,6 +119,24 @@ def asked(study: SearchStudy, index: int, settings: plan.Settings, build: Build)
     if why and not found:
         logger.info("The search is over: %s.", why)
     return found
+
+
+def ended(study: SearchStudy, settings: plan.Settings, now: float | None = None) -> tuple[str, bool]:
+    """Why a search that asks one trial at a time asks no more, empty where it goes on; and whether it has failed.
+
+    Args:
+        study: the study.
+        settings: the settings of the search.
+        now: seconds since the epoch; the present by default.
+    """
+    try:
+        stopping.check_failures(study, last=False, max_failures=settings.max_failures)
+    except stopping.SearchFailedError as error:
+        return str(error), True
+    why = stopping.over(study, timeout=settings.timeout, now=now)
+    if not why and stopping.exhausted(study, asked_once(study, settings)):
+        why = "exhausted"
+    return why, False
 
 
 def asked_once(study: SearchStudy, settings: plan.Settings) -> dict[str, Any] | None:

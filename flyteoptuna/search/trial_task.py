@@ -15,8 +15,8 @@ from flytekit.core.interface import Interface, transform_interface_to_typed_inte
 from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
 from flytekit.exceptions.user import FlyteRecoverableException
 
-from flyteoptuna.core.trial.active import ActiveTrial
-from flyteoptuna.core.trial.recording import recording
+from flyteoptuna.core.trial.call_objective import recording
+from flyteoptuna.core.trial.current_trial import ActiveTrial
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, arity, find, place
@@ -52,7 +52,7 @@ def trial_task(
     # A copy, because plugins' tasks are of classes of their own, and each constructs itself in a way of its own.
     task._python_interface = task._native_interface = interface
     task._interface = transform_interface_to_typed_interface(interface)
-    task._task_function = _function(objective, natives, again)
+    task._task_function = reporting(objective.task_function, objective, again=again)
     if objective.metadata.cache:
         task._metadata = dataclasses.replace(
             objective.metadata,
@@ -77,8 +77,15 @@ def map_task(task: Any, fixed: tuple[str, ...], concurrency: int) -> ArrayNodeMa
     return mapped
 
 
-def _function(objective: PythonFunctionTask[Any], natives: Mapping[str, Any], again: bool) -> Callable[..., Any]:
-    function, n_values = objective.task_function, arity(objective)
+def reporting(function: Callable[..., Any], objective: PythonFunctionTask[Any], *, again: bool) -> Callable[..., Any]:
+    """A function of a trial's handle, the study and the objective's inputs that returns the trial's report.
+
+    Args:
+        function: what is called with the inputs; awaited where the objective is.
+        objective: the user's task.
+        again: see :func:`trial_task`.
+    """
+    natives, n_values = objective.python_interface.inputs, arity(objective)
     passes: tuple[type[BaseException], ...] = (FlyteRecoverableException,) if again else ()
     cached = objective.metadata.cache and again
 

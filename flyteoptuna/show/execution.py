@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import optuna
 
 from flyteoptuna.core import plan
-from flyteoptuna.show.stored import StudyNotFoundError, contents, reason
+from flyteoptuna.show.stored_file import StudyNotFoundError, contents, reason
 from flyteoptuna.storage.read_results import StudyFormatError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Found(NamedTuple):
         """
         from flyteoptuna.flyte.references import reference, unpacked
         from flyteoptuna.flyte.report_type import left, received
-        from flyteoptuna.study.marks import SEARCH_ATTRIBUTE, study_attr
+        from flyteoptuna.study.system_attrs import SEARCH_ATTRIBUTE, study_attr
         from flyteoptuna.study.tell import tell, unheard
 
         fields = unpacked(self.study)
@@ -113,7 +113,7 @@ class Found(NamedTuple):
 
 
 def _collected(base: Any, journal: Journal) -> optuna.Study:
-    from flyteoptuna.study.shared.shared_study import collected
+    from flyteoptuna.study.shared.study_of_journal import collected
 
     backend = journal.open()
     try:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import optuna
 
-from flyteoptuna.core.refusals import got
+from flyteoptuna.core.refusal_words import got
 from flyteoptuna.show import execution
 from flyteoptuna.show.execution import Place
-from flyteoptuna.show.stored import StudyNotFoundError, contents, reason
+from flyteoptuna.show.stored_file import StudyNotFoundError, contents, reason
 from flyteoptuna.storage import file
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.storage.read_results import StudyFormatError

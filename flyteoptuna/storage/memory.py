@@ -15,8 +15,8 @@ from optuna.storages._in_memory import _StudyInfo
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.storage import describe
-from flyteoptuna.storage.rows import Written
+from flyteoptuna.storage import describe_study
+from flyteoptuna.storage.write_trials import Written
 
 Callback = Callable[[optuna.Study, FrozenTrial], None]
 
@@ -53,13 +53,13 @@ class SearchStudy(optuna.Study):
     def __repr__(self) -> str:
         # A debugger shows a study in any state, also one that is half made.
         try:
-            return describe.line(self, self.file)
+            return describe_study.line(self, self.file)
         except Exception:
             return object.__repr__(self)
 
     def _repr_html_(self) -> str:
         try:
-            return describe.page(self, self.file)
+            return describe_study.page(self, self.file)
         except Exception:
             return f"<pre>{html.escape(repr(self))}</pre>"
 
@@ -104,8 +104,10 @@ def in_memory(
     storage._study_name_to_id[name] = study_id
     storage._prev_waiting_trial_number[study_id] = 0
     storage._max_study_id = study_id
-    storage._max_trial_id = max((trial._trial_id for trial in trials), default=-1)
-    storage._trial_id_to_study_id_and_number = {trial._trial_id: (study_id, trial.number) for trial in trials}
+    ids = [trial._trial_id for trial in trials]
+    storage._max_trial_id = max(ids, default=-1)
+    # By position, which is the number and costs less to ask for.
+    storage._trial_id_to_study_id_and_number = {each: (study_id, number) for number, each in enumerate(ids)}
     info.trials = list(trials)
     info.param_distribution = declared
     if complete := [trial for trial in trials if trial.state == TrialState.COMPLETE]:

@@ -18,10 +18,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from flyteoptuna.storage import bounds
-from flyteoptuna.storage.fields import Misfit, attributes, below, refuse
+from flyteoptuna.storage import file_limits
+from flyteoptuna.storage.field_checks import Misfit, attributes, below, refuse
 from flyteoptuna.storage.read_trials import read_space, read_trials
-from flyteoptuna.storage.rows import BETWEEN, BOUND, CHOICE, END, ROW, START, Written, finished
+from flyteoptuna.storage.write_trials import BETWEEN, BOUND, CHOICE, END, ROW, START, Written, finished
 
 FORMAT = 1
 """The number of the format that this version writes; it reads every format up to it."""
@@ -29,10 +29,10 @@ FORMAT = 1
 _DIRECTIONS = {d.name: d for d in (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)}
 
 _MOST = {
-    "trials": bounds.MAX_TRIALS,
-    "distributions": bounds.MAX_TRIALS,
-    "spaces": bounds.MAX_TRIALS,
-    "directions": bounds.MAX_OBJECTIVES,
+    "trials": file_limits.MAX_TRIALS,
+    "distributions": file_limits.MAX_TRIALS,
+    "spaces": file_limits.MAX_TRIALS,
+    "directions": file_limits.MAX_OBJECTIVES,
 }
 
 _METRICS = "study:metric_names"
@@ -101,12 +101,12 @@ def decode(text: bytes | bytearray) -> Results:
     """The results that the JSON of a study holds.
 
     Args:
-        text: JSON of any origin that is not :func:`flyteoptuna.storage.bounds.oversize`.
+        text: JSON of any origin that is not :func:`flyteoptuna.storage.file_limits.oversize`.
 
     Raises:
         StudyFormatError: the text is not the JSON of a study, or one of a newer format; says what was found, and where.
     """
-    if not text.isascii() and 4 * len(text) > bounds.MAX_BYTES:
+    if not text.isascii() and 4 * len(text) > file_limits.MAX_BYTES:
         # In memory, one character beyond the basic plane makes each of a text take four bytes.
         raise StudyFormatError(f"study.json is too large: {len(text)} bytes that are not all ASCII.")
     try:
@@ -123,12 +123,12 @@ def decode(text: bytes | bytearray) -> Results:
 
 def _few_digits() -> bool:
     # Python 3.10 has this limit from 3.10.7 on, and an environment variable changes it.
-    return 0 < getattr(sys, "get_int_max_str_digits", int)() <= bounds.MAX_DIGITS
+    return 0 < getattr(sys, "get_int_max_str_digits", int)() <= file_limits.MAX_DIGITS
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > bounds.MAX_DIGITS:
-        raise ValueError(f"an integer of {len(digits)} digits, where {bounds.MAX_DIGITS} are allowed")
+    if len(digits) > file_limits.MAX_DIGITS:
+        raise ValueError(f"an integer of {len(digits)} digits, where {file_limits.MAX_DIGITS} are allowed")
     return int(digits)
 
 

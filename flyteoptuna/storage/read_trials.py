@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.storage.fields import Misfit, attributes, below, numbers, refuse
-from flyteoptuna.storage.ranges import Ranges
-from flyteoptuna.storage.rows import BOUND
+from flyteoptuna.storage.field_checks import Misfit, attributes, below, numbers, refuse
+from flyteoptuna.storage.param_ranges import Ranges
+from flyteoptuna.storage.write_trials import BOUND
 
 _STATES = {state.name: state for state in TrialState}
 

@@ -17,12 +17,19 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.core import space
+from flyteoptuna.core.plain_values import plain, said
 from flyteoptuna.core.suggestions import Choice, Float, Integer, SpaceError, Suggestion
-from flyteoptuna.core.trial.recording import raised
-from flyteoptuna.core.values import plain, said
+from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.storage import memory
-from flyteoptuna.study import mend
-from flyteoptuna.study.marks import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, note, record_of, set_trial_attr, study_attr
+from flyteoptuna.study import unsavable
+from flyteoptuna.study.system_attrs import (
+    SEARCH_ATTRIBUTE,
+    TRIAL_ATTRIBUTE,
+    note,
+    record_of,
+    set_trial_attr,
+    study_attr,
+)
 
 T = TypeVar("T")
 
@@ -113,7 +120,7 @@ def ask(
     record = record_of(study, number)
     record.params = {name: plain(value) for name, value in record.params.items()}
     set_trial_attr(study, record, TRIAL_ATTRIBUTE, mark)
-    if lost := mend.savable(study, number):
+    if lost := unsavable.savable(study, number):
         note(study, number, state="FAIL", error=lost)
         inputs = None
     return Asked(number, dict(record_of(study, number).params), inputs)

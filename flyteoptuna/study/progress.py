@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import TrialState
 
 from flyteoptuna.study import results
-from flyteoptuna.study.marks import FINISHED, SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, own, study_attr
+from flyteoptuna.study.system_attrs import FINISHED, SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, own, study_attr
 
 
 class Progress(NamedTuple):

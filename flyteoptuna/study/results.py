@@ -10,6 +10,8 @@ from optuna.trial import FrozenTrial
 
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 
+_NUMBERS = re.compile(r"\b(generation )\d+|\b\d+\b")
+
 
 def feasible(trial: FrozenTrial) -> bool:
     """Whether a trial satisfies its constraints, or has none."""
@@ -39,6 +41,10 @@ def reasons(failed: Iterable[FrozenTrial], most: int | None = None) -> list[tupl
     groups: dict[str, tuple[str, list[int]]] = {}
     for trial in failed:
         reason = str(trial.user_attrs.get(ERROR_ATTRIBUTE) or "no reason is known").strip()[:most].partition("\n")[0]
-        key = re.sub(rf"\b{trial.number}\b|\bgeneration \d+", "#", reason)
-        groups.setdefault(key, (reason, []))[1].append(trial.number)
+        groups.setdefault(_anonymous(reason, str(trial.number)), (reason, []))[1].append(trial.number)
     return list(groups.values())
+
+
+def _anonymous(reason: str, own: str) -> str:
+    # One pattern for all, as making one for each of a million trials takes minutes.
+    return _NUMBERS.sub(lambda found: "#" if found[0] == own or found[1] else found[0], reason)

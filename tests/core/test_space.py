@@ -3,12 +3,13 @@
 import copy
 
 from hypothesis import given
-from strategies import spaces
 
 from flyteoptuna.core import space
+from flyteoptuna.core.suggestions import is_suggestion
+from flyteoptuna.testing.strategies import spaces
 
 
-@given(spaces)
+@given(spaces())
 def test_materialising_draws_each_path_once_and_mutates_nothing(inputs):
     """Each suggestion is drawn under its dotted path, in the order written, and the space stays as it was."""
     before, drawn = copy.deepcopy(inputs), []
@@ -19,11 +20,14 @@ def test_materialising_draws_each_path_once_and_mutates_nothing(inputs):
 
     made = {k: space.materialise(v, k, draw) for k, v in inputs.items()}
     assert inputs == before
-    assert drawn == [leaf for k, v in inputs.items() for leaf in space.leaves(v, k)]
-    assert [leaf for k, v in made.items() for leaf in space.leaves(v, k)] == [(n, n) for n, _ in drawn]
+    leaves = [leaf for k, v in inputs.items() for leaf in space.leaves(v, k)]
+    assert drawn == [*space.suggestions(inputs)] == [(n, leaf) for n, leaf in leaves if is_suggestion(leaf)]
+    assert [leaf for k, v in made.items() for leaf in space.leaves(v, k)] == [
+        (n, n if is_suggestion(leaf) else leaf) for n, leaf in leaves
+    ]
 
 
-@given(spaces)
+@given(spaces())
 def test_a_space_survives_its_json(inputs):
     """What a driver reads is what was written, types and order included."""
     assert repr(space.loads(space.dumps(inputs))) == repr(inputs)

@@ -6,9 +6,11 @@ import random
 import sys
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import flytekit as fl
+from flytekit import SQLTask, kwtypes
 from flytekit.exceptions.user import FlyteRecoverableException
 
 CALLS: list[int] = []
@@ -308,3 +310,70 @@ def asleep(x: int, seconds: int) -> int:
 @fl.workflow
 def sleepers(seconds: int) -> list[int | None]:
     return fl.map_task(functools.partial(asleep, seconds=seconds), concurrency=2)(x=[1, 2, 3, 4])
+
+
+@fl.workflow
+def branched(x: int) -> int:
+    squared, small = multiply(x=x, y=x), below(x=x, y=5)
+    made = (
+        fl.conditional("outer")
+        .if_((x > 10) | ((x > 7) & (squared != 64)))
+        .then(double(x=squared))
+        .elif_(small.is_true())
+        .then(fl.conditional("inner").if_(x == 2).then(add(x=x, y=squared)).else_().fail("two alone is allowed"))
+        .else_()
+        .then(same(x=x))
+    )
+    return double(x=made)
+
+
+@fl.task
+def multiply(x: int, y: int) -> int:
+    return x * y
+
+
+@fl.task
+def below(x: int, y: int) -> bool:
+    return x < y
+
+
+inner_plan = fl.LaunchPlan.get_or_create(inner, "engine_flows.inner")
+
+
+@fl.workflow
+def launched(x: int) -> int:
+    return inner_plan(x=double(x=x))
+
+
+@fl.workflow
+def gated(x: int) -> None:
+    fl.sleep(timedelta(seconds=1))
+
+
+@fl.workflow
+def gated_branch(x: int) -> int:
+    return fl.conditional("c").if_(x == 1).then(fl.wait_for_input("n", timedelta(1), int)).else_().then(same(x=x))
+
+
+query = SQLTask("query", "SELECT 1", task_type="query", inputs=kwtypes(x=int))
+image = fl.ContainerTask("image", "alpine", ["echo"], inputs=kwtypes(x=int))
+
+
+@fl.workflow
+def queried(x: int) -> None:
+    query(x=double(x=x))
+
+
+@fl.workflow
+def in_an_image(x: int) -> None:
+    image(x=double(x=x))
+
+
+@fl.task(timeout=timedelta(seconds=1), retries=1)
+def hurried(seconds: int) -> int:
+    return seconds
+
+
+@fl.workflow
+def hurries(seconds: int) -> int:
+    return hurried(seconds=seconds)

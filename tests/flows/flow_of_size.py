@@ -19,9 +19,3 @@ def wide() -> float:
         params=PARAMS, word=suggest.category(["a longer word", "another"])
     )
     return study.best_value
-
-
-@fl.workflow
-def too_wide() -> float:
-    study = Optimizer(objective, 100, 4000, batch_size=4000)(params=PARAMS, word="fixed")
-    return study.best_value

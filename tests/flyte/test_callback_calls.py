@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flyteoptuna import suggest
-from flyteoptuna.flyte.callback import objective_call
+from flyteoptuna.flyte.objective_callback import objective_call
 
 
 @fl.task

@@ -6,8 +6,8 @@ import pytest
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 
-from flyteoptuna.core.trial.active import ActiveTrial
-from flyteoptuna.core.trial.recording import recording
+from flyteoptuna.core.trial.call_objective import recording
+from flyteoptuna.core.trial.current_trial import ActiveTrial
 from flyteoptuna.core.trial.report import TrialReport, room
 
 LIMIT = 2 * 1024 * 1024

@@ -6,7 +6,8 @@ import sys
 import msgpack
 import pytest
 from containers import CODE
-from engine import Engine
+
+from flyteoptuna.testing.engine.engine import Engine
 
 
 @pytest.mark.parametrize(

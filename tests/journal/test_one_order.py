@@ -6,15 +6,13 @@ import multiprocessing
 import os
 import pickle
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journals import FLOAT, entries, names, opened, seen
+from journals import FLOAT, entries, names, opened, run_workers, seen
 from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
@@ -162,15 +160,6 @@ def test_all_readers_have_one_study_whatever_comes_between(programs, seed, fault
     for writer in writers:
         for trial, value in writer.told.items():
             assert states[trial] == (TrialState.COMPLETE, [value])
-
-
-def run_workers(url, count, trials, **options):
-    """Processes that ask and tell over one journal; the lines that each printed."""
-    command = [sys.executable, str(WORKER), url, json.dumps({"trials": trials, "total": count * trials, **options})]
-    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
-    printed = [worker.communicate(timeout=600)[0] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0] * count
-    return [json.loads(text.splitlines()[-1]) for text in printed]
 
 
 @pytest.mark.parametrize("together", [True, False])

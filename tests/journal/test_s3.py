@@ -6,11 +6,11 @@ import threading
 import fsspec
 import optuna
 import pytest
+from journals import run_workers
 from optuna.storages import JournalStorage
-from test_journal import run_workers
 
-from flyteoptuna import objects
 from flyteoptuna.journal import backend as journal
+from flyteoptuna.journal import objects
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.journal.entries import entry_name, pack_name
 from flyteoptuna.journal.objects import JournalError

@@ -2,9 +2,9 @@
 
 import pytest
 from containers import CODE, results, study_of
-from engine import Engine
 
 from flyteoptuna.show.log import logger
+from flyteoptuna.testing.engine.engine import Engine
 
 
 @pytest.fixture

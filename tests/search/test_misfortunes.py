@@ -5,11 +5,11 @@ import re
 import optuna
 import pytest
 from containers import CODE, results, study_of
-from engine import Engine
 
 from flyteoptuna import Optimizer, SpaceError, suggest
 from flyteoptuna.core.trial.report import CUT_ATTRIBUTE, ERROR_ATTRIBUTE
-from flyteoptuna.search.local.workers import WORKERS
+from flyteoptuna.search.local.worker_pool import WORKERS
+from flyteoptuna.testing.engine.engine import Engine
 
 
 def searched(flow, monkeypatch, workers):

@@ -4,9 +4,9 @@ import math
 
 import pytest
 from containers import driver_pods, run
-from engine import ExecutionFailed
 
 from flyteoptuna.core import plan
+from flyteoptuna.testing.engine.scopes import ExecutionFailed
 
 
 def test_a_search_that_is_stopped_runs_few_empty_pods(tmp_path, flows):

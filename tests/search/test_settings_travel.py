@@ -4,11 +4,11 @@ import flytekit as fl
 import optuna
 import pytest
 from containers import CODE, study_of
-from engine import Engine
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from flyteoptuna import Optimizer, suggest
+from flyteoptuna.testing.engine.engine import Engine
 
 
 @pytest.fixture(params=["local", "pods"])

@@ -8,19 +8,18 @@ import msgpack
 import optuna
 import pytest
 from containers import CODE, run
-from engine import Engine
-from engine.engine import SETTINGS
 from flyteidl.core import literals_pb2 as pb
 from flytekit.core.pod_template import PodTemplate
 from flytekit.tools.translator import get_serializable
 from kubernetes.client import V1Container, V1PodSpec
 from optuna.trial import TrialState
 
-from flyteoptuna.core.trial.active import ActiveTrial
+from flyteoptuna.core.trial.current_trial import ActiveTrial
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.references import refer
 from flyteoptuna.search.trial_task import Decision, map_task, trial_task
+from flyteoptuna.testing.engine.engine import SETTINGS, Engine
 
 SHARED = {
     "retries": 3,
@@ -64,7 +63,7 @@ def stripped(task):
     del part.container.args[:]
     if part.HasField("k8s_pod"):
         del part.k8s_pod.pod_spec["containers"]
-    part.metadata.discovery_version = part.metadata.discovery_version.removesuffix("-report1")
+    part.metadata.discovery_version = part.metadata.discovery_version.removesuffix("-report2")
     for name in (TRIAL, STUDY):
         if name in part.metadata.cache_ignore_input_vars:
             part.metadata.cache_ignore_input_vars.remove(name)
@@ -81,7 +80,7 @@ def test_a_trial_runs_with_the_settings_of_its_objective(objective):
     assert mapped.sub_node_metadata.retries.retries == objective.metadata.retries
     metadata = template(trial).metadata
     if objective is contained:
-        assert metadata.discovery_version == "7-report1"
+        assert metadata.discovery_version == "7-report2"
         assert list(metadata.cache_ignore_input_vars) == ["y", TRIAL, STUDY]
 
 

@@ -116,11 +116,12 @@ def dashboard(saved, tmp_path):
     code = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
     args = [sys.executable, "-c", code, base, "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
     while process.poll() is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        with suppress(OSError), urllib.request.urlopen(f"{address}/api/studies"):
             break
         time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}"
+    yield address
     process.terminate()
     process.wait()
 

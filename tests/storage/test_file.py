@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from study_files import QUICK, contents, example, fresh, members, refuses, rewritten, searches, zipped
 
-from flyteoptuna.storage import bounds
+from flyteoptuna.storage import file_limits
 from flyteoptuna.storage.file import dumps, loads, read
 from flyteoptuna.storage.memory import SearchStudy, in_memory, new_study
 from flyteoptuna.storage.read_results import StudyFormatError
@@ -177,12 +177,12 @@ def test_what_could_not_be_read_is_not_written(monkeypatch):
     limits = {"MAX_BYTES": (1000, ""), "MAX_VALUES": (50, "more than 50 values"), "MAX_TRIALS": (4, "more than 4")}
     for limit, (most, message) in limits.items():
         with monkeypatch.context() as patch:
-            patch.setattr(bounds, limit, most)
+            patch.setattr(file_limits, limit, most)
             refuses(data, f"is too large: .*{message}")
             with pytest.raises(ValueError, match=f"'example' is too large for a file: .*{message}"):
                 dumps(study)
     study.sampler.weight = b"x" * 12_000
-    monkeypatch.setattr(bounds, "MAX_BYTES", 12_000)
+    monkeypatch.setattr(file_limits, "MAX_BYTES", 12_000)
     with pytest.raises(ValueError, match=r"sampler\.pickle is too large to be read"):
         dumps(study)
 

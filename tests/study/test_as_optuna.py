@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 from searches import SAMPLERS, flat, reloaded, report_of, score
-from strategies import spaces
 
 from flyteoptuna import suggest
 from flyteoptuna.core import space
-from flyteoptuna.study import marks
+from flyteoptuna.study import system_attrs
 from flyteoptuna.study.ask import ask, draw
 from flyteoptuna.study.tell import tell
+from flyteoptuna.testing.strategies import spaces
 
 GRID = {"a": suggest.category(["p", "q", "r"]), "b": suggest.integer(0, 3), "c": suggest.float(0, 1, step=0.5)}
 DISCRETE = ("brute-force", "grid")
@@ -53,19 +53,19 @@ def plain(sampler, build, batch, generations):
 def searched(sampler, build, batch, generations):
     """The same search, the study saved and loaded around every step."""
     study = optuna.create_study(sampler=sampler)
-    marks.begin(study)
+    system_attrs.begin(study)
     for generation in range(generations):
         study = reloaded(study)
         for _ in range(batch):
             ask(study, generation, build)
         study = reloaded(study)
-        tell(study, [report_of(t) for t in reversed(marks.own(study, TrialState.RUNNING))])
+        tell(study, [report_of(t) for t in reversed(system_attrs.own(study, TrialState.RUNNING))])
     return study
 
 
 def comparable(study, name):
     # CMA-ES keeps its state as a pickle, which differs in bytes from run to run.
-    ours = (marks.TRIAL_ATTRIBUTE, *(["cma:"] if name == "cmaes" else []))
+    ours = (system_attrs.TRIAL_ATTRIBUTE, *(["cma:"] if name == "cmaes" else []))
     return [
         (
             t.params,
@@ -81,7 +81,7 @@ def comparable(study, name):
 
 @pytest.mark.parametrize("name", SAMPLERS)
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(inputs=spaces, batch=st.integers(1, 5), seed=st.integers(0, 1000), conditional=st.booleans())
+@given(inputs=spaces(), batch=st.integers(1, 5), seed=st.integers(0, 1000), conditional=st.booleans())
 def test_the_search_is_plain_optunas_to_the_bit(name, inputs, batch, seed, conditional):
     """Parameters, values, states and the sampler's attributes equal those of an ask-and-tell loop in one process."""
     if name in DISCRETE:

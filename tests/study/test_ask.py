@@ -9,7 +9,7 @@ from searches import SAMPLERS, asked, begun, flat, reloaded, report_of
 
 from flyteoptuna import suggest
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
-from flyteoptuna.study import budgets, marks
+from flyteoptuna.study import stopping, system_attrs
 from flyteoptuna.study.ask import ask
 from flyteoptuna.study.tell import tell
 
@@ -18,7 +18,7 @@ def test_enqueued_points_are_asked_first():
     """They keep the numbers that they were given, and count as trials of the search."""
     study = optuna.create_study()
     study.enqueue_trial({"x": 0.25})
-    marks.begin(study)
+    system_attrs.begin(study)
     assert [a.params["x"] == 0.25 for a in asked(study, 2)] == [True, False]
     assert tell(study, []) == 2
 
@@ -47,14 +47,14 @@ def test_inputs_that_cannot_be_made_end_their_own_trial():
 def test_no_point_is_asked_twice_until_the_space_is_exhausted(sampler):
     """A discrete space of 12 points gives 12 different trials, in batches, and no more."""
     study = optuna.create_study(sampler=SAMPLERS[sampler](1))
-    marks.begin(study)
+    system_attrs.begin(study)
     inputs = {"a": suggest.category(["p", "q", "r"]), "b": suggest.integer(0, 3)}
-    while not budgets.exhausted(study, inputs):
+    while not stopping.exhausted(study, inputs):
         study = reloaded(study)
         for _ in range(5):
-            if not budgets.exhausted(study, inputs):
+            if not stopping.exhausted(study, inputs):
                 ask(study, 0, flat(inputs), fresh=True)
-        tell(study, [report_of(t) for t in marks.own(study, TrialState.RUNNING)])
+        tell(study, [report_of(t) for t in system_attrs.own(study, TrialState.RUNNING)])
     assert len({tuple(sorted(t.params.items())) for t in study.trials}) == len(study.trials) == 12
 
 

@@ -10,7 +10,7 @@ from searches import LINE, asked, begun, flat, reloaded
 
 from flyteoptuna import SpaceError, suggest
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
-from flyteoptuna.study import budgets, marks
+from flyteoptuna.study import stopping, system_attrs
 from flyteoptuna.study.ask import check_space
 from flyteoptuna.study.tell import interrupted, tell
 
@@ -198,10 +198,10 @@ def test_only_points_of_the_present_space_exhaust_it():
     for params in ({"n": 0}, {"n": 1}, {"n": 7}, {"n": 2, "x": 0.5}, {}):
         dists = {name: optuna.distributions.FloatDistribution(0, 9) for name in params}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=dists, value=1.0))
-    assert budgets.exhausted(study, {"n": suggest.integer(0, 1)})
-    assert not budgets.exhausted(study, {"n": suggest.integer(6, 7)})
-    assert not budgets.exhausted(study, {"n": suggest.integer(0, 7, step=7), "m": suggest.integer(0, 0)})
-    assert budgets.exhausted(study, {"n": suggest.float(0, 1, step=1)})
+    assert stopping.exhausted(study, {"n": suggest.integer(0, 1)})
+    assert not stopping.exhausted(study, {"n": suggest.integer(6, 7)})
+    assert not stopping.exhausted(study, {"n": suggest.integer(0, 7, step=7), "m": suggest.integer(0, 0)})
+    assert stopping.exhausted(study, {"n": suggest.float(0, 1, step=1)})
 
 
 def test_a_new_grid_is_asked_though_an_old_one_was_exhausted():
@@ -210,9 +210,9 @@ def test_a_new_grid_is_asked_though_an_old_one_was_exhausted():
     study = begun()
     study.sampler = optuna.samplers.GridSampler({"n": [0, 1]}, seed=1)
     tell(study, reports(asked(study, 2, flat(inputs))))
-    assert budgets.exhausted(study)
+    assert stopping.exhausted(study)
     study.sampler = optuna.samplers.GridSampler({"n": [4, 5]}, seed=1)
-    assert not budgets.exhausted(study)
+    assert not stopping.exhausted(study)
 
 
 def test_trials_that_an_earlier_search_left_running_have_failed():
@@ -221,7 +221,7 @@ def test_trials_that_an_earlier_search_left_running_have_failed():
     asked(study, 2)
     study.ask()
     study = reloaded(study)
-    marks.begin(study)
+    system_attrs.begin(study)
 
     def again(study, trial):
         if trial.user_attrs[ERROR_ATTRIBUTE].startswith("interrupted"):
@@ -253,7 +253,7 @@ def test_a_lost_trial_tells_its_timeout():
     """Its pod may have been ended by it."""
     study = begun()
     [made] = asked(study, 1)
-    marks.note(study, made.number, key="k", timeout=90.0)
+    system_attrs.note(study, made.number, key="k", timeout=90.0)
     tell(study, [TrialReport(-1, error="The report of the trial is not as it must be.")])
     assert "it was ended by its timeout of 90 s, its pod died" in reason(study, 0)
     assert "does not say whose it is" in reason(study, 0)

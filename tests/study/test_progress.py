@@ -6,7 +6,7 @@ from searches import asked, begun
 
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import study_type
-from flyteoptuna.study import budgets
+from flyteoptuna.study import stopping
 from flyteoptuna.study.progress import progress
 from flyteoptuna.study.tell import tell
 
@@ -20,4 +20,4 @@ def test_a_search_goes_on_while_no_trial_is_feasible():
     tell(study, reports)
     assert str(progress(study)).endswith("2/0 trials, 0 failed, none feasible")
     assert study_type.attributes(study)["best_value"] is None
-    budgets.check_failures(study, last=True)
+    stopping.check_failures(study, last=True)

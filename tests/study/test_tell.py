@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from searches import asked, begun
 
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
-from flyteoptuna.study import budgets, marks
+from flyteoptuna.study import stopping, system_attrs
 from flyteoptuna.study.ask import ask
 from flyteoptuna.study.sampler import create
 from flyteoptuna.study.tell import tell
@@ -58,7 +58,7 @@ def test_attributes_constraints_and_intermediate_values_come_back():
     seen = []
     sampler = optuna.samplers.NSGAIISampler(constraints_func=lambda t: seen.append(dict(t.user_attrs)) or [1.0])
     study = optuna.create_study(sampler=sampler)
-    marks.begin(study)
+    system_attrs.begin(study)
     asked(study, 1)
     attrs, constraints = json.dumps({"loss": [1, 2]}), json.dumps({"constraints:size": 2.0})
     tell(
@@ -90,13 +90,13 @@ def test_callbacks_run_after_each_tell_in_trial_order_and_may_stop():
     callbacks = [lambda s, t: seen.append((s is study, t.number, t.state)), optuna.study.MaxTrialsCallback(2)]
     tell(study, [TrialReport(n, state="COMPLETE", values=[1.0]) for n in (2, 1, 0)], callbacks)
     assert seen == [(True, n, TrialState.COMPLETE) for n in range(3)]
-    assert budgets.over(study) == "stopped"
+    assert stopping.over(study) == "stopped"
 
 
 def test_an_attribute_of_a_callback_that_cannot_be_saved_is_an_error_when_it_is_told():
     """The attribute is named."""
     study = create(1, 0)
-    marks.begin(study)
+    system_attrs.begin(study)
     ask(study, 0, lambda trial: trial.suggest_float("x", 0, 1))
     with pytest.raises(TypeError, match=r"`user_attrs\['model'\]` of the study cannot be saved"):
         tell(study, [], [lambda study, trial: study.set_user_attr("model", object())])

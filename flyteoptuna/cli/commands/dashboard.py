@@ -15,7 +15,7 @@ import click
 
 from flyteoptuna.cli.errors import Failure, first
 from flyteoptuna.cli.running import Look, look
-from flyteoptuna.cli.source import STUDY_HELP, load, refused
+from flyteoptuna.cli.study_source import STUDY_HELP, load, refused
 from flyteoptuna.cli.tables import clean
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import inspect
 import click
 
 from flyteoptuna.cli.errors import Failure, UsageError
-from flyteoptuna.cli.source import STUDY_HELP, load
+from flyteoptuna.cli.study_source import STUDY_HELP, load
 from flyteoptuna.cli.tables import clean, plural, write
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from flyteoptuna.cli import compiled
+from flyteoptuna.cli import compiled_workflow
 from flyteoptuna.cli.tables import write_rows
 from flyteoptuna.core import plan as plans
 
@@ -54,15 +54,17 @@ def plan(workflow: str, inputs: tuple[str, ...], **given: int | None) -> None:
       flyteoptuna plan train.py:main --n-trials 500
       flyteoptuna plan pkg.train:main --input n_trials=500 --batch-size 32
     """
-    found = compiled.workflow(workflow)
-    searches = list(compiled.searches(getattr(found, "workflow", found), compiled.options(found, inputs)))
+    found = compiled_workflow.workflow(workflow)
+    searches = list(
+        compiled_workflow.searches(getattr(found, "workflow", found), compiled_workflow.options(found, inputs))
+    )
     if not searches:
         raise click.ClickException(f"There is no search in {workflow}.")
     rows: list[list[str]] = []
     problems: list[str] = []
     for objective, node, bound in searches:
-        counts = compiled.counts(bound, given)
-        problems += compiled.problems(node, counts)
+        counts = compiled_workflow.counts(bound, given)
+        problems += compiled_workflow.problems(node, counts)
         rows.append([objective, node, *_planned(counts)])
     write_rows(("objective", "node", *NUMBERS), rows)
     for problem in problems:
@@ -72,8 +74,8 @@ def plan(workflow: str, inputs: tuple[str, ...], **given: int | None) -> None:
 
 
 def _planned(counts: Mapping[str, Any]) -> list[str]:
-    trials, at_once, batch = (counts[name] for name in compiled.COUNTS)
-    known = ["?" if isinstance(value, compiled.Unknown) else str(value) for value in (trials, at_once, batch)]
+    trials, at_once, batch = (counts[name] for name in compiled_workflow.COUNTS)
+    known = ["?" if isinstance(value, compiled_workflow.Unknown) else str(value) for value in (trials, at_once, batch)]
     if not all(isinstance(value, int) and value >= 1 for value in (trials, batch)):
         return [*known, *"?" * 6]
     of = plans.shape(trials, batch)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from flyteoptuna.cli.errors import UsageError, first
-from flyteoptuna.cli.source import STUDY_HELP, load
+from flyteoptuna.cli.study_source import STUDY_HELP, load
 
 
 @click.command(
@@ -31,7 +31,7 @@ def report(study: str, target: str, overwrite: bool) -> None:
     if Path(target).exists() and not overwrite:
         raise click.ClickException(f"{target} exists: give another one, or --overwrite it.")
     found = load(study)
-    from flyteoptuna.show.report import report as write
+    from flyteoptuna.show.html_report import report as write
 
     try:
         write(found, target)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flyteoptuna.cli.source import STUDY_HELP, load
+from flyteoptuna.cli.study_source import STUDY_HELP, load
 from flyteoptuna.cli.tables import cut, duration, fits, new_table, plural, short, text, write
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import click
 from flyteoptuna.cli.commands.show import failures
 from flyteoptuna.cli.errors import Failure
 from flyteoptuna.cli.running import Look, look
-from flyteoptuna.cli.source import STUDY_HELP
+from flyteoptuna.cli.study_source import STUDY_HELP
 from flyteoptuna.cli.tables import MOST_CHARACTERS, cut, new_table, plural, short, text, write
 
 if TYPE_CHECKING:

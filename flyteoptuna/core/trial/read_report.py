@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flyteoptuna.core.trial.active import OWN
+from flyteoptuna.core.plain_values import said, shown
+from flyteoptuna.core.trial.current_trial import OWN
 from flyteoptuna.core.trial.report import CUT_ATTRIBUTE, TrialReport
-from flyteoptuna.core.values import said, shown
 
 LATEST = 4_102_444_800.0
 """The year 2100, in seconds since the epoch: the latest time of a report."""

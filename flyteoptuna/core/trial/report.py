@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from flyteoptuna.core.trial.active import OWN, ActiveTrial
+from flyteoptuna.core.trial.current_trial import OWN, ActiveTrial
 
 ROOM = 1_500_000
 """Bytes that the reports of a batch may take together: Flyte reads at most 2 MiB of inline values."""

@@ -17,12 +17,12 @@ from flyteoptuna.flyte.objective import TRIAL
 from flyteoptuna.flyte.references import Reference, collection, packed, reference
 from flyteoptuna.flyte.study_type import HeldStudy
 from flyteoptuna.search import rounds
-from flyteoptuna.search.inputs import INLINE_LIMIT, MAP_LIMIT, Build, jobs_of
+from flyteoptuna.search.trial_inputs import INLINE_LIMIT, MAP_LIMIT, Build, jobs_of
 from flyteoptuna.show.log import logger
 from flyteoptuna.show.page import deck
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study.budgets import SearchFailedError
 from flyteoptuna.study.progress import Progress
+from flyteoptuna.study.stopping import SearchFailedError
 from flyteoptuna.study.tell import unheard
 
 
@@ -75,9 +75,24 @@ def tell(
 
 
 def told(
-    state: SearchStudy, reports: Sequence[TrialReport], max_failures: int | None, *, last: bool, shown: bool = True
+    state: SearchStudy,
+    reports: Sequence[TrialReport],
+    max_failures: int | None,
+    *,
+    last: bool,
+    shown: bool = True,
+    failed: str = "",
 ) -> SearchStudy:
-    """The study with the reports told; see :func:`tell`."""
+    """The study with the reports told; see :func:`tell`.
+
+    Args:
+        state: the study, which is changed.
+        reports: what its trials have sent.
+        max_failures: most trials that may fail.
+        last: whether no batch follows.
+        shown: whether this pod's deck shows how far the search is.
+        failed: why the search has failed; empty where that is still to be seen.
+    """
 
     def show(now: Progress) -> None:
         logger.info("%s", now)
@@ -87,8 +102,10 @@ def told(
     try:
         rounds.told(state, reports, max_failures, last=last, show=show)
     except SearchFailedError as error:
+        failed = failed or str(error)
+    if failed:
         path = report_type.path_of(HeldStudy(state))
-        raise SearchFailedError(f"{error}\nThe study as it stands: {path}") from None
+        raise SearchFailedError(f"{failed}\nThe study as it stands: {path}")
     return state
 
 

@@ -14,9 +14,9 @@ from flyteoptuna.flyte.objective import STUDY, TRIAL, find, input_types, place
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference, collection
 from flyteoptuna.flyte.resolver import joined, split
-from flyteoptuna.search.inputs import builder
+from flyteoptuna.search.driver_tasks import DYNAMIC, INPUT, PLAIN, driver_task, named_tuple, study_input
 from flyteoptuna.search.request import COUNTS, Request
-from flyteoptuna.search.tasks import DYNAMIC, INPUT, PLAIN, driver_task, named_tuple, study_input
+from flyteoptuna.search.trial_inputs import builder
 from flyteoptuna.search.trial_task import map_task, trial_task
 
 DECKS = ("ask", "finish")

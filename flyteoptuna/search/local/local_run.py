@@ -18,21 +18,16 @@ from flyteoptuna.core import plan
 from flyteoptuna.flyte.objective import STUDY, TRIAL, input_types
 from flyteoptuna.flyte.promises import StudyPromise, copied, value_at
 from flyteoptuna.flyte.references import Reference, packed, reference
-from flyteoptuna.flyte.scoped import apart, scope
-from flyteoptuna.search.inputs import Job, builder, jobs_of
-from flyteoptuna.search.local.kept import Kept
-from flyteoptuna.search.local.workers import Pool
+from flyteoptuna.flyte.scoped_settings import apart, scope
+from flyteoptuna.search.local.kept_study import Kept
+from flyteoptuna.search.local.worker_pool import Pool
 from flyteoptuna.search.request import Request
+from flyteoptuna.search.trial_inputs import Job, builder, jobs_of
 from flyteoptuna.search.trial_task import trial_task
 from flyteoptuna.show.log import Narration, assignments, logger, numbers
 
 if TYPE_CHECKING:
     from flyteoptuna.storage.memory import SearchStudy
-
-
-def is_local() -> bool:
-    """Whether a search is to run here, rather than to be added to a workflow that is being compiled."""
-    return FlyteContextManager.current_context().compilation_state is None
 
 
 def run(request: Request) -> Any:
@@ -67,18 +62,13 @@ class Start(NamedTuple):
 
 def begin(request: Request) -> Start:
     """Begin a search: every promise has its value, and the study is one of the search's own."""
-    import optuna
-
     from flyteoptuna.search import rounds
 
     types = input_types(request.origin)
     counts = {name: _plain(name, value) for name, value in request.counts.items()}
     fixed = {name: _literal(name, value, types[name]) for name, value in request.fixed.items()}
     settings = plan.Settings(batch=counts.pop("batch_size"), space=request.space(), **counts)
-    # A copy, as a pod would read: the study that was given stays as it is.
-    given = request.study
-    if given is not None:
-        given = _literal("study", given, optuna.Study | None).read(optuna.Study | None)
+    given = None if request.study is None else _given(request.study)
     seed, batches = random.SystemRandom().getrandbits(31), not request.reuse_pods
     study = rounds.begun(given, settings, request.directions, request.pickled, seed, batches=batches)
     return Start(study, settings, fixed)
@@ -96,6 +86,18 @@ def _returned(kept: Kept, request: Request) -> Any:
     if scope() is not None:
         return StudyPromise("o0", kept.literal(), None, len(request.directions) > 1, request.names)
     return kept.copy()
+
+
+def _given(study: Any) -> SearchStudy | None:
+    """The study to go on with: a copy, as a pod would read it, for the one that was given stays as it is."""
+    import optuna
+
+    from flyteoptuna.storage import file
+
+    if not isinstance(study, Promise):
+        return file.loads(file.dumps(study))
+    found: SearchStudy | None = _literal("study", study, optuna.Study | None).read(optuna.Study | None)
+    return found
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -127,7 +129,7 @@ class _Local:
 
     def run(self) -> None:
         """Run it, and save the study, however it ends."""
-        from flyteoptuna.study.budgets import SearchFailedError
+        from flyteoptuna.study.stopping import SearchFailedError
 
         kept = self.kept
         try:
@@ -169,8 +171,8 @@ class _Local:
 
     def _told(self, reports: list[Any], *, last: bool) -> None:
         from flyteoptuna.search import rounds
-        from flyteoptuna.study.marks import FINISHED, own
         from flyteoptuna.study.progress import Progress
+        from flyteoptuna.study.system_attrs import FINISHED, own
 
         def show(now: Progress) -> None:
             # What never ran, or whose process died, has no report.
@@ -213,8 +215,8 @@ def _conclusion(kept: Kept, settings: plan.Settings) -> str:
 
 def _end(study: SearchStudy, settings: plan.Settings) -> str:
     """Why a search has ended."""
-    from flyteoptuna.study.budgets import over
-    from flyteoptuna.study.marks import own
+    from flyteoptuna.study.stopping import over
+    from flyteoptuna.study.system_attrs import own
 
     asked = len(own(study))
     if asked >= settings.n_trials:

@@ -16,7 +16,7 @@ import cloudpickle
 from flytekit.models.literals import LiteralMap
 
 from flyteoptuna.flyte.references import reference
-from flyteoptuna.flyte.scoped import as_task
+from flyteoptuna.flyte.scoped_settings import as_task
 from flyteoptuna.search.trial_task import rebuild
 
 WATCH_EVERY = 0.5

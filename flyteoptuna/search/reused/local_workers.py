@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flytekit.core.context_manager import FlyteContextManager
 
 from flyteoptuna.flyte.references import packed, reference
-from flyteoptuna.flyte.scoped import apart, as_task
-from flyteoptuna.search.local import local_run, process_main, workers
-from flyteoptuna.search.local.process_main import Surroundings, enter, loading, parentage
+from flyteoptuna.flyte.scoped_settings import apart, as_task
+from flyteoptuna.search.driver_tasks import INPUT
+from flyteoptuna.search.local import local_run, worker_pool
+from flyteoptuna.search.local.process_main import Surroundings, TaskNotLoadedError, enter, loading
+from flyteoptuna.search.local.worker_process import Worker, WorkerDiedError, roots
 from flyteoptuna.search.request import Request
 from flyteoptuna.search.reused.worker_graph import WORKER_RETRIES, rebuild, search_of
-from flyteoptuna.search.tasks import INPUT
 from flyteoptuna.show.log import logger
 
 if TYPE_CHECKING:
@@ -32,23 +35,33 @@ def run(request: Request) -> Any:
 
 
 def _run_apart(request: Request) -> Any:
-    from flyteoptuna.search.reused import shared_journal
+    from flyteoptuna.search.reused import search_journal
     from flyteoptuna.storage import file
-    from flyteoptuna.study.shared.shared_study import publish
+    from flyteoptuna.study.shared.study_of_journal import publish
+    from flyteoptuna.study.stopping import SearchFailedError
 
     start = local_run.begin(request)
+    count = min(worker_pool.workers(start.settings.concurrency), start.settings.n_trials)
+    settings = dataclasses.replace(start.settings, concurrency=count)
     folder = FlyteContextManager.current_context().file_access.get_random_local_directory()
-    publish(start.study, shared_journal.backend(folder))
+    publish(start.study, search_journal.backend(folder))
     path = Path(f"{folder}.study")
     path.write_bytes(file.dumps(start.study))
+    logger.info("The journal of the search, which outlives this process: %s", folder)
     study = reference(packed({"_path": str(path)}))
-    given = {"study": study, "journal": folder, "settings": start.settings.dumps()}
+    given = {"study": study, "journal": folder, "settings": settings.dumps()}
     given |= {f"{INPUT}{name}": value for name, value in start.fixed.items()}
     try:
-        _run(request, given, min(workers.workers(start.settings.concurrency), start.settings.n_trials))
-        found: SearchStudy = shared_journal.finish(study, folder, start.settings)
+        with local_run.interruptible():
+            _run(request, given, count)
+        found: SearchStudy = search_journal.finish(study, folder, settings, shown=False)
+    except SearchFailedError:
+        # It names its file itself.
+        raise
     except BaseException:
-        logger.warning("The search has not finished. Its journal: %s", folder)
+        with suppress(Exception):
+            path.write_bytes(file.dumps(search_journal.as_it_stands(study, folder, settings)))
+        logger.warning("The search has not finished. The study as it stands: %s", path)
         raise
     return local_run.result(found, request, start.settings)
 
@@ -62,40 +75,42 @@ def _run(request: Request, given: dict[str, Any], count: int) -> None:
         request.start,
         request.directions,
     )
+    try:
+        if count > 1:
+            _in_processes(search.worker.rebuild_args[1:], given, count)
+    except TaskNotLoadedError as error:
+        # What was made in a notebook or in a function no other process can load.
+        logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
+        count = 1
     if count == 1:
-        with local_run.interruptible(), as_task():
+        with as_task():
             search.work(0, **given)
-    else:
-        _in_processes(search.worker.rebuild_args[1:], given, count)
 
 
 def _in_processes(args: tuple[str, ...], given: dict[str, Any], count: int) -> None:
-    from joblib.externals.loky import ProcessPoolExecutor
-
     literals = {name: value if isinstance(value, str) else value.serialised() for name, value in given.items()}
-    pools: dict[Future[int], tuple[int, int, Any]] = {}
+    around = Surroundings.now([*roots(args[1]), *roots(args[3])])
+    processes, over = [Worker() for _ in range(count)], threading.Event()
 
-    def begin(index: int, attempt: int) -> None:
-        # A pool each, for a process that dies takes those of its pool with it.
-        pool = ProcessPoolExecutor(1, initializer=process_main.begin, initargs=parentage())
-        pools[pool.submit(work, args, index, literals, Surroundings.now([]))] = index, attempt, pool
+    def attend(index: int) -> None:
+        for _ in range(WORKER_RETRIES + 1):
+            try:
+                processes[index].call(work, args, index, literals, around)
+            except WorkerDiedError as error:
+                if over.is_set():
+                    return
+                logger.warning("Worker process %d died: %s", index, error)
+            else:
+                return
 
-    for index in range(count):
-        begin(index, 0)
-    try:
-        while pools:
-            for future in wait(pools, return_when=FIRST_COMPLETED).done:
-                index, attempt, pool = pools.pop(future)
-                pool.shutdown(wait=False)
-                try:
-                    future.result()
-                except BrokenProcessPool as error:
-                    logger.warning("Worker process %d died: %s", index, error)
-                    if attempt < WORKER_RETRIES:
-                        begin(index, attempt + 1)
-    finally:
-        for _, _, pool in pools.values():
-            pool.shutdown(wait=False, kill_workers=True)
+    with ThreadPoolExecutor(count) as threads:
+        try:
+            for future in as_completed([threads.submit(attend, index) for index in range(count)]):
+                future.result()
+        finally:
+            over.set()
+            for process in processes:
+                process.end()
 
 
 def work(args: tuple[str, ...], index: int, literals: dict[str, Any], around: Surroundings) -> int:

@@ -12,16 +12,18 @@ from flytekit.exceptions.user import FlyteRecoverableException
 from optuna.trial import FrozenTrial
 
 from flyteoptuna.core import plan
-from flyteoptuna.core.trial.recording import raised
+from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.references import Reference, packed, reference
+from flyteoptuna.journal.backend import JournalConflictError
+from flyteoptuna.journal.objects import JournalError, StoreError
 from flyteoptuna.search import rounds
-from flyteoptuna.search.inputs import Build, Job, jobs_of
+from flyteoptuna.search.trial_inputs import Build, Job, jobs_of
 from flyteoptuna.search.trial_task import trial_task
 from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import budgets, marks
+from flyteoptuna.study import system_attrs
 from flyteoptuna.study.ask import Asked
 from flyteoptuna.study.shared.shared_study import SharedStudy
 
@@ -67,36 +69,52 @@ class Worker:
         self.shared, self._settings, self._build = shared, settings, build
         self._objective, self._mapped, self._fixed, self._hung = objective, mapped, fixed, hung
         self._task = trial_task(objective, mapped, tuple(fixed))
+        self._count = 0
 
     def run(self) -> int:
-        """Run trials until all of the search are taken, or it is over; the number of trials that were told."""
-        count = 0
+        """Run trials until all of the search are taken, or it is over; the number of trials that were told.
+
+        Raises:
+            FlyteRecoverableException: the store does not answer; another attempt may find that it does.
+            JournalError: the journal is damaged, or may not be read or written any more.
+            BaseException: what a callback has raised, which has ended the search for all.
+        """
+        died = ""
+        over = False
+        while not over:
+            try:
+                over = self._run(died)
+            except JournalConflictError as error:
+                # Another worker was first to suggest a parameter of the same name with another kind of distribution.
+                died = f"It contradicts a trial that another worker has asked meanwhile. {error}"
+                self.shared = self.shared.reopened()
+            except StoreError as error:
+                raise FlyteRecoverableException(str(error)) from error
+            except (JournalError, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self._failed(error)
+                raise
+        return self._count
+
+    def _failed(self, error: BaseException) -> None:
+        _, reason = raised(error)
+        self.shared.end(reason, failed=True)
+
+    def _run(self, died: str) -> bool:
         for trial in self.shared.orphans():
-            self._take_up(trial)
-            count += 1
-        while not self._over():
-            trial_id = self.shared.claim()
-            if trial_id is None:
-                break
+            self._take_up(trial, died)
+        while not self._over() and (trial_id := self.shared.claim()) is not None:
             self._begin(trial_id)
-            count += 1
-        return count
+        return True
 
     def _over(self) -> bool:
         self.shared.refresh()
-        study, settings = self.shared.study, self._settings
-        if self.shared.stopped:
+        if self.shared.ending.why:
             return True
-        try:
-            budgets.check_failures(study, last=False, max_failures=settings.max_failures)
-        except budgets.SearchFailedError as error:
-            self.shared.stop(str(error))
-            return True
-        why = budgets.over(study, timeout=settings.timeout)
-        if not why and budgets.exhausted(study, rounds.asked_once(study, settings)):
-            why = "exhausted"
+        why, failed = rounds.ended(self.shared.study, self._settings)
         if why:
-            self.shared.stop(why)
+            self.shared.end(why, failed=failed)
         return bool(why)
 
     def _begin(self, trial_id: int) -> None:
@@ -106,33 +124,40 @@ class Worker:
     def _jobs(self, study: SearchStudy, asked: Asked) -> list[Job]:
         return jobs_of(study, [asked], self._mapped)
 
-    def _take_up(self, trial: FrozenTrial) -> None:
+    def _take_up(self, trial: FrozenTrial, died: str) -> None:
         """Begin a trial again that an earlier attempt of this pod was running, or fail it."""
-        mark = trial.system_attrs.get(marks.TRIAL_ATTRIBUTE)
+        mark = trial.system_attrs.get(system_attrs.TRIAL_ATTRIBUTE)
         if mark is None:
             # It was taken, and nothing was suggested yet.
             self._begin(trial._trial_id)
             return
-        attempt = mark.get(ATTEMPT, 0) + 1
-        retries = self._objective.metadata.retries
-        if attempt > retries:
-            error = f"The pod of worker {mark['worker']} died while it ran trial {trial.number}"
-            error += f" for the {attempt}. time, and the objective has {retries} retries." if retries else "."
-            self.shared.tell(trial.number, TrialReport(trial.number, mark.get("key", ""), error=error))
-            return
-        marks.set_trial_attr(self.shared.study, trial, marks.TRIAL_ATTRIBUTE, {**mark, ATTEMPT: attempt})
-        # Asked again with what was suggested: a parameter that a trial has is not drawn anew.
-        self._run_and_tell(trial.number, self._jobs(self.shared.study, self.shared.ask_again(trial, self._build)))
+        attempt, retries = mark.get(ATTEMPT, 0) + 1, self._objective.metadata.retries
+        if "state" in mark:
+            # What it is to be told as was known before it was run.
+            self._run_and_tell(trial.number, [])
+        elif died or attempt > retries:
+            again = f", in attempt {attempt} of {retries + 1}" if retries else ""
+            error = died or f"The pod of worker {mark['worker']} died while it ran trial {trial.number}{again}."
+            self._tell(trial.number, TrialReport(trial.number, mark.get("key", ""), error=error))
+        else:
+            jobs = self.shared.ask_again(trial, self._build, self._jobs, **{ATTEMPT: attempt})
+            self._run_and_tell(trial.number, jobs, attempt)
 
-    def _run_and_tell(self, number: int, jobs: list[Job]) -> None:
-        reports = [self._report(job) for job in jobs]
-        self.shared.tell(number, reports[0] if reports else None)
-        self._log(number)
+    def _run_and_tell(self, number: int, jobs: list[Job], attempt: int = 0) -> None:
+        reports = [self._report(job, attempt) for job in jobs]
+        self._tell(number, reports[0] if reports else None)
 
-    def _report(self, job: Job) -> TrialReport:
+    def _tell(self, number: int, report: TrialReport | None) -> None:
+        self._count += 1
+        try:
+            self.shared.tell(number, report)
+        finally:
+            self._log(number)
+
+    def _report(self, job: Job, attempt: int) -> TrialReport:
         items = {TRIAL: reference(packed(job.handle)), STUDY: _LiveStudy(self.shared.study), **job.inputs}
         number, key = job.handle["number"], job.handle["key"]
-        for _ in range(self._objective.metadata.retries + 1):
+        for _ in range(attempt, self._objective.metadata.retries + 1):
             try:
                 with self._timed(number, key):
                     report: TrialReport = self._task.execute(**items, **self._fixed)
@@ -152,10 +177,14 @@ class Worker:
         hung, ended = self._hung, threading.Lock()
 
         def end() -> None:
-            if ended.acquire(blocking=False):
-                error = f"Trial {number} took longer than the timeout of its task, {seconds:g} s."
-                self.shared.tell(number, TrialReport(number, key, error=error))
-                self._log(number)
+            if not ended.acquire(blocking=False):
+                return
+            error = f"Trial {number} took longer than the timeout of its task, {seconds:g} s."
+            try:
+                self._tell(number, TrialReport(number, key, error=error))
+            except Exception as error:
+                self._failed(error)
+            finally:
                 hung()
 
         timer = threading.Timer(seconds, end)
@@ -169,6 +198,6 @@ class Worker:
             ended.acquire()
 
     def _log(self, number: int) -> None:
-        trial = marks.record_of(self.shared.study, number)
+        trial = system_attrs.record_of(self.shared.study, number)
         values = f" with {trial.values[0] if len(trial.values) == 1 else trial.values}" if trial.values else ""
         logger.info("trial %d: %s%s, %s", number, trial.state.name, values, json.dumps(trial.params, default=str))

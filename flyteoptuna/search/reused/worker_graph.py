@@ -20,9 +20,9 @@ from flyteoptuna.flyte.objective import find, input_types, place
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference
 from flyteoptuna.flyte.resolver import adopt, digest, joined, split
-from flyteoptuna.search.inputs import builder
+from flyteoptuna.search.driver_tasks import INPUT, driver_task, named_tuple, study_input
 from flyteoptuna.search.request import COUNTS, Request
-from flyteoptuna.search.tasks import INPUT, driver_task, named_tuple, study_input
+from flyteoptuna.search.trial_inputs import builder
 
 WORKER_RETRIES = 100
 """How often a worker's pod is started again. Each time costs the trial that it ran, and no other."""
@@ -133,11 +133,11 @@ class ReusedSearch:
 
     def _search(self, space: str, callbacks: str, study: Reference | None = None, **given: Any) -> Any:
         """Begin the search."""
-        from flyteoptuna.search.reused import shared_journal
+        from flyteoptuna.search.reused import search_journal
 
         counts = {name: given.pop(name) for name in COUNTS}
         settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
-        begun, journal = shared_journal.begin(study, settings, self.directions, callbacks)
+        begun, journal = search_journal.begin(study, settings, self.directions, callbacks)
         workers = list(range(min(settings.concurrency, settings.n_trials)))
         return begun, journal, settings.dumps(), workers
 
@@ -160,22 +160,22 @@ class ReusedSearch:
             hung: begins this process anew, where a trial has taken longer than its timeout; None for no timeouts.
             fixed: the inputs that all trials share, by their names in the search.
         """
-        from flyteoptuna.search.reused import shared_journal
+        from flyteoptuna.search.reused import search_journal
 
         given = plan.settings(settings)
         inputs = {name.removeprefix(INPUT): value for name, value in fixed.items()}
         build = builder(self.origin, self.objective, given.space, inputs)
         trials = inputs if self.origin is self.objective else {}
-        worker = shared_journal.worker(
+        worker = search_journal.worker(
             str(optuna_worker), study, journal, given, self.objective, build, self.mapped, trials, hung
         )
         return worker.run()
 
     def _finish(self, study: Reference, journal: str, settings: str, told: list[int | None]) -> Any:
         """Output the study."""
-        from flyteoptuna.search.reused import shared_journal
+        from flyteoptuna.search.reused import search_journal
 
-        return shared_journal.finish(study, journal, plan.settings(settings))
+        return search_journal.finish(study, journal, plan.settings(settings))
 
 
 def begin_anew() -> None:

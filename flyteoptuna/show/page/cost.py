@@ -9,7 +9,7 @@ from typing import NamedTuple
 import optuna
 from optuna.trial import FrozenTrial
 
-from flyteoptuna.study.marks import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, study_attr
+from flyteoptuna.study.system_attrs import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, study_attr
 
 
 class Run(NamedTuple):

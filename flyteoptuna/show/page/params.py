@@ -117,10 +117,11 @@ def _param(name: str, trials: Sequence[FrozenTrial]) -> _Param:
             return _Param(name, log_axis(list(places.values())), places)
         whole = all(isinstance(v, int) for v in values.values())
         return _Param(name, axis(list(places.values()), whole=whole, ticks=4), places)
-    choices = {c: None for d in distributions for c in getattr(d, "choices", ())} | dict.fromkeys(values.values())
-    where = {_key(choice): place for place, choice in enumerate(choices)}
+    # Optuna refuses other choices for a parameter than it had.
+    choices = {_key(choice): choice for choice in [*getattr(distributions[-1], "choices", ()), *values.values()]}
+    where = {key: place for place, key in enumerate(choices)}
     room = max(3, 30 // len(where))
-    labels = [elements.short(choice, room) for choice in choices]
+    labels = [elements.short(choice, room) for choice in choices.values()]
     return _Param(name, category_axis(labels), {number: where[_key(value)] for number, value in values.items()})
 
 

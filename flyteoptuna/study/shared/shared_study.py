@@ -1,4 +1,4 @@
-"""The study of a search whose workers share a journal: each asks and tells, and all agree on what is whose."""
+"""The study of a search whose workers share a journal: each asks and tells in memory, and writes what came of it."""
 
 from __future__ import annotations
 
@@ -8,98 +8,51 @@ from typing import Any, NamedTuple, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.storage.memory import SearchStudy, in_memory
-from flyteoptuna.study import marks, tell
+from flyteoptuna.study import system_attrs, tell, unsavable
 from flyteoptuna.study.ask import Asked
 from flyteoptuna.study.ask import ask as ask_trial
+from flyteoptuna.study.shared.claims import Claim, Claims
 
 T = TypeVar("T")
 
-STOPPED_ATTRIBUTE = "flyteoptuna:stopped"
+ENDED_ATTRIBUTE = "flyteoptuna:ended"
 """The system attribute of a study that says why a worker has ended its search for all."""
 BEYOND = "beyond"
 """In the mark of a trial: it was asked when all others of the search were taken, is not run, and not of the study."""
 
 
-class Claim(NamedTuple):
-    """A trial that a worker has taken to run.
+class Ending(NamedTuple):
+    """Why a search asks no more trials.
 
     Attributes:
-        trial_id: the trial.
-        worker: the name of the worker.
-        enqueued: whether the trial was there before, waiting.
+        why: the reason; empty where it goes on.
+        failed: whether the search has failed by it.
     """
 
-    trial_id: int
-    worker: str
-    enqueued: bool = False
+    why: str = ""
+    failed: bool = False
 
 
-class _Claims:
-    """The trials that workers have taken since the search began, in the order of the journal, on which all agree.
+class _Draft(NamedTuple):
+    """The study in memory, where it may be changed before anything of it is written.
 
-    It reads Optuna's records, because a storage tells no order between a trial that is made and one that was enqueued.
+    Attributes:
+        study: the study.
+        known: how many trials it has by itself; those beyond have been added by a callback.
+        before: its user and its system attributes as they were.
     """
 
-    def __init__(self, base: int) -> None:
-        self.taken: list[Claim] = []
-        self._base, self._read, self._trials = base, 0, 0
-        self._waiting: set[int] = set()
-
-    def read(self, backend: BaseJournalBackend, own: str) -> None:
-        """Read on; ``own`` is the name of the worker that reads."""
-        for record in backend.read_logs(self._read):
-            self._read += 1
-            state = TrialState(record["state"]) if record.get("state") is not None else None
-            if "trial_id" not in record and "datetime_start" in record:
-                if state == TrialState.WAITING:
-                    self._waiting.add(self._trials)
-                elif self._trials >= self._base and state in (None, TrialState.RUNNING):
-                    self.taken.append(Claim(self._trials, _worker(record, own)))
-                self._trials += 1
-            elif state == TrialState.RUNNING and record["trial_id"] in self._waiting:
-                # Of several workers that claim an enqueued trial, it is the first one's.
-                self._waiting.remove(record["trial_id"])
-                self.taken.append(Claim(record["trial_id"], _worker(record, own), enqueued=True))
-
-
-def _worker(record: dict[str, Any], own: str) -> str:
-    # Of others, the journal knows the writer; one's own records bear an id that Optuna made.
-    name, dot, _ = record["worker_id"].partition(".")
-    return name if dot else own
-
-
-class _Recorder(BaseJournalBackend):
-    """Keeps the records that a storage writes."""
-
-    def __init__(self) -> None:
-        self.records: list[dict[str, Any]] = []
-
-    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
-        return self.records[log_number_from:]
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        self.records += logs
-
-
-def publish(study: SearchStudy, backend: JournalObjectBackend) -> None:
-    """Begin a journal with a study, all of it as one entry, so that nobody ever reads a part of it."""
-    recorder = _Recorder()
-    storage = JournalStorage(recorder)
-    study_id = storage.create_new_study(study.directions, study.study_name)
-    for key, value in study.user_attrs.items():
-        storage.set_study_user_attr(study_id, key, value)
-    for key, value in study._storage.get_study_system_attrs(study._study_id).items():
-        storage.set_study_system_attr(study_id, key, value)
-    for trial in study.get_trials(deepcopy=False):
-        storage.create_new_trial(study_id, template_trial=trial)
-    backend.append_logs(recorder.records)
+    study: SearchStudy
+    known: int
+    before: list[dict[str, Any]]
 
 
 class SharedStudy:
@@ -117,12 +70,16 @@ class SharedStudy:
     """
 
     def __init__(self, backend: JournalObjectBackend, base: SearchStudy, worker: str, n_trials: int) -> None:
-        self._backend, self._worker, self._n_trials = backend, worker, n_trials
+        self._backend, self._base, self._worker, self._n_trials = backend, base, worker, n_trials
         storage = JournalStorage(backend)
         self.study = SearchStudy(base.study_name, storage, base.sampler, base.pruner)
         self.study.callbacks = base.callbacks
-        self._claims = _Claims(len(base.get_trials(deepcopy=False)))
-        self.search = marks.study_attr(self.study, marks.SEARCH_ATTRIBUTE)["count"]
+        self._claims = Claims(len(base.get_trials(deepcopy=False)))
+        self.search = system_attrs.study_attr(self.study, system_attrs.SEARCH_ATTRIBUTE)["count"]
+
+    def reopened(self) -> SharedStudy:
+        """The same, with all that the journal says by now and nothing that this process took for granted."""
+        return SharedStudy(copy.copy(self._backend), self._base, self._worker, self._n_trials)
 
     def refresh(self) -> None:
         """Learn what the others have written."""
@@ -142,22 +99,24 @@ class SharedStudy:
         if len(self.claims) >= self._n_trials:
             return None
         storage, study_id = self.study._storage, self.study._study_id
-        trial_id = next((t._trial_id for t in self._waiting() if self._claimed(t)), None)
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        trial_id = next((trial._trial_id for trial in waiting if self._claimed(trial)), None)
         if trial_id is None:
             trial_id = storage.create_new_trial(study_id)
         if any(claim.trial_id == trial_id for claim in self.claims[: self._n_trials]):
             return trial_id
         with self._backend.together():
             # So that nobody takes it for one that runs.
-            storage.set_trial_system_attr(trial_id, marks.TRIAL_ATTRIBUTE, {BEYOND: True})
+            storage.set_trial_system_attr(trial_id, system_attrs.TRIAL_ATTRIBUTE, {BEYOND: True})
             storage.set_trial_state_values(trial_id, TrialState.FAIL)
         return None
 
-    def _waiting(self) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-
     def _claimed(self, trial: FrozenTrial) -> bool:
-        return self.study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+        try:
+            return self.study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+        except UpdateFinishedTrialError:
+            # Another worker has taken it and ended it meanwhile.
+            return False
 
     def orphans(self) -> list[FrozenTrial]:
         """The trials that an earlier attempt of this worker took, and did not end."""
@@ -186,24 +145,57 @@ class SharedStudy:
         Returns:
             The number of the trial, and what is to be run.
         """
-        memory = self._before(trial_id)
-        knew = len([t for t in memory.get_trials(deepcopy=False) if t.state.is_finished()])
-        asked = ask_trial(memory, None, build, fresh=fresh, noted={"worker": self._worker, "knew": knew})
-        made = jobs(memory, asked)
+        draft = self._before(trial_id)
+        knew = sum(trial.state.is_finished() for trial in draft.study.get_trials(deepcopy=False))
+        asked = ask_trial(draft.study, None, build, fresh=fresh, noted={"worker": self._worker, "knew": knew})
+        return asked.number, self._asked(draft, asked, jobs)
+
+    def ask_again(
+        self,
+        trial: FrozenTrial,
+        build: Callable[[Any], Any],
+        jobs: Callable[[SearchStudy, Asked], list[T]],
+        **noted: Any,
+    ) -> list[T]:
+        """Make what is to be run of a trial anew, of the parameters that it was asked with.
+
+        Args:
+            trial: the trial.
+            build: makes the inputs of the objective.
+            jobs: makes what is to be run of what was asked, and notes it on the trial.
+            noted: what else is noted on the trial.
+        """
+        draft = self._now(trial.number)
+        memory = draft.study
+        # A parameter that a trial has is not drawn anew, and nothing is drawn of it twice.
+        memory.sampler = optuna.samplers.RandomSampler()
+        system_attrs.note(memory, trial.number, **noted)
+        inputs = None
         try:
-            self._write(memory, asked.number)
+            inputs = build(optuna.Trial(memory, system_attrs.record_of(memory, trial.number)._trial_id))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            state, reason = raised(error)
+            system_attrs.note(memory, trial.number, state=state, error=reason)
+        if lost := unsavable.savable(memory, trial.number):
+            system_attrs.note(memory, trial.number, state="FAIL", error=lost)
+            inputs = None
+        params = dict(system_attrs.record_of(memory, trial.number).params)
+        return self._asked(draft, Asked(trial.number, params, inputs), jobs)
+
+    def _asked(self, draft: _Draft, asked: Asked, jobs: Callable[[SearchStudy, Asked], list[T]]) -> list[T]:
+        made = jobs(draft.study, asked)
+        try:
+            self._write(draft, asked.number)
         except ValueError as error:
             # Another worker has meanwhile suggested a parameter of this name with a distribution of another kind.
-            mark = marks.record_of(memory, asked.number).system_attrs[marks.TRIAL_ATTRIBUTE]
+            mark = system_attrs.record_of(draft.study, asked.number).system_attrs[system_attrs.TRIAL_ATTRIBUTE]
             lost = {**mark, "state": "FAIL", "error": f"{type(error).__name__}: {error}"}
-            self.study._storage.set_trial_system_attr(trial_id, marks.TRIAL_ATTRIBUTE, lost)
+            trial = system_attrs.record_of(self.study, asked.number)
+            system_attrs.set_trial_attr(self.study, trial, system_attrs.TRIAL_ATTRIBUTE, lost)
             made = []
-        return asked.number, made
-
-    def ask_again(self, trial: FrozenTrial, build: Callable[[Any], Any]) -> Asked:
-        """Make the inputs of a trial anew, of the parameters that it was asked with."""
-        inputs = build(optuna.trial.FixedTrial(trial.params, number=trial.number))
-        return Asked(trial.number, dict(trial.params), inputs)
+        return made
 
     def tell(self, number: int, report: TrialReport | None) -> None:
         """Tell a trial of this worker and call the callbacks; whether they have stopped the search is known to all.
@@ -211,129 +203,111 @@ class SharedStudy:
         Raises:
             BaseException: what a callback raised, once the trial has been told.
         """
-        trials = [copy.copy(t) if t.number == number else t for t in self.study.get_trials(deepcopy=False)]
-        memory = _copy(self.study, self.study.sampler, self.study.pruner, trials)
+        draft = self._now(number)
         try:
-            tell.tell(memory, [report], self.study.callbacks, numbers=[number])
+            tell.tell(draft.study, [report], self.study.callbacks, numbers=[number])
         finally:
-            self._write(memory, number)
-            for added in memory.get_trials(deepcopy=False)[len(trials) :]:
-                self.study._storage.create_new_trial(self.study._study_id, template_trial=added)
-            if memory.stopped:
-                self.stop("stopped")
+            self._write(draft, number)
 
-    def _before(self, trial_id: int) -> SearchStudy:
-        """The study in memory as of before a trial was taken, such that ``ask`` asks just that one."""
+    def _now(self, number: int) -> _Draft:
+        """The study as it is, in which one trial may be changed."""
+        trials = self.study.get_trials(deepcopy=False)
+        trials[number] = _own(trials[number])
+        return _draft(in_memory_as(self.study, trials), len(trials))
+
+    def _before(self, trial_id: int) -> _Draft:
+        """The study as of before a trial was taken, such that ``ask`` asks just that one."""
         number = self.study._storage.get_trial(trial_id).number
         enqueued = next(claim.enqueued for claim in self.claims if claim.trial_id == trial_id)
-        trials = []
-        for trial in self.study.get_trials(deepcopy=False):
-            if enqueued and trial._trial_id == trial_id:
-                trials.append(_in_state(trial, TrialState.WAITING))
-            elif enqueued or trial.number < number:
+        trials = self.study.get_trials(deepcopy=False)[: None if enqueued else number]
+        for position, trial in enumerate(trials):
+            if trial.state == TrialState.WAITING:
                 # What others may take at any time is not for `ask` to see.
-                waits = trial.state == TrialState.WAITING
-                trials.append(_in_state(trial, TrialState.RUNNING) if waits else trial)
-        return _copy(self.study, self.study.sampler, self.study.pruner, trials)
+                trials[position] = in_state(trial, TrialState.RUNNING)
+        if enqueued:
+            trials[number] = in_state(trials[number], TrialState.WAITING)
+        return _draft(in_memory_as(self.study, trials), len(trials) + (not enqueued))
 
-    def _write(self, memory: SearchStudy, number: int) -> None:
-        """Write as one entry what a trial and the study have in memory, and not in the journal."""
-        storage, study_id = self.study._storage, self.study._study_id
-        made, known = marks.record_of(memory, number), marks.record_of(self.study, number)
-        trial_id = known._trial_id
+    def _write(self, draft: _Draft, number: int) -> None:
+        """Write what has changed in memory: of the trial, as one entry."""
+        memory, storage, study_id = draft.study, self.study._storage, self.study._study_id
+        made, before = system_attrs.record_of(memory, number), system_attrs.record_of(self.study, number)
+        trial_id = before._trial_id
         with self._backend.together():
-            for name in [name for name in made.params if name not in known.params]:
+            for name in [name for name in made.params if name not in before.params]:
                 distribution = made.distributions[name]
                 internal = distribution.to_internal_repr(made.params[name])
                 storage.set_trial_param(trial_id, name, internal, distribution)
-            for key, value in _changed(known.user_attrs, made.user_attrs):
+            for key, value in _changed(before.user_attrs, made.user_attrs):
                 storage.set_trial_user_attr(trial_id, key, value)
-            for key, value in _changed(known.system_attrs, made.system_attrs):
+            for key, value in _changed(before.system_attrs, made.system_attrs):
                 storage.set_trial_system_attr(trial_id, key, value)
-            for step, value in _changed(known.intermediate_values, made.intermediate_values):
+            for step, value in _changed(before.intermediate_values, made.intermediate_values):
                 storage.set_trial_intermediate_value(trial_id, step, value)
-            for key, value in _changed(self.study.user_attrs, memory.user_attrs):
-                storage.set_study_user_attr(study_id, key, value)
-            before, after = (s._storage.get_study_system_attrs(s._study_id) for s in (self.study, memory))
-            for key, value in _changed(before, after):
-                storage.set_study_system_attr(study_id, key, value)
-            if made.state != known.state:
+            if made.state != before.state:
                 storage.set_trial_state_values(trial_id, made.state, made.values)
+        setters = storage.set_study_user_attr, storage.set_study_system_attr
+        # What others have changed meanwhile is theirs.
+        for setter, attrs, now in zip(setters, draft.before, _attributes(memory), strict=True):
+            for key, value in _changed(attrs, now):
+                setter(study_id, key, value)
+        for added in memory.get_trials(deepcopy=False)[draft.known :]:
+            storage.create_new_trial(study_id, template_trial=added)
+        if memory.stopped:
+            self.end("stopped")
 
-    def stop(self, why: str) -> None:
-        """End the search for all workers, once they have ended what they run."""
-        if not self.stopped:
-            marks.set_study_attr(self.study, STOPPED_ATTRIBUTE, why)
+    def end(self, why: str, *, failed: bool = False) -> None:
+        """End the search for all workers, once they have ended what they run; whoever is first says why."""
+        if not self.ending.why:
+            system_attrs.set_study_attr(self.study, ENDED_ATTRIBUTE, [why, failed])
 
     @property
-    def stopped(self) -> str:
-        """Why a worker has ended the search for all; empty where none has."""
-        return str(marks.study_attr(self.study, STOPPED_ATTRIBUTE) or "")
+    def ending(self) -> Ending:
+        """Why a worker has ended the search for all."""
+        return Ending(*(system_attrs.study_attr(self.study, ENDED_ATTRIBUTE) or ()))
 
 
-def collected(backend: JournalObjectBackend, base: SearchStudy, n_trials: int) -> tuple[SearchStudy, str]:
-    """The study of a search as its journal has it, in memory, with the trials of the search and no others.
+def _draft(study: SearchStudy, known: int) -> _Draft:
+    return _Draft(study, known, _attributes(study))
 
-    Args:
-        backend: the journal.
-        base: the study that the search began from, with sampler, pruner and callbacks.
-        n_trials: trials of the search.
 
-    Returns:
-        The study, and why the search has ended before all of its trials were taken; empty where that is not known.
-    """
-    shared = SharedStudy(backend, base, "", n_trials)
-    attrs = shared.study._storage.get_study_system_attrs(shared.study._study_id)
-    claims = {claim.trial_id: position for position, claim in enumerate(shared.claims)}
-    before = {trial.number: trial for trial in base.get_trials(deepcopy=False)}
-    trials: list[FrozenTrial] = []
-    for trial in shared.study.get_trials(deepcopy=False):
-        claim = claims.get(trial._trial_id)
-        if claim is None:
-            # What the search found and did not touch stays as it was, with its id.
-            kept = before.get(trial.number, trial)
-        elif claim < n_trials:
-            kept = copy.copy(trial)
-            mark = kept.system_attrs.get(marks.TRIAL_ATTRIBUTE) or {"search": shared.search}
-            mark = {**mark, "worker": shared.claims[claim].worker}
-            kept.system_attrs = {**kept.system_attrs, marks.TRIAL_ATTRIBUTE: mark}
-        elif shared.claims[claim].enqueued:
-            kept = before.get(trial.number) or _in_state(trial, TrialState.WAITING)
-        else:
-            continue
-        trials.append(kept)
-    first = max((trial._trial_id for trial in before.values()), default=-1) + 1
-    for number, trial in enumerate(trials):
-        if trial is not before.get(number):
-            trials[number] = copy.copy(trial)
-            trials[number].number = number
-            trials[number]._trial_id = before[number]._trial_id if number in before else first + number - len(before)
-    found = _copy(base, base.sampler, base.pruner, trials)
-    info: Any = found._storage
-    info = info._studies[found._study_id]
-    info.user_attrs = dict(shared.study.user_attrs)
-    info.system_attrs = {key: value for key, value in attrs.items() if key != STOPPED_ATTRIBUTE}
-    found.stopped, found.callbacks = bool(shared.stopped), base.callbacks
-    return found, "all trials" if len(claims) >= n_trials else shared.stopped
+def _attributes(study: optuna.Study) -> list[dict[str, Any]]:
+    storage = study._storage
+    return [dict(get(study._study_id)) for get in (storage.get_study_user_attrs, storage.get_study_system_attrs)]
 
 
 def _changed(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
     return [(key, value) for key, value in after.items() if key not in before or before[key] != value]
 
 
-def _in_state(trial: FrozenTrial, state: TrialState) -> FrozenTrial:
+def _own(trial: FrozenTrial) -> FrozenTrial:
+    # A storage in memory changes what its trials hold, which here are those that the journal has made.
     made = copy.copy(trial)
-    made.state = state
-    made.system_attrs = {k: v for k, v in trial.system_attrs.items() if k != marks.TRIAL_ATTRIBUTE}
+    made.params, made.distributions = dict(trial.params), dict(trial.distributions)
+    made.user_attrs, made.system_attrs = dict(trial.user_attrs), dict(trial.system_attrs)
+    made.intermediate_values = dict(trial.intermediate_values)
     return made
 
 
-def _copy(study: optuna.Study, sampler: Any, pruner: Any, trials: Sequence[FrozenTrial]) -> SearchStudy:
+def in_state(trial: FrozenTrial, state: TrialState) -> FrozenTrial:
+    """A trial as no worker has touched it: one that waits, or that another runs."""
+    made = _own(trial)
+    made.state, made.values = state, None
+    made.datetime_complete = None
+    if state == TrialState.WAITING:
+        made.datetime_start = None
+    made.system_attrs.pop(system_attrs.TRIAL_ATTRIBUTE, None)
+    return made
+
+
+def in_memory_as(study: optuna.Study, trials: Sequence[FrozenTrial]) -> SearchStudy:
+    """A study in memory, with other trials."""
     declared: dict[str, BaseDistribution] = {}
     for trial in trials:
-        declared.update(trial.distributions)
+        # Most trials have the parameters of those before.
+        if not trial.distributions.keys() <= declared.keys():
+            declared.update(trial.distributions)
     storage = in_memory(study.study_name, study.directions, study._study_id, trials, declared)
     info = storage._studies[study._study_id]
-    info.user_attrs = dict(study.user_attrs)
-    info.system_attrs = dict(study._storage.get_study_system_attrs(study._study_id))
-    return SearchStudy(study.study_name, storage, sampler, pruner)
+    info.user_attrs, info.system_attrs = _attributes(study)
+    return SearchStudy(study.study_name, storage, study.sampler, study.pruner)

@@ -6,8 +6,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyteoptuna.core.trial.active import ActiveTrial
-from flyteoptuna.core.trial.recording import recording
+from flyteoptuna.core.trial.call_objective import recording
+from flyteoptuna.core.trial.current_trial import ActiveTrial
 from flyteoptuna.core.trial.report import Expected, TrialReport, cut, match, room
 
 

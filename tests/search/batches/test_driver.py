@@ -1,13 +1,20 @@
 """A driver's pod: its seed, its deck, and how much it hands on."""
 
+import re
 from types import SimpleNamespace
 
+import optuna
 import pytest
 from containers import CODE, run
-from engine import Engine, ExecutionFailed, Fault
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 
+from flyteoptuna import Optimizer, suggest
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
+from flyteoptuna.search import trial_inputs
 from flyteoptuna.search.batches import driver
+from flyteoptuna.testing.engine.engine import Engine
+from flyteoptuna.testing.engine.scopes import ExecutionFailed
+from flyteoptuna.testing.pods.pod import Fault
 
 
 def test_a_seed_is_that_of_the_node_whatever_the_attempt(monkeypatch):
@@ -40,10 +47,18 @@ def test_a_thousand_trials_fit_into_one_graph(tmp_path, flows):
     assert len(engine.of(".trial-")) == 1000
 
 
-def test_a_batch_that_cannot_fit_says_so(tmp_path, flows):
-    """The rule, the size and the remedy stand in the driver's error."""
-    with pytest.raises(ExecutionFailed, match=r"at most 1835008 bytes, but those of 4000 trials take .* `batch_size`"):
-        Engine(tmp_path, CODE).run(flows("flow_of_size").too_wide)
+def test_a_batch_that_cannot_fit_fails_its_largest_trials(flows, monkeypatch):
+    """The rule, the size and the remedy stand in their reason, and the others run."""
+    monkeypatch.setattr(trial_inputs, "MAP_LIMIT", 3_000)
+    words = ["short", "long" * 600, "also short"]
+    given = optuna.create_study()
+    for word in words:
+        given.enqueue_trial({"word": word, "params.a": 0.5})
+    optimizer = Optimizer(flows("flow_of_size").objective, 3, 3, study=given)
+    study = optimizer(params={"a": suggest.float(0, 1)}, word=suggest.category(words))
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "COMPLETE"]
+    reason = study.trials[1].user_attrs[ERROR_ATTRIBUTE]
+    assert re.search(r"at most 3000 bytes, but those of 3 trials take \d+, .* of trial 1 .* `batch_size`", reason)
 
 
 def test_the_nodes_of_a_search_show_how_far_it_is(tmp_path, flows):

@@ -2,10 +2,12 @@
 
 import pytest
 from containers import CODE, number_of, results, run, study_of
-from engine import Engine, ExecutionFailed, Fault, Outcome
 from optuna.trial import TrialState
 
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
+from flyteoptuna.testing.engine.engine import Engine
+from flyteoptuna.testing.engine.scopes import ExecutionFailed
+from flyteoptuna.testing.pods.pod import Fault, Outcome
 
 
 @pytest.mark.parametrize("fault", [Fault.KILL, Fault.LOSE])

@@ -7,8 +7,6 @@ import flytekit as fl
 import optuna
 import pytest
 from containers import CODE, driver_pods, number_of, study_of
-from engine import Engine, Fault
-from engine.engine import SETTINGS
 from flytekit.configuration import FastSerializationSettings
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.tools.translator import get_serializable
@@ -21,6 +19,8 @@ from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.flyte.references import refer
 from flyteoptuna.search.batches import driver, graph
 from flyteoptuna.search.batches.graph import Search
+from flyteoptuna.testing.engine.engine import SETTINGS, Engine
+from flyteoptuna.testing.pods.pod import Fault
 
 
 @fl.task
@@ -32,7 +32,7 @@ def test_fast_registration_reaches_every_task_of_a_search():
     """Code that `pyflyte run --remote` copies is there in the drivers, and in the pods that a driver emits."""
     copied = FastSerializationSettings(enabled=True, destination_dir="/root", distribution_location="s3://bucket/code")
     fast = dataclasses.replace(SETTINGS, fast_serialization_settings=copied)
-    search = graph.search_of(line, line, ("x",), (), False, ("minimize",))
+    search = graph.search_of(line, line, ("x",), (), "new", ("minimize",))
     tasks = (search.search, search.ask, search.finish)
     made = [get_serializable({}, fast, task).to_flyte_idl().template for task in tasks]
     ctx = FlyteContextManager.current_context()
@@ -55,9 +55,9 @@ def test_fast_registration_reaches_every_task_of_a_search():
 def test_two_searches_over_one_objective_have_tasks_of_their_own():
     """Names tell apart what differs in its interface."""
     names = {
-        getattr(Search(square, square, mapped, fixed, continued, ("minimize",)), role).name
+        getattr(Search(square, square, mapped, fixed, start, ("minimize",)), role).name
         for mapped, fixed in [(("x",), ("power",)), (("x", "power"), ())]
-        for continued in (True, False)
+        for start in ("new", "continued")
         for role in ("search", "span", "ask", "finish")
     }
     assert len(names) == 16

@@ -13,8 +13,8 @@ from containers import CODE
 from local_searches import searched
 
 from flyteoptuna import Optimizer, load_study, suggest
-from flyteoptuna.search.local import kept
-from flyteoptuna.search.local.workers import WORKERS
+from flyteoptuna.search.local import kept_study
+from flyteoptuna.search.local.worker_pool import WORKERS
 from flyteoptuna.show.log import logger
 
 
@@ -29,8 +29,8 @@ def lines(monkeypatch):
 @pytest.fixture
 def often(monkeypatch):
     """The study is saved after each batch."""
-    monkeypatch.setattr(kept, "KEEP_EVERY", 0)
-    monkeypatch.setattr(kept, "KEEP_SHARE", float("inf"))
+    monkeypatch.setattr(kept_study, "KEEP_EVERY", 0)
+    monkeypatch.setattr(kept_study, "KEEP_SHARE", float("inf"))
 
 
 def fails(monkeypatch, when):
@@ -112,7 +112,7 @@ def test_a_workflow_without_a_disk(flows, monkeypatch, often):
         return study.best_value, study.n_complete
 
     value, complete = main()
-    assert 2 <= value <= 3 and complete == 4
+    assert 0 <= value <= 1 and complete == 4
 
 
 GONE = """
@@ -155,7 +155,7 @@ def test_a_folder_of_studies_that_is_cleared_away(flows, monkeypatch, often):
             shutil.rmtree(file.parent, ignore_errors=True)
 
     cleared = []
-    place = kept._place
-    monkeypatch.setattr(kept, "_place", lambda name: cleared.append(place(name)) or cleared[-1])
+    place = kept_study._place
+    monkeypatch.setattr(kept_study, "_place", lambda name: cleared.append(place(name)) or cleared[-1])
     study = Optimizer(flows("flow_of_local").pruned, 2, 6, callbacks=[clear])(x=suggest.float(0, 1))
     assert len(load_study(study.file).trials) == 6

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
 from flyteoptuna.show.page.cost import cost
-from flyteoptuna.study.marks import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, set_study_attr
+from flyteoptuna.study.system_attrs import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, set_study_attr
 
 START = datetime(2026, 1, 2, 3, 4, 5)
 

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from hypothesis import HealthCheck, given, settings
 from mixed_study import mixed
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 from pages import HOSTILE, Outline, hostile, make, studies
 
@@ -243,6 +243,18 @@ def test_the_most_important_parameters_come_first():
     names = re.findall(r"<h4><bdi>(.*?)</bdi> <span class=\"muted\">(\d+)%", deck.full(study))
     assert [name for name, _ in names] == ["decides", "idle"]
     assert int(names[0][1]) > int(names[1][1])
+
+
+def test_choices_that_python_holds_equal_are_told_apart():
+    """`True` and `1` are two, as they are for Optuna."""
+    choices = [None, True, 1, 1.5, "1"]
+    study = make()
+    for choice in choices:
+        study.add_trial(
+            create_trial(value=1, params={"c": choice}, distributions={"c": CategoricalDistribution(choices)})
+        )
+    slice_ = deck.full(study).partition("<h4>")[2].partition("</figure>")[0]
+    assert re.findall(r'text-anchor="middle">(.*?)<', slice_) == ["None", "True", "1", "1.5", "1"]
 
 
 def test_parameters_are_drawn_for_each_objective():

@@ -1,0 +1,211 @@
+"""A worker process, seen from the process that makes it."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from flyteoptuna.search.local import process_main
+from flyteoptuna.search.local.process_main import Sent, Surroundings, TaskNotLoadedError, TaskNotSentError
+from flyteoptuna.show.log import logger
+
+IDLE = 60
+"""Seconds after which an idle worker process ends."""
+
+
+class WorkerDiedError(RuntimeError):
+    """A worker process has ended in the middle of its work."""
+
+
+class Worker:
+    """One process, which runs one call at a time, and is started again when it has died or left for idleness."""
+
+    def __init__(self) -> None:
+        self._executor: Any = None
+        self._ended = False
+        self._making = threading.Lock()
+        self._files: dict[str, int] = {}
+        self.ready = False
+
+    def fresh(self) -> bool:
+        """Whether the process, if there is one, cannot have loaded a module that has changed since."""
+        now = _files()
+        changed = any(now.get(file, stamp) != stamp for file, stamp in self._files.items())
+        self._files = {**now, **self._files}
+        return not changed
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """What the function returns in the process.
+
+        Raises:
+            WorkerDiedError: the process died.
+        """
+        from joblib.externals.loky import ProcessPoolExecutor
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        with self._making:
+            if self._ended:
+                raise WorkerDiedError("its search has ended")
+            if self._executor is None:
+                self._files = _files()
+                # One process an executor: where one of several dies, loky ends the others.
+                begun = process_main.parentage()
+                self._executor = ProcessPoolExecutor(1, timeout=IDLE, initializer=process_main.begin, initargs=begun)
+            future = self._executor.submit(function, *args)
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            self._drop()
+            raise WorkerDiedError(str(error)) from None
+
+    def _drop(self) -> None:
+        with self._making:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=True, kill_workers=True)
+
+    def end(self) -> None:
+        """End the process, and what it has started, at once and for good."""
+        self._ended = True
+        self._drop()
+
+
+_idle: list[Worker] = []
+_lock = threading.Lock()
+
+
+@atexit.register
+def _end_all() -> None:
+    # Later, loky's own callbacks find that their modules are gone.
+    while _idle:
+        _idle.pop().end()
+
+
+def taken() -> Worker:
+    """A worker that is idle, or a new one."""
+    with _lock:
+        while _idle:
+            found = _idle.pop()
+            if found.fresh():
+                return found
+            found.end()
+    return Worker()
+
+
+def given_back(worker: Worker) -> None:
+    """Keep a worker for the next search, or end it if it has not even started."""
+    if worker.ready:
+        with _lock:
+            _idle.append(worker)
+    else:
+        worker.end()
+
+
+def _files() -> dict[str, int]:
+    """The files of the modules that are loaded and are not installed, with the times when they were changed."""
+    installed = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+    found = {}
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and not file.startswith(installed):
+            try:
+                found[file] = os.stat(file).st_mtime_ns
+            except OSError:
+                continue
+    return found
+
+
+class Road:
+    """The way of a task to the workers: by name where they can load it, by value where they cannot."""
+
+    def __init__(self, task: Any) -> None:
+        self._task = task
+        self._lock = threading.Lock()
+        self.args: tuple[str, ...] = task.rebuild_args[1:]
+        self._roots = roots(self.args[0])
+        self._whole: Sent | None = None
+        self._sent = Sent(self.args)
+
+    def prepare(self, process: Worker) -> None:
+        """Let a worker load the task.
+
+        Raises:
+            TaskNotLoadedError: it can be loaded neither by name nor by value.
+            WorkerDiedError: the process died of something else.
+        """
+        if not self._sent.key:
+            why = self._why_not_by_name(process)
+            if why is None:
+                return
+            self._by_value(why)
+        self._call(process, process_main.prepare)
+
+    def _why_not_by_name(self, process: Worker) -> str | None:
+        # In a notebook flytekit knows no module, which is as it should be.
+        return _reason(process, process_main.prepare, self._sent, self._around()) if self.args[0] else ""
+
+    def run(self, process: Worker, call: bytes) -> Any:
+        """The report of a trial that a worker runs."""
+        return self._call(process, process_main.run, call)
+
+    def _around(self) -> Surroundings:
+        return Surroundings.now(self._roots)
+
+    def _call(self, process: Worker, function: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return process.call(function, self._sent, self._around(), *args)
+        except TaskNotSentError:
+            return process.call(function, self._whole, self._around(), *args)
+
+    def _by_value(self, reason: str) -> None:
+        with self._lock:
+            if self._whole is not None:
+                return
+            if reason:
+                logger.warning("The task is sent to worker processes by value, for they cannot load it: %s", reason)
+            try:
+                data = _pickled(self._task)
+            except Exception as error:
+                raise TaskNotLoadedError(f"{reason}; {type(error).__name__}: {error}") from None
+            key = hashlib.sha256(data).hexdigest()
+            self._whole, self._sent = Sent(self.args, key, data), Sent(self.args, key)
+
+
+def _reason(process: Worker, function: Callable[..., Any], *args: Any) -> str | None:
+    """Why a call in a worker cannot load the task; None where it can."""
+    try:
+        process.call(function, *args)
+    except TaskNotLoadedError as error:
+        return str(error)
+    except WorkerDiedError as error:
+        return f"the process died: {error}"
+    return None
+
+
+def _pickled(task: Any) -> bytes:
+    module = sys.modules.get(getattr(task.task_function, "__module__", ""))
+    own = module is not None and module.__name__ != "__main__"
+    if own:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return bytes(cloudpickle.dumps(task))
+    finally:
+        if own:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def roots(module: str) -> list[str]:
+    """Where the modules of a module's package are found, as far as this process knows."""
+    # `pyflyte run` takes the folder of the module from the path again once it has loaded it.
+    file = Path(getattr(sys.modules.get(module), "__file__", None) or "")
+    depth = module.count(".") + (file.name == "__init__.py")
+    return [str(file.parents[depth])] if len(file.parents) > depth else []

@@ -1,0 +1,294 @@
+"""Workers that share a study by a journal: whose each trial is, and what becomes of the study."""
+
+import copy
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journals import backend
+from optuna.distributions import FloatDistribution
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
+from stores import Store, Turns
+
+from flyteoptuna.core.trial.report import TrialReport
+from flyteoptuna.journal.backend import JournalConflictError
+from flyteoptuna.storage.memory import SearchStudy, in_memory
+from flyteoptuna.study import system_attrs
+from flyteoptuna.study.shared.shared_study import BEYOND, Ending, SharedStudy
+from flyteoptuna.study.shared.study_of_journal import collected, publish
+
+X = FloatDistribution(0, 1)
+
+
+def based(*states, offset=0):
+    """A study before its search, with trials of these states, whose ids begin at an offset."""
+    trials = []
+    for number, state in enumerate(states):
+        waiting = state == TrialState.WAITING
+        trial = create_trial(
+            state=state,
+            value=float(number) if state == TrialState.COMPLETE else None,
+            params={} if waiting else {"x": number / 10},
+            distributions={} if waiting else {"x": X},
+            system_attrs={"fixed_params": {"x": 0.25}} if waiting else {},
+        )
+        trial.number, trial._trial_id = number, number + offset
+        trials.append(trial)
+    storage = in_memory("s", [StudyDirection.MINIMIZE], 4, trials, {"x": X} if trials else {})
+    study = SearchStudy("s", storage, optuna.samplers.RandomSampler(), optuna.pruners.NopPruner())
+    system_attrs.begin(study, 0, 0)
+    return study
+
+
+def shared(store, base, worker, n_trials, **kwargs):
+    return SharedStudy(backend(store, name=worker, **kwargs), base, worker, n_trials)
+
+
+def build(trial):
+    return trial.suggest_float("x", 0, 1)
+
+
+def asked(study, asked):
+    return [] if asked.inputs is None else [asked]
+
+
+def report(number, value=None):
+    return TrialReport(number, state="COMPLETE", values=[float(number if value is None else value)])
+
+
+class Died(BaseException):
+    """Ends a worker where it stands."""
+
+
+class Run:
+    """Workers that run a search, one request to the store at a time, and die and come back where they are told to."""
+
+    def __init__(self, choose, base, n_trials, dies, enqueues):
+        self.turns = Turns(choose)
+        self.store = Store(pause=self.pause)
+        self.base, self.n_trials, self.dies, self.enqueues = base, n_trials, dies, enqueues
+        self.requests, self.claimed, self.enqueued = {}, [], 0
+        publish(base, backend(self.store))
+
+    def pause(self):
+        worker = getattr(self.turns.mine, "worker", None)
+        if worker is not None:
+            self.requests[worker] = self.requests.get(worker, 0) + 1
+            if self.requests[worker] in self.dies.get(worker, ()):
+                raise Died
+        self.turns.pause()
+
+    def work(self, worker):
+        self.turns.mine.worker = worker
+        while True:
+            try:
+                return self.attempt(worker)
+            except Died:
+                continue
+
+    def attempt(self, worker):
+        base = copy.deepcopy(self.base)
+        base.callbacks = [self.callback]
+        study = shared(self.store, base, worker, self.n_trials, poll=1000)
+        for trial in study.orphans():
+            if system_attrs.TRIAL_ATTRIBUTE in trial.system_attrs:
+                study.tell(trial.number, TrialReport(trial.number, error="died"))
+            else:
+                self.run(study, trial._trial_id)
+        while (trial_id := study.claim()) is not None:
+            self.claimed.append(trial_id)
+            self.run(study, trial_id)
+
+    def run(self, study, trial_id):
+        number, [(_, params, x)] = study.ask(trial_id, build, asked)
+        study.tell(number, report(number, params["x"]))
+        assert x == params["x"]
+
+    def callback(self, study, trial):
+        if trial.number in self.enqueues:
+            study.enqueue_trial({"x": 0.75})
+            self.enqueued += 1
+
+
+STATES = st.sampled_from([TrialState.COMPLETE, TrialState.WAITING, TrialState.FAIL])
+DIES = st.dictionaries(st.sampled_from("012"), st.sets(st.integers(1, 60), max_size=4))
+
+
+@settings(max_examples=60)
+@given(
+    data=st.data(),
+    states=st.lists(STATES, max_size=4),
+    workers=st.integers(1, 3),
+    n_trials=st.integers(1, 6),
+    dies=DIES,
+    enqueues=st.sets(st.integers(0, 8), max_size=3),
+)
+def test_any_interleaving_of_workers_runs_the_same_first_n_trials(data, states, workers, n_trials, dies, enqueues):
+    """With trials that were enqueued before and meanwhile, and workers that die between any two requests."""
+    base = based(*states, offset=3)
+    found = Run(lambda count: data.draw(st.integers(0, count - 1)), base, n_trials, dies, enqueues)
+    found.turns.run([lambda worker=str(worker): found.work(worker) for worker in range(workers)])
+    assert len(set(found.claimed)) == len(found.claimed)
+
+    before = [copy.deepcopy(trial) for trial in base.trials]
+    study, ending = collected(backend(found.store), base, n_trials)
+    again, _ = collected(backend(found.store, name="other"), base, n_trials)
+    assert study.trials == again.trials
+    assert ending == Ending("all trials")
+    trials = study.trials
+    assert [t.number for t in trials] == list(range(len(trials)))
+    assert [t._trial_id for t in trials] == [number + (3 if before else 0) for number in range(len(trials))]
+    mine = system_attrs.own(study)
+    assert len(mine) == n_trials
+    assert all(t.state.is_finished() for t in mine)
+    assert not any(t.system_attrs.get(system_attrs.TRIAL_ATTRIBUTE, {}).get(BEYOND) for t in trials)
+    for trial, old in zip(trials, before, strict=False):
+        assert trial == old or (old.state == TrialState.WAITING and trial in mine)
+    for trial in trials[len(before) :]:
+        assert trial in mine or (trial.state == TrialState.WAITING and trial.datetime_start is None)
+    for trial in mine:
+        assert trial.state == TrialState.FAIL or trial.value == trial.params["x"]
+        assert trial.params.get("x", 0) == trial.system_attrs.get("fixed_params", trial.params).get("x", 0)
+
+
+def worked(store, base, worker="0", n_trials=9, **kwargs):
+    study = shared(store, base, worker, n_trials, **kwargs)
+    return study, study.ask(study.claim(), build, asked)[0]
+
+
+def test_a_worker_that_comes_late_to_an_enqueued_trial_takes_another():
+    """One that is taken, and one that has even ended, before it learns of it."""
+    base, store = based(TrialState.WAITING, TrialState.WAITING), Store()
+    publish(base, backend(store))
+    late, first = shared(store, base, "late", 9, poll=1000), shared(store, base, "first", 9)
+    assert late.claims == []
+    assert first.claim() == 0
+    number, _ = first.ask(0, build, asked)
+    first.tell(number, report(0))
+    assert first.claim() == 1
+    assert late.claim() == 2
+
+
+def test_what_others_have_noted_on_the_study_meanwhile_is_not_undone():
+    """A callback that sees the study as it was writes what it has changed, and nothing else."""
+    base, store = based(), Store()
+    publish(base, backend(store))
+
+    def note(study, trial):
+        other.study.set_user_attr("shared", "new")
+        study.set_user_attr("mine", trial.number)
+
+    one, number = worked(store, base, "1")
+    other = shared(store, base, "2", 9)
+    other.study.set_user_attr("shared", "old")
+    one.refresh()
+    one.study.callbacks = [note]
+    one.tell(number, report(number))
+    other.refresh()
+    assert other.study.user_attrs == {"shared": "new", "mine": 0}
+
+
+def test_a_trial_that_a_callback_leaves_running_is_nobodys():
+    """It is no claim on one of the search's trials."""
+    base, store = based(), Store()
+    publish(base, backend(store))
+    one, number = worked(store, base, n_trials=1)
+    one.study.callbacks = [lambda study, trial: study.ask()]
+    one.tell(number, report(number))
+    assert [claim.trial_id for claim in one.claims] == [0]
+    assert one.orphans() == []
+    assert [t.state.name for t in collected(backend(store), base, 1)[0].trials] == ["COMPLETE", "RUNNING"]
+
+
+def test_a_study_that_is_stopped_while_a_trial_is_asked_is_stopped_for_all():
+    """As by a sampler that has nothing left, or a callback that makes the inputs."""
+    base, store = based(), Store()
+    publish(base, backend(store))
+
+    def stopping(trial):
+        trial.study.stop()
+        trial.study.enqueue_trial({"x": 0.5})
+        return build(trial)
+
+    one = shared(store, base, "1", 9)
+    one.ask(one.claim(), stopping, asked)
+    other = shared(store, base, "2", 9)
+    assert other.ending == Ending("stopped")
+    assert [t.state.name for t in other.study.trials] == ["RUNNING", "WAITING"]
+
+
+def test_whoever_ends_the_search_first_says_why():
+    """Later reasons are its consequences."""
+    base, store = based(), Store()
+    publish(base, backend(store))
+    one, other = shared(store, base, "1", 9), shared(store, base, "2", 9)
+    one.end("broken", failed=True)
+    other.end("stopped")
+    assert collected(backend(store), base, 9)[1] == Ending("broken", failed=True)
+
+
+@pytest.mark.parametrize("poll", [0, 1000])
+def test_a_parameter_that_two_workers_suggest_at_once_in_different_kinds_fails_the_later_trial(poll):
+    """Whether the worker knows of the other before it writes, or finds it before what it has written."""
+    base, store = based(), Store()
+    publish(base, backend(store))
+    late = shared(store, base, "late", 9, poll=poll)
+    trial_id = late.claim()
+
+    def meanwhile(trial):
+        first = shared(store, base, "first", 9)
+        first.ask(first.claim(), build, asked)
+        return trial.suggest_categorical("x", ["a", "b"])
+
+    if poll:
+        with pytest.raises(JournalConflictError, match="another distribution"):
+            late.ask(trial_id, meanwhile, asked)
+        late = late.reopened()
+        [orphan] = late.orphans()
+        assert orphan._trial_id == trial_id
+        late.tell(orphan.number, TrialReport(orphan.number, error="contradicts"))
+    else:
+        number, jobs = late.ask(trial_id, meanwhile, asked)
+        assert jobs == []
+        late.tell(number, None)
+    study, _ = collected(backend(store), base, 9)
+    assert [t.state.name for t in study.trials] == ["FAIL", "RUNNING"]
+    assert study.trials[0].params == {}
+
+
+def test_a_trial_is_asked_again_with_the_parameters_that_it_has():
+    """What was not suggested yet is drawn, and what the callback raises is the trial's own failure."""
+    base, store = based(), Store()
+    publish(base, backend(store))
+    one, number = worked(store, base)
+    [orphan] = shared(store, base, "0", 9).orphans()
+    [(_, params, inputs)] = one.ask_again(
+        orphan, lambda trial: (trial.suggest_float("x", 0, 1), trial.suggest_int("k", 0, 9)), asked, attempt=1
+    )
+    assert inputs == (orphan.params["x"], params["k"])
+    one.refresh()
+    [known] = one.orphans()
+    assert known.params == params
+    assert known.system_attrs[system_attrs.TRIAL_ATTRIBUTE]["attempt"] == 1
+
+    def raising(trial):
+        raise KeyError("gone")
+
+    assert one.ask_again(known, raising, asked) == []
+    one.tell(number, None)
+    assert "KeyError" in one.study.trials[0].user_attrs["flyteoptuna:error"]
+
+
+def test_a_trial_that_asks_and_tells_is_three_entries():
+    """One for the claim, one for all that was suggested, one for all that is told."""
+    base, store = based(), Store()
+    publish(base, backend(store))
+    one = shared(store, base, "0", 9)
+    before = len([name for name in store.objects if "pack" not in name])
+    number, _ = one.ask(one.claim(), lambda trial: [trial.suggest_float(f"x{i}", 0, 1) for i in range(10)], asked)
+    told = report(number)
+    told.steps, told.intermediate, told.user_attrs = [1, 2, 3], [1.0, 2.0, 3.0], '{"a": 1, "b": 2}'
+    one.tell(number, told)
+    assert len([name for name in store.objects if "pack" not in name]) == before + 3
