@@ -1,20 +1,19 @@
-"""The Flyte entities of a search: search, span, generation and finish."""
+"""The Flyte entities of a search in batches: search, span, ask, trials and finish."""
 
 from __future__ import annotations
 
 import functools
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flyteoptuna.core import plan
 from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.flyte.objective import STUDY, TRIAL, find, input_types, place
+from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference, collection
-from flyteoptuna.flyte.resolver import joined, split
 from flyteoptuna.search.driver_tasks import DYNAMIC, INPUT, PLAIN, driver_task, named_tuple, study_input
+from flyteoptuna.search.entities import Entities, asked, fixed_inputs, promised
 from flyteoptuna.search.request import COUNTS, Request
 from flyteoptuna.search.trial_inputs import builder
 from flyteoptuna.search.trial_task import map_task, trial_task
@@ -27,59 +26,20 @@ Reports = by_reference(list[TrialReport | None])
 
 def nodes(request: Request) -> StudyPromise:
     """Add a search to the workflow that is being compiled; a promise of its study."""
-    search = search_of(
-        origin=request.origin,
-        objective=request.objective,
-        mapped=request.mapped,
-        fixed=tuple(request.fixed),
-        start=request.start,
-        directions=request.directions,
-    )
-    progress = search.search(
-        **request.counts,
-        space=request.space(),
-        callbacks=request.pickled,
-        **{f"{INPUT}{name}": value for name, value in request.fixed.items()},
-        **({} if request.study is None else {"study": request.study}),
-    )
+    search = Search.asked_for(request)
+    progress = search.search(**asked(request), **fixed_inputs(request))
     made = search.finish(study=progress.study, reports=progress.reports, max_failures=request.counts["max_failures"])
-    return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1, request.names)
+    return promised(made, request)
 
 
-@dataclass(frozen=True)
-class Search:
-    """Builds the entities of one search.
+class Search(Entities):
+    """Builds the entities of one search in batches."""
 
-    Args:
-        origin: the task to map, or a callback that calls it.
-        objective: the task to map.
-        mapped: names of the objective's inputs that differ from trial to trial: with a callback, all of them.
-        fixed: names of the inputs of ``origin`` that are the same for every trial.
-        start: what it starts from; see ``Request.start``.
-        directions: directions of the study that is made where none is given; none where they are not known.
-    """
-
-    origin: Any
-    objective: Any
-    mapped: tuple[str, ...]
-    fixed: tuple[str, ...]
-    start: str
-    directions: tuple[str, ...]
-
-    def _args(self, role: str) -> tuple[str, ...]:
-        origin, objective = (place(task) for task in (self.origin, self.objective))
-        lists = map(joined, (self.mapped, self.fixed, self.directions))
-        return ("flyteoptuna.search.batches.graph:rebuild", role, *origin, *objective, *lists, self.start)
+    BUILDER = "flyteoptuna.search.batches.graph:rebuild"
 
     def _task(self, role: str, body: Callable[..., Any], inputs: Mapping[str, Any], output: Any, mode: Any) -> Any:
-        name = ".".join(filter(None, place(self.origin)))
         args, deck = self._args(role), role in DECKS
-        return driver_task(f"{name}.{role}", args, self.objective, body, inputs, output, mode=mode, deck=deck)
-
-    @functools.cached_property
-    def _fixed(self) -> dict[str, Any]:
-        natives = input_types(self.origin)
-        return {f"{INPUT}{name}": by_reference(natives[name]) for name in self.fixed}
+        return driver_task(self._name(role), args, self.objective, body, inputs, output, mode=mode, deck=deck)
 
     @functools.cached_property
     def _state(self) -> dict[str, Any]:
@@ -202,21 +162,6 @@ class Search:
         return driver.tell(study, reports, max_failures, last=True)
 
 
-@functools.cache
-def search_of(
-    origin: Any,
-    objective: Any,
-    mapped: tuple[str, ...],
-    fixed: tuple[str, ...],
-    start: str,
-    directions: tuple[str, ...],
-) -> Search:
-    """The :class:`Search` of these arguments; one alone, for Flyte has one task a name."""
-    return Search(origin, objective, mapped, fixed, start, directions)
-
-
 def rebuild(role: str, *args: str) -> Any:
-    """The entity of a search in a fresh process; the arguments are those that :class:`Search` gave the resolver."""
-    origin, objective = find(*args[:2]), find(*args[2:4])
-    mapped, fixed, directions = map(split, args[4:7])
-    return getattr(search_of(origin, objective, mapped, fixed, args[7], directions), role)
+    """The entity of a search in a fresh process; the arguments are those that the resolver was given."""
+    return Search.rebuilt(role, *args)

@@ -18,7 +18,7 @@ from flyteoptuna.search.local import local_run, worker_pool
 from flyteoptuna.search.local.process_main import Surroundings, TaskNotLoadedError, enter, loading
 from flyteoptuna.search.local.worker_process import Worker, WorkerDiedError, roots
 from flyteoptuna.search.request import Request
-from flyteoptuna.search.reused.worker_graph import WORKER_RETRIES, rebuild, search_of
+from flyteoptuna.search.reused.worker_graph import WORKER_RETRIES, ReusedSearch, rebuild
 from flyteoptuna.show.log import logger
 
 if TYPE_CHECKING:
@@ -67,14 +67,7 @@ def _run_apart(request: Request) -> Any:
 
 
 def _run(request: Request, given: dict[str, Any], count: int) -> None:
-    search = search_of(
-        request.origin,
-        request.objective,
-        request.mapped,
-        tuple(request.fixed),
-        request.start,
-        request.directions,
-    )
+    search = ReusedSearch.asked_for(request)
     try:
         if count > 1:
             _in_processes(search.worker.rebuild_args[1:], given, count)

@@ -9,18 +9,17 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.interface import Interface, transform_interface_to_typed_interface
 
 from flyteoptuna.core import plan
-from flyteoptuna.flyte.objective import find, input_types, place
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference
-from flyteoptuna.flyte.resolver import adopt, digest, joined, split
+from flyteoptuna.flyte.resolver import adopt, digest
 from flyteoptuna.search.driver_tasks import INPUT, driver_task, named_tuple, study_input
+from flyteoptuna.search.entities import Entities, asked, fixed_inputs, promised
 from flyteoptuna.search.request import COUNTS, Request
 from flyteoptuna.search.trial_inputs import builder
 
@@ -34,54 +33,18 @@ STATE = ("study", "journal", "settings")
 
 def nodes(request: Request) -> StudyPromise:
     """Add a search to the workflow that is being compiled; a promise of its study."""
-    search = search_of(
-        origin=request.origin,
-        objective=request.objective,
-        mapped=request.mapped,
-        fixed=tuple(request.fixed),
-        start=request.start,
-        directions=request.directions,
-    )
-    fixed = {f"{INPUT}{name}": value for name, value in request.fixed.items()}
-    begun = search.search(
-        **request.counts,
-        space=request.space(),
-        callbacks=request.pickled,
-        **({} if request.study is None else {"study": request.study}),
-    )
+    search = ReusedSearch.asked_for(request)
+    begun = search.search(**asked(request))
     state = {name: getattr(begun, name) for name in STATE}
-    told = search.workers(**{INDEX: begun.workers}, **state, **fixed).with_overrides(node_name="workers-of-the-search")
-    made = search.finish(**state, told=told)
-    return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1, request.names)
+    told = search.workers(**{INDEX: begun.workers}, **state, **fixed_inputs(request))
+    made = search.finish(**state, told=told.with_overrides(node_name="workers-of-the-search"))
+    return promised(made, request)
 
 
-@dataclass(frozen=True)
-class ReusedSearch:
-    """Builds the entities of one search.
+class ReusedSearch(Entities):
+    """Builds the entities of one search with reused pods."""
 
-    Args:
-        origin: the task to run, or a callback that calls it.
-        objective: the task to run.
-        mapped: names of the objective's inputs that differ from trial to trial: with a callback, all of them.
-        fixed: names of the inputs of ``origin`` that are the same for every trial.
-        start: what it starts from; see ``Request.start``.
-        directions: directions of the study that is made where none is given; none where they are not known.
-    """
-
-    origin: Any
-    objective: Any
-    mapped: tuple[str, ...]
-    fixed: tuple[str, ...]
-    start: str
-    directions: tuple[str, ...]
-
-    def _args(self, role: str) -> tuple[str, ...]:
-        origin, objective = (place(task) for task in (self.origin, self.objective))
-        lists = map(joined, (self.mapped, self.fixed, self.directions))
-        return ("flyteoptuna.search.reused.worker_graph:rebuild", role, *origin, *objective, *lists, self.start)
-
-    def _name(self, role: str) -> str:
-        return ".".join((*filter(None, place(self.origin)), role))
+    BUILDER = "flyteoptuna.search.reused.worker_graph:rebuild"
 
     @functools.cached_property
     def _state(self) -> dict[str, Any]:
@@ -101,9 +64,7 @@ class ReusedSearch:
     def worker(self) -> Any:
         """A worker: the objective with the same settings, which runs one trial after another."""
         task = copy.copy(self.objective)
-        types = input_types(self.origin)
-        fixed = {f"{INPUT}{name}": by_reference(types[name]) for name in self.fixed}
-        interface = Interface({INDEX: int, **self._state, **fixed}, {"o0": int})
+        interface = Interface({INDEX: int, **self._state, **self._fixed}, {"o0": int})
         task._python_interface = task._native_interface = interface
         task._interface = transform_interface_to_typed_interface(interface)
         # A trial is timed by the worker.
@@ -189,21 +150,6 @@ def begin_anew() -> None:
     os.execve(sys.executable, [sys.executable, program, *sys.argv[1:]], environment)  # noqa: S606 - its own command
 
 
-@functools.cache
-def search_of(
-    origin: Any,
-    objective: Any,
-    mapped: tuple[str, ...],
-    fixed: tuple[str, ...],
-    start: str,
-    directions: tuple[str, ...],
-) -> ReusedSearch:
-    """The :class:`ReusedSearch` of these arguments; one alone, for Flyte has one task a name."""
-    return ReusedSearch(origin, objective, mapped, fixed, start, directions)
-
-
 def rebuild(role: str, *args: str) -> Any:
     """The entity of a search in a fresh process; the arguments are those that the resolver was given."""
-    origin, objective = find(*args[:2]), find(*args[2:4])
-    mapped, fixed, directions = map(split, args[4:7])
-    return getattr(search_of(origin, objective, mapped, fixed, args[7], directions), role)
+    return ReusedSearch.rebuilt(role, *args)

@@ -17,7 +17,7 @@ from flyteoptuna import suggest
 from flyteoptuna.core import plan, space
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.flyte.references import refer
-from flyteoptuna.search.batches import driver, graph
+from flyteoptuna.search.batches import driver
 from flyteoptuna.search.batches.graph import Search
 from flyteoptuna.testing.engine.engine import SETTINGS, Engine
 from flyteoptuna.testing.pods.pod import Fault
@@ -32,7 +32,7 @@ def test_fast_registration_reaches_every_task_of_a_search():
     """Code that `pyflyte run --remote` copies is there in the drivers, and in the pods that a driver emits."""
     copied = FastSerializationSettings(enabled=True, destination_dir="/root", distribution_location="s3://bucket/code")
     fast = dataclasses.replace(SETTINGS, fast_serialization_settings=copied)
-    search = graph.search_of(line, line, ("x",), (), "new", ("minimize",))
+    search = Search.of(line, line, ("x",), (), "new", ("minimize",))
     tasks = (search.search, search.ask, search.finish)
     made = [get_serializable({}, fast, task).to_flyte_idl().template for task in tasks]
     ctx = FlyteContextManager.current_context()

@@ -1,0 +1,86 @@
+"""What both kinds of search make their tasks of: the user's task, the names of its inputs, and how a search starts."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from flyteoptuna.flyte.objective import find, input_types, place
+from flyteoptuna.flyte.promises import StudyPromise
+from flyteoptuna.flyte.references import by_reference
+from flyteoptuna.flyte.resolver import joined, split
+from flyteoptuna.search.driver_tasks import INPUT
+from flyteoptuna.search.request import Request
+
+
+@dataclass(frozen=True)
+class Entities:
+    """The tasks of one search, each made when it is first asked for.
+
+    Args:
+        origin: the task to run, or a callback that calls it.
+        objective: the task to run.
+        mapped: names of the objective's inputs that differ from trial to trial: with a callback, all of them.
+        fixed: names of the inputs of ``origin`` that are the same for every trial.
+        start: what it starts from; see ``Request.start``.
+        directions: directions of the study that is made where none is given; none where they are not known.
+    """
+
+    BUILDER: ClassVar[str]
+    """The function that makes a task again in a container, for the resolver."""
+
+    origin: Any
+    objective: Any
+    mapped: tuple[str, ...]
+    fixed: tuple[str, ...]
+    start: str
+    directions: tuple[str, ...]
+
+    @classmethod
+    @functools.cache
+    def of(cls, *args: Any) -> Any:
+        """The tasks of a search with these arguments; one alone, for Flyte has one task a name."""
+        return cls(*args)
+
+    @classmethod
+    def asked_for(cls, request: Request) -> Any:
+        """The tasks of a search that was asked for."""
+        names, directions = tuple(request.fixed), request.directions
+        return cls.of(request.origin, request.objective, request.mapped, names, request.start, directions)
+
+    @classmethod
+    def rebuilt(cls, role: str, *args: str) -> Any:
+        """A task in a fresh process; the arguments are those that the resolver was given."""
+        origin, objective = find(*args[:2]), find(*args[2:4])
+        mapped, fixed, directions = map(split, args[4:7])
+        return getattr(cls.of(origin, objective, mapped, fixed, args[7], directions), role)
+
+    def _args(self, role: str) -> tuple[str, ...]:
+        origin, objective = (place(task) for task in (self.origin, self.objective))
+        lists = map(joined, (self.mapped, self.fixed, self.directions))
+        return (self.BUILDER, role, *origin, *objective, *lists, self.start)
+
+    def _name(self, role: str) -> str:
+        return ".".join((*filter(None, place(self.origin)), role))
+
+    @functools.cached_property
+    def _fixed(self) -> dict[str, Any]:
+        natives = input_types(self.origin)
+        return {f"{INPUT}{name}": by_reference(natives[name]) for name in self.fixed}
+
+
+def asked(request: Request) -> dict[str, Any]:
+    """What the first task of a search is given, but for the fixed inputs."""
+    study = {} if request.study is None else {"study": request.study}
+    return {**request.counts, "space": request.space(), "callbacks": request.pickled, **study}
+
+
+def fixed_inputs(request: Request) -> dict[str, Any]:
+    """The fixed inputs by their names in a search."""
+    return {f"{INPUT}{name}": value for name, value in request.fixed.items()}
+
+
+def promised(made: Any, request: Request) -> StudyPromise:
+    """The promise of the study that the last task of a search outputs."""
+    return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1, request.names)
