@@ -24,7 +24,7 @@ from flyteoptuna.testing.engine.branches import chosen
 from flyteoptuna.testing.engine.cache import Cache, cache_key
 from flyteoptuna.testing.engine.graphs import ENDS, Finished, Graph, graph_of, upstream
 from flyteoptuna.testing.engine.refusals import check_nodes
-from flyteoptuna.testing.engine.scopes import ExecutionFailed, Scope, task_of
+from flyteoptuna.testing.engine.scopes import ExecutionFailed, Scope, task_name, task_of
 from flyteoptuna.testing.engine.workers import Workers
 from flyteoptuna.testing.pods.literals import START, Literals, TooLarge, UnresolvedBinding, primitive, resolve
 from flyteoptuna.testing.pods.pod import Fault, Outcome, Place, Pod, execute, read_futures, read_outputs, write_literals
@@ -165,7 +165,7 @@ class Engine:
                 self.note_key(scope.data(node.id) / "inputs.pb")
                 outputs = self._kind(node, done)(node, inputs, scope)
             except (UnresolvedBinding, TooLarge) as error:
-                raise ExecutionFailed(path, _task_name(node), str(error)) from error
+                raise ExecutionFailed(path, task_name(node), str(error)) from error
         else:
             self.recovered.append(path)
         self.finished.outputs[path] = outputs
@@ -290,11 +290,6 @@ class Engine:
     def map(self, run: Callable[[int], Any], size: int, parallelism: int) -> list[Any]:
         """Run something for each index of an array, at most `parallelism` at once (0: no limit), in order."""
         return self._workers.map(run, size, parallelism)
-
-
-def _task_name(node: Any) -> str:
-    inner = node.array_node.node if node.HasField("array_node") else node
-    return str(inner.task_node.reference_id.name)
 
 
 def _defaults(workflow: Any) -> Literals:

@@ -69,3 +69,9 @@ def task_of(node: Any, scope: Scope) -> Any:
             setattr(copy.metadata, name, value)
         return copy
     return template
+
+
+def task_name(node: Any) -> str:
+    """Return the name of the task of a node, or of the one that it maps; empty where it has none."""
+    inner = node.array_node.node if node.HasField("array_node") else node
+    return str(inner.task_node.reference_id.name)
