@@ -37,6 +37,8 @@ MAX_DIGITS = 4300
 
 _ROW_AND_ATTRIBUTES = (b'{"state":', b':{"state":', b': {"state":')
 
+_PLAIN = {str, int, float, bool, type(None)}
+
 _CONTAINER = (dict, list, tuple)
 
 
@@ -100,6 +102,8 @@ def directory(data: bytes) -> str:
 
 def too_deep(attributes: Mapping[str, Any], depth: int = MAX_DEPTH) -> bool:
     """Whether attributes hold more than so many lists and objects inside each other, themselves included."""
+    if _PLAIN.issuperset(map(type, attributes.values())):
+        return False
     level: list[Any] = [attributes]
     for _ in range(depth):
         level = [

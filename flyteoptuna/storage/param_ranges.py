@@ -37,12 +37,14 @@ class Ranges:
     def outside(self, params: Sequence[float]) -> list[int]:
         """Positions of the parameters that are not in their ranges."""
         try:
-            if (
-                all(map(operator.le, self._lows, params))
-                and all(map(operator.ge, self._highs, params))
-                and all(_on_step(params[position], low, step) for position, low, step in self._steps)
-            ):
-                return []
+            if all(map(operator.le, self._lows, params)) and all(map(operator.ge, self._highs, params)):
+                for position, low, step in self._steps:
+                    value = params[position]
+                    # Every integer is on a step of one.
+                    if not (step == 1 and type(step) is type(value) is int) and not _on_step(value, low, step):
+                        break
+                else:
+                    return []
         except (OverflowError, ValueError):
             pass
         return [position for position, value in enumerate(params) if not self._holds(position, value)]
