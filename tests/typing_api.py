@@ -20,6 +20,7 @@ from flyteoptuna import (
     optimize,
     report,
     suggest,
+    testing,
 )
 from flyteoptuna.core.suggestions import Category, Float, Integer
 
@@ -74,6 +75,11 @@ backend = JournalObjectBackend("s3://bucket/journal", poll=0.5, read_only=False)
 shared: optuna.Study = optuna.create_study(storage=optuna.storages.JournalStorage(backend))
 with backend.together():
     shared.tell(shared.ask(), 1.0)
+simulated: testing.Simulation = testing.simulate(bare, {"depth": 1}, objective=lambda **inputs: 1.0, durations=[1, 2.5])
+ended: list[float] = [ran.end for ran in simulated.timeline]
+testing.check(simulated.study, bare, sampler=optuna.samplers.RandomSampler(seed=1))
+made: testing.Run = testing.run(bare, kill=["a", 1, testing.Some(2, seed=1)], drop=lambda pod: pod.index == 1, x=1)
+slow: float = testing.run(bare, {"x": 1}, delay={"a": 0.5, 3: 1}).pods[0].seconds
 
 # What a type checker refuses; an `ignore` that is not needed is an error.
 suggest.float("0", 1)  # type: ignore[arg-type]
@@ -82,6 +88,8 @@ suggest.category([["a"], ["b"]])  # type: ignore[list-item]
 optimize(n_trails=4)  # type: ignore[call-overload]
 Optimizer(objective, sampler="tpe")  # type: ignore[arg-type]
 Optimizer(objective, direction=1)  # type: ignore[arg-type]
+testing.run(bare, kill=1.5)  # type: ignore[arg-type]
+testing.simulate(bare, {"depth": 1}, durations=None)  # type: ignore[arg-type]
 optimize(n_jobs=4)  # type: ignore[call-overload]
 Optimizer(objective, callbacks=stop)  # type: ignore[arg-type]
 Optimizer(objective, 2, 4, None, 8)  # type: ignore[call-arg]

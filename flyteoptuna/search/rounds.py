@@ -75,7 +75,7 @@ def told(
     max_failures: int | None,
     *,
     last: bool,
-    show: Callable[[Progress], None],
+    show: Callable[[Progress], None] | None,
 ) -> None:
     """Tell the study the reports of its running trials, and show how far it is.
 
@@ -84,12 +84,12 @@ def told(
         reports: what the trials of the last batch sent.
         max_failures: most trials that may fail.
         last: whether no batch follows.
-        show: called with the progress where there is any.
+        show: called with the progress where there is any; None to show it to nobody.
 
     Raises:
         SearchFailedError: the search has failed.
     """
-    if tell(study, reports, study.callbacks, trusted=True) or last:
+    if (tell(study, reports, study.callbacks, trusted=True) or last) and show is not None:
         show(progress(study))
     stopping.check_failures(study, last=last, max_failures=max_failures)
 

@@ -177,13 +177,13 @@ class _Search:
         study, settings = self.study, self.settings
         reports: list[TrialReport] = []
         for index in range(plan.generations(settings.n_trials, settings.batch)):
-            rounds.told(study, reports, settings.max_failures, last=False, show=_nobody)
+            rounds.told(study, reports, settings.max_failures, last=False, show=None)
             now = EPOCH + self._slots.wait()
             asked, reports = rounds.asked(study, index, settings, self._build, now=now), []
             if not asked:
                 break
             reports = [*self._run(asked)]
-        rounds.told(study, reports, settings.max_failures, last=True, show=_nobody)
+        rounds.told(study, reports, settings.max_failures, last=True, show=None)
 
     def reused(self) -> None:
         """Run it with slots that ask by themselves."""
@@ -205,7 +205,7 @@ class _Search:
             running[slot] = trial.number, [*self._run([trial])]
         if failed:
             raise SearchFailedError(why)
-        rounds.told(self.study, [], self.settings.max_failures, last=True, show=_nobody)
+        rounds.told(self.study, [], self.settings.max_failures, last=True, show=None)
 
     def _run(self, asked: Sequence[ask.Asked]) -> Iterator[TrialReport]:
         """Run trials, and yield the reports of those that send one."""
@@ -265,7 +265,3 @@ class _Search:
             record.datetime_start = datetime.fromtimestamp(EPOCH + ran.start)
             if record.state.is_finished():
                 record.datetime_complete = datetime.fromtimestamp(EPOCH + ran.end)
-
-
-def _nobody(progress: object) -> None:
-    """Show the progress to nobody."""

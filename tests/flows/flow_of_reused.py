@@ -335,8 +335,10 @@ def damaging(x: float, how: str, folder: str) -> float:
             beyond.write_bytes(last.read_bytes()[:40])
         elif how == "stranger":
             beyond.write_text("[1, 2, 3]")
+        elif how == "copy":
+            beyond.write_bytes(last.read_bytes())
         else:
-            (first.parent / f"{int(last.stem) + 2:08d}.json").write_bytes(last.read_bytes())
+            entries[2].unlink()
     return x
 
 
