@@ -124,7 +124,8 @@ def tables(result: dict[str, Any]) -> list[Table]:
     for case in result["cases"]:
         cells = [f"{case['times'][kind]:.2f} ({case['utilisation'][kind]:.0%})" for kind in KINDS]
         table.rows.append([case["durations"], str(case["slots"]), f"{case['start_up']} s", *cells])
-    local = result["local"]
+    if not (local := result.get("local")):
+        return [table]
     title = f"A local run of {local['trials']} trials that sleep, log-normal, in {local['slots']} worker processes"
     real = Table(title, ["", "least", "of the ideal", "reuse_pods = 1"])
     least = {kind: min(found) for kind, found in local["runs"].items()}

@@ -208,7 +208,7 @@ def test_an_entry_point_imports_no_module_of_the_package_when_it_is_loaded(modul
 def test_every_package_that_is_imported_is_a_dependency():
     """A clean installation has what the package imports."""
     lines = metadata.requires("flyteoptuna")
-    declared = {re.match(r"[\w-]+", line).group() for line in lines}
+    declared = {re.match(r"[\w-]+", line).group().replace("-", "_") for line in lines}
     assert {found for needed in NEEDS.values() for found in needed} <= declared | BROUGHT | OPTIONAL
 
 
