@@ -29,9 +29,9 @@ BELOW = {
     "cli": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
     "testing": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
     # The modules at the top: what users write, and the entry points of Python and of flytekit.
-    "optimizer": {"arguments", "calls", "core", "storage", "study", "flyte", "show", "search"},
-    "calls": {"arguments", "core", "flyte"},
-    "arguments": {"core", "flyte"},
+    "optimizer": {"setting_checks", "call_checks", "core", "storage", "study", "flyte", "show", "search"},
+    "call_checks": {"setting_checks", "core", "flyte"},
+    "setting_checks": {"core", "flyte"},
     "suggest": {"core"},
     "plugin": {"flyte"},
     "__init__": {"core", "storage", "journal", "study", "show", "optimizer", "suggest"},
@@ -44,14 +44,14 @@ NEEDS = {
     "journal": {"fsspec", "optuna"},
     "study": {"cloudpickle", "optuna"},
     "flyte": {"flytekit", "msgpack", "optuna"},
-    "show": {"IPython", "flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
+    "show": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
     "show.page": {"numpy", "optuna"},
     "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "optuna", "typing_extensions"},
     "cli": {"click", "flytekit", "optuna", "optuna_dashboard", "rich", "wrapt"},
     "testing": {"flyteidl", "flytekit", "google", "hypothesis", "msgpack", "optuna"},
     "optimizer": {"optuna"},
-    "calls": {"flytekit"},
-    "arguments": {"flytekit", "optuna"},
+    "call_checks": {"flytekit"},
+    "setting_checks": {"flytekit", "optuna"},
     "suggest": set(),
     "plugin": {"wrapt"},
     "__init__": set(),
@@ -59,8 +59,6 @@ NEEDS = {
 }
 # Installed with optuna or flytekit, which cannot do without them.
 BROUGHT = {"flyteidl", "google", "numpy", "sqlalchemy", "typing_extensions"}
-# Looked for only where it has been imported already.
-OPTIONAL = {"IPython"}
 # What a trial's pod starts from, and what it is not to pay for.
 POD = (
     "flyteoptuna.search.trial_task",
@@ -209,7 +207,7 @@ def test_every_package_that_is_imported_is_a_dependency():
     """A clean installation has what the package imports."""
     lines = metadata.requires("flyteoptuna")
     declared = {re.match(r"[\w-]+", line).group().replace("-", "_") for line in lines}
-    assert {found for needed in NEEDS.values() for found in needed} <= declared | BROUGHT | OPTIONAL
+    assert {found for needed in NEEDS.values() for found in needed} <= declared | BROUGHT
 
 
 def test_importing_what_a_user_writes_imports_nothing_heavy():
