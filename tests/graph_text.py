@@ -26,7 +26,7 @@ def workflow_lines(template: Any) -> Iterator[str]:
     yield f"workflow {template.id.name}"
     yield from _interface(template.interface)
     for node in template.nodes:
-        after = [name for name in node.upstream_node_ids if name != "start-node"]
+        after = sorted(name for name in node.upstream_node_ids if name != "start-node")
         if node.id in ("start-node", "end-node"):
             continue
         yield f"  node {node.id}: {node.task_node.reference_id.name}" + (f"  after {', '.join(after)}" if after else "")

@@ -19,7 +19,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from flyteoptuna.storage.file_limits import FREE_BYTES, MAX_BYTES, MAX_RATIO, Counter, directory, inflates, oversize
+from flyteoptuna.storage import file_limits as limits
 from flyteoptuna.storage.memory import SearchStudy, in_memory
 from flyteoptuna.storage.read_results import FORMAT, Results, StudyFormatError, decode, reason, versions
 from flyteoptuna.storage.write_trials import END, START, encoded, write
@@ -64,16 +64,16 @@ def dumps(study: optuna.Study) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
             _add(archive, name, content)
-    if buffer.tell() > MAX_BYTES:
-        raise ValueError(f"The study is too large to be read: {buffer.tell()} bytes, {MAX_BYTES} are allowed.")
+    if buffer.tell() > limits.MAX_BYTES:
+        raise ValueError(f"The study is too large to be read: {buffer.tell()} bytes, {limits.MAX_BYTES} are allowed.")
     return buffer.getvalue()
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"{name} is too large to be read: {len(content)} bytes, {MAX_BYTES} are allowed.")
+    if len(content) > limits.MAX_BYTES:
+        raise ValueError(f"{name} is too large to be read: {len(content)} bytes, {limits.MAX_BYTES} are allowed.")
     # What would inflate more than a reader lets it is not deflated.
-    dense = len(content) > FREE_BYTES and inflates(len(content), len(zlib.compress(content, _LEVEL)))
+    dense = len(content) > limits.FREE_BYTES and limits.inflates(len(content), len(zlib.compress(content, _LEVEL)))
     info = zipfile.ZipInfo(name)
     # Of their own accord these depend on the platform.
     info.create_system, info.external_attr = 3, 0o644 << 16
@@ -165,7 +165,7 @@ def _encode(study: optuna.Study) -> bytes:
         "spaces": tables.numbers,
     }
     text = b"".join([encoded("", record).removesuffix(b"}"), START, rows, END])
-    if excess := oversize(text):
+    if excess := limits.oversize(text):
         raise ValueError(f"Study {study.study_name!r} is too large for a file: {excess}.")
     if isinstance(study, SearchStudy):
         study.written = written
@@ -180,9 +180,9 @@ def _declared(study: optuna.Study, trials: Sequence[FrozenTrial]) -> dict[str, B
 
 
 def _open(data: bytes, *, pickles: bool) -> tuple[Results, dict[str, bytearray]]:
-    if len(data) > MAX_BYTES:
-        raise StudyFormatError(f"The file is too large: {len(data)} bytes, where {MAX_BYTES} are allowed.")
-    if problem := directory(data):
+    if len(data) > limits.MAX_BYTES:
+        raise StudyFormatError(f"The file is too large: {len(data)} bytes, where {limits.MAX_BYTES} are allowed.")
+    if problem := limits.directory(data):
         raise StudyFormatError(f"Not a study file: {len(data)} bytes, {problem}.")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -210,14 +210,14 @@ def _member(archive: zipfile.ZipFile, name: str, length: int) -> bytearray:
     info = archive.getinfo(name)
     if info.flag_bits & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise StudyFormatError(f"{name} is encrypted, or compressed by method {info.compress_type}, not by deflate.")
-    if info.file_size > MAX_BYTES:
-        raise StudyFormatError(f"{name} is too large: {info.file_size} bytes, where {MAX_BYTES} are allowed.")
-    if inflates(info.file_size, min(info.compress_size, length)):
+    if info.file_size > limits.MAX_BYTES:
+        raise StudyFormatError(f"{name} is too large: {info.file_size} bytes, where {limits.MAX_BYTES} are allowed.")
+    if limits.inflates(info.file_size, min(info.compress_size, length)):
         raise StudyFormatError(
-            f"{name} is too large: {info.compress_size} bytes become {info.file_size}, where {MAX_RATIO} "
+            f"{name} is too large: {info.compress_size} bytes become {info.file_size}, where {limits.MAX_RATIO} "
             "for one are allowed."
         )
-    content, counter = bytearray(), Counter()
+    content, counter = bytearray(), limits.Counter()
     with archive.open(info) as stream:
         # Reading without a size would inflate all there is, whatever size the zip declares.
         while chunk := stream.read(min(_CHUNK, info.file_size + 1 - len(content))):
