@@ -96,8 +96,8 @@ def test_workers_that_are_killed_at_random_moments_lose_their_running_trial_alon
     lost = [t for t in study.trials if t.state == TrialState.FAIL]
     assert kills >= len(lost)
     assert all(reason(t).startswith("The pod of worker ") for t in lost)
-    # A pod that was killed between two trials has lost none.
-    assert set(begun(folder)) == set(range(24))
+    # A pod that was killed between two trials has lost none, or one that it had asked and not begun.
+    assert set(range(24)) - set(begun(folder)) <= {t.number for t in lost}
     assert set(begun(folder).values()) == {1}
 
 
