@@ -14,6 +14,7 @@ from local_searches import searched
 from flyteoptuna import Optimizer, suggest
 from flyteoptuna.search.local import worker_pool, worker_process
 from flyteoptuna.search.local.worker_pool import WORKERS
+from flyteoptuna.search.trial_task import trial_task
 
 
 def states(study):
@@ -224,6 +225,8 @@ def test_a_handler_of_the_users_own_stays(flows, monkeypatch):
     seen = []
     flow = flows("flow_of_surroundings")
     monkeypatch.setattr(flow.looking, "_task_function", lambda x: seen.append(signal.getsignal(signal.SIGINT)) or x)
+    # One that an earlier search has made would run what the task was then.
+    trial_task.cache_clear()
     workers_of = monkeypatch.setenv
 
     def of_the_user(number, frame):
@@ -241,6 +244,7 @@ def test_a_handler_of_the_users_own_stays(flows, monkeypatch):
             assert signal.getsignal(signal.SIGINT) is handler
     finally:
         signal.signal(signal.SIGINT, before)
+        trial_task.cache_clear()
     assert seen == [*[of_the_user] * 6, *[signal.default_int_handler] * 6]
 
 
