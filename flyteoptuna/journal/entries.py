@@ -95,7 +95,9 @@ def _distributions(record: Record) -> dict[str, str]:
 
 def disagreement(held: Sequence[Record], other: Record) -> str:
     """Why it matters which of them comes first; empty where it does not."""
-    if other.get("trial_id") in {record["trial_id"] for record in held}:
+    # A claim that comes late is none, for of several the first one counts.
+    claims = "state" in other and TrialState(other["state"]) == TrialState.RUNNING
+    if not claims and other.get("trial_id") in {record["trial_id"] for record in held}:
         return f"it is about the same trial, of id {other['trial_id']}"
     mine = {name: text for record in held for name, text in _distributions(record).items()}
     for name, text in _distributions(other).items():
