@@ -53,6 +53,24 @@ def attributes(study: optuna.Study) -> dict[str, Any]:
     }
 
 
+def handed_over(study: optuna.Study) -> bytes:
+    """The file of a study that a search is given, or a task returns.
+
+    Warns:
+        UserWarning: it lies in a storage that others read, which will not be written.
+    """
+    from flyteoptuna.storage import file
+
+    if not isinstance(study._storage, optuna.storages.InMemoryStorage):
+        warnings.warn(
+            f"Study {study.study_name!r} is read from its {type(study._storage).__name__} now, and what "
+            "a search finds is not written there: keep the study that the search returns.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return file.dumps(study)
+
+
 class StudyTransformer(TypeTransformer[optuna.Study]):
     """A study as a struct of its attributes, with its file beside them: by path, or inline at registration."""
 
@@ -72,18 +90,9 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
         Raises:
             ValueError: a study to be bound at registration is larger than ``INLINE_LIMIT``.
         """
-        from flyteoptuna.storage import file
-
         if not isinstance(python_val, optuna.Study):
             raise TypeError(f"Expected an optuna.Study, but got {python_val!r} ({type(python_val).__name__}).")
-        if not isinstance(python_val._storage, optuna.storages.InMemoryStorage):
-            warnings.warn(
-                f"Study {python_val.study_name!r} is read from its {type(python_val._storage).__name__} now, and what "
-                "a search finds is not written there: keep the study that the search returns.",
-                UserWarning,
-                stacklevel=2,
-            )
-        data = file.dumps(python_val)
+        data = handed_over(python_val)
         fields = attributes(python_val)
         registering = ctx.compilation_state is not None and (
             ctx.execution_state is None or ctx.execution_state.mode is None

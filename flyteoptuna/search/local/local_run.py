@@ -92,10 +92,11 @@ def _given(study: Any) -> SearchStudy | None:
     """The study to go on with: a copy, as a pod would read it, for the one that was given stays as it is."""
     import optuna
 
+    from flyteoptuna.flyte.study_type import handed_over
     from flyteoptuna.storage import file
 
     if not isinstance(study, Promise):
-        return file.loads(file.dumps(study))
+        return file.loads(handed_over(study))
     found: SearchStudy | None = _literal("study", study, optuna.Study | None).read(optuna.Study | None)
     return found
 
