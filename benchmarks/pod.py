@@ -31,7 +31,7 @@ def _breakdown(args: tuple[str, ...], new: list[str]) -> dict[str, float]:
 
 def measure(options: Options) -> dict[str, Any]:
     """Seconds and modules, each time in a process of its own."""
-    trial = ("yes", "flyteoptuna.flyte.resolver.resolver", *child("trial_setting_checks.py")["args"])
+    trial = ("yes", "flyteoptuna.flyte.resolver.resolver", *child("trial_arguments.py")["args"])
     sides: dict[str, list[dict[str, Any]]] = {"with": [], "without": []}
     for _ in range(5 if options.quick else 21):
         # In turns, for the machine's mood changes.
