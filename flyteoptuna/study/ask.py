@@ -99,7 +99,7 @@ def ask(
         fresh: ask again, ``REASKS`` times in all, where the point is one of an earlier trial.
         noted: what else is noted on the trial.
     """
-    running = {t.number for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
+    before = study.get_trials(deepcopy=False)
     mark: dict[str, Any] = {"search": study_attr(study, SEARCH_ATTRIBUTE)["count"], **(noted or {})}
     if generation is not None:
         mark["generation"] = generation
@@ -112,8 +112,9 @@ def ask(
         raise
     except BaseException as error:
         # A sampler that raises leaves its trial running, and hands out none.
-        left = [t.number for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
-        number = next((each for each in reversed(left) if each not in running), -1)
+        left = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        known = {trial.number for trial in before if trial.state == TrialState.RUNNING}
+        number = next((trial.number for trial in reversed(left) if trial.number not in known), -1)
         if number < 0:
             raise
         mark["state"], mark["error"] = raised(error)
