@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -62,11 +62,6 @@ def own(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
     count, none = study_attr(study, SEARCH_ATTRIBUTE)["count"], dict[str, Any]()
     trials = study.get_trials(deepcopy=False, states=states or None)
     return [t for t in trials if t.system_attrs.get(TRIAL_ATTRIBUTE, none).get("search") == count]
-
-
-def generation_of(trial: FrozenTrial) -> int | None:
-    """The generation in which a search asked a trial, counted from 0; None for a trial of no search."""
-    return cast("int | None", trial.system_attrs.get(TRIAL_ATTRIBUTE, {}).get("generation"))
 
 
 def note(study: optuna.Study, number: int, **fields: Any) -> None:
