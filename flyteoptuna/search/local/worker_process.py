@@ -115,7 +115,8 @@ def _files() -> dict[str, int]:
     installed = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
     found = {}
     for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
+        # A module that flytekit loads lazily would be loaded by being asked, in this thread, under the hands of others.
+        file = object.__getattribute__(module, "__dict__").get("__file__")
         if isinstance(file, str) and not file.startswith(installed):
             try:
                 found[file] = os.stat(file).st_mtime_ns

@@ -183,6 +183,25 @@ def test_class_decorators_in_a_script(tmp_path, decorators, count):
     assert "[W" not in made.stderr
 
 
+LAZY = """
+import sys
+from flytekit.lazy_import.lazy_module import lazy_module
+from flyteoptuna.search.local import worker_process
+
+lazy_module("later")
+worker_process._files()
+print("later is loaded:", "LOADED" in object.__getattribute__(sys.modules["later"], "__dict__"))
+import later
+print(later.LOADED, later.__file__ in worker_process._files())
+"""
+
+
+def test_what_is_loaded_lazily_is_not_loaded_by_a_thread_of_the_librarys(tmp_path):
+    """The main thread, which may be about to use it, would find half a module."""
+    (tmp_path / "later.py").write_text("LOADED = True")
+    assert script(tmp_path, LAZY).stdout == "later is loaded: False\nTrue True\n"
+
+
 SLEEPING = """
 from flow_of_surroundings import sleeping
 from flyteoptuna import Optimizer, suggest
