@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from flyteoptuna import suggest
     from flyteoptuna.core.suggestions import SpaceError
     from flyteoptuna.core.trial.current_trial import current_trial
+    from flyteoptuna.flyte.outputs import outputs
     from flyteoptuna.journal.backend import JournalConflictError, JournalObjectBackend
     from flyteoptuna.journal.objects import JournalError
     from flyteoptuna.optimizer import Optimizer, optimize
@@ -31,6 +32,7 @@ __all__ = [
     "export",
     "load_study",
     "optimize",
+    "outputs",
     "report",
     "suggest",
 ]
@@ -48,6 +50,7 @@ _HOMES = {
     "export": "show.export",
     "load_study": "show.load",
     "optimize": "optimizer",
+    "outputs": "flyte.outputs",
     "report": "show.html_report",
     "suggest": "suggest",
 }

@@ -10,6 +10,7 @@ from flyteoptuna.core import space
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte.promises import ATTRIBUTES
 from flyteoptuna.flyte.scoped_settings import Scoped
+from flyteoptuna.search import best_outputs
 from flyteoptuna.search.begin import begin, is_local, refuse_while_loading
 from flyteoptuna.search.request import Request
 
@@ -126,6 +127,21 @@ class Optimizer(Scoped):
         """
         result = self._get("result")
         return self._get("given") if result is None else result
+
+    @property
+    def best(self) -> Any:
+        """What the objective of the best trial returned beside its value: ``best.model``, by the output's own name.
+
+        In a workflow each is a promise of the output's own type, for any task or as an output of the workflow; no pod
+        makes it. Elsewhere it is the value. A best trial without the output, as one of an older study, is an error:
+        in a workflow of the search's last task, and only where the workflow uses it.
+
+        Raises:
+            TypeError: no search has been run or continued, so that there is no best trial.
+            AttributeError: the objective has no such output, or the study several objectives.
+            LookupError: there is no best trial, or it has no such output.
+        """
+        return best_outputs.best(self._mapped(), self._get("result"), self.study)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "study":

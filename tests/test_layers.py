@@ -24,7 +24,7 @@ BELOW = {
     "study": {"core", "storage", "journal"},
     "flyte": {"core", "storage", "study"},
     "show": {"core", "storage", "journal", "study", "flyte"},
-    "show.page": {"core", "study"},
+    "show.page": {"core", "study", "flyte"},
     "search": {"core", "storage", "journal", "study", "flyte", "show", "show.page"},
     "cli": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
     "testing": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
@@ -34,7 +34,7 @@ BELOW = {
     "setting_checks": {"core", "flyte"},
     "suggest": {"core"},
     "plugin": {"flyte"},
-    "__init__": {"core", "storage", "journal", "study", "show", "optimizer", "suggest"},
+    "__init__": {"core", "storage", "journal", "study", "flyte", "show", "optimizer", "suggest"},
     "__main__": {"cli"},
 }
 # What each of them imports besides Python's own library.
@@ -43,7 +43,7 @@ NEEDS = {
     "storage": {"cloudpickle", "optuna"},
     "journal": {"fsspec", "optuna"},
     "study": {"cloudpickle", "optuna"},
-    "flyte": {"flytekit", "msgpack", "optuna"},
+    "flyte": {"flyteidl", "flytekit", "msgpack", "optuna"},
     "show": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
     "show.page": {"numpy", "optuna"},
     "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "optuna", "typing_extensions"},

@@ -34,6 +34,15 @@ def listed(names: Iterable[str], most: int = 20) -> str:
     return (", ".join(known[:most]) + (", ..." if len(known) > most else "")) or "none"
 
 
+class Words(str):
+    """A message as it is, where a ``KeyError`` would show its ``repr``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 class Valueless:
     """An object without a value: arithmetic, comparing, converting and iterating are refused, and it says what it is.
 

@@ -20,6 +20,7 @@ from flytekit.core.utils import ClassDecorator
 from flytekit.core.workflow import WorkflowBase
 
 from flyteoptuna.core.refusal_words import got, listed
+from flyteoptuna.core.trial.call_objective import KEPT, NUMBER, VALUE
 from flyteoptuna.flyte.scoped_settings import Scoped
 
 
@@ -58,9 +59,24 @@ STUDY = "optuna_study"
 RESERVED = (TRIAL, STUDY)
 
 
+_KINDS = {float: VALUE, int: NUMBER, bool: NUMBER}
+
+
+def output_kinds(objective: PythonFunctionTask[Any]) -> dict[str, str]:
+    """What each output of an objective is to a search, by the names of the outputs and in their order."""
+    types = objective.python_interface.outputs.items()
+    return {name: next((_KINDS[kind] for kind in _KINDS if _bare(found) is kind), KEPT) for name, found in types}
+
+
 def arity(objective: PythonFunctionTask[Any]) -> int:
     """Number of values that an objective returns."""
-    return len(objective.python_interface.outputs)
+    return [*output_kinds(objective).values()].count(VALUE)
+
+
+def kept_types(objective: PythonFunctionTask[Any]) -> dict[str, Any]:
+    """Types of the outputs of an objective that are kept with its trials, by their names."""
+    kept = [name for name, kind in output_kinds(objective).items() if kind == KEPT]
+    return {name: objective.python_interface.outputs[name] for name in kept}
 
 
 def image_of(objective: PythonFunctionTask[Any]) -> Any:
@@ -159,12 +175,12 @@ def check_objective(objective: Any) -> PythonFunctionTask[Any]:
     plain = isinstance(objective, PythonFunctionTask) and not isinstance(objective, ReferenceTask)
     if not plain or objective.execution_mode != PythonFunctionTask.ExecutionBehavior.DEFAULT:
         raise TypeError(f"`objective` must be a plain @task, but got {_shown(objective)}, {_what(objective)}.")
-    outputs = [_bare(kind) for kind in objective.python_interface.outputs.values()]
-    if not outputs or any(kind is not float for kind in outputs):
-        returned = ", ".join(_named(kind) for kind in outputs) or "nothing"
+    if not arity(objective):
+        returned = ", ".join(_named(_bare(kind)) for kind in objective.python_interface.outputs.values()) or "nothing"
         raise TypeError(
-            f"`objective` must return a float or a tuple of floats, but {objective.name} returns {returned}: annotate "
-            "it with `-> float`, or with `-> tuple[float, float]` for two directions."
+            f"`objective` must return a float or a tuple of floats, beside which there may be other outputs, but "
+            f"{objective.name} returns {returned}: annotate it with `-> float`, or with `-> tuple[float, float]` for "
+            "two directions."
         )
     signature = inspect.signature(objective.task_function)
     for parameter in signature.parameters.values():

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-import msgpack
 from flytekit.core.promise import Promise
 from flytekit.models.literals import Literal
 from flytekit.models.types import LiteralType, SimpleType
 
-from flyteoptuna.core.refusal_words import Valueless, listed, meant, refusing
+from flyteoptuna.core.refusal_words import Valueless, Words, listed, meant, refusing
+from flyteoptuna.flyte.references import plain_of
 
 _OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
 COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waiting")
@@ -19,6 +19,10 @@ ATTRIBUTES = (*_OF_ONE_OBJECTIVE, "best_trials", *COUNTS)
 STUDY = "optuna.Study"
 """Tag of a study's Flyte type."""
 NONE = "None"
+SEVERAL = (
+    "A study of several objectives has no best trial, but `best_trials`: a task that takes the study gets the outputs "
+    "of each by `flyteoptuna.outputs(study, number)`."
+)
 _OTHER = "another type"
 _ALL = "A task that takes `study: optuna.Study` gets all of it."
 
@@ -32,14 +36,33 @@ class StudyPromise(Promise, Valueless):
         literal_type: as a promise's.
         several: whether the study has several objectives.
         names: names of the parameters of each trial; None where they are not known.
+        best_output: makes the promise of an output of the best trial, of the output's name; None for a study of several
+            objectives.
     """
 
     def __init__(
-        self, var: str, val: Any, literal_type: LiteralType | None, several: bool, names: Collection[str] | None = None
+        self,
+        var: str,
+        val: Any,
+        literal_type: LiteralType | None,
+        several: bool,
+        names: Collection[str] | None = None,
+        best_output: Callable[[str], Promise] | None = None,
     ) -> None:
         super().__init__(var, val, literal_type)
         self._several = several
         self._names = names
+        self._best_output = best_output
+
+    def best_output(self, name: str) -> Promise:
+        """The promise of an output of the best trial.
+
+        Raises:
+            AttributeError: the study has several objectives.
+        """
+        if self._best_output is None:
+            raise AttributeError(SEVERAL)
+        return self._best_output(name)
 
     def __getattr__(self, key: str) -> Promise:
         if key.startswith("_"):
@@ -97,7 +120,7 @@ class _AttributePromise(Promise, Valueless):
             raise TypeError(f"`best_params` has the parameters by their names, but got {known}.")
         elif self._names is not None and key not in self._names:
             raise KeyError(
-                _Words(
+                Words(
                     f"The search has no parameter {key!r}; it has: {listed(sorted(self._names))}."
                     f"{meant(key, self._names)}"
                 )
@@ -112,15 +135,6 @@ class _AttributePromise(Promise, Valueless):
         return f"`study.{self._path}` is known once the search has run: give it to a task, which gets the value"
 
     __iter__, __bool__ = refusing("iter()"), refusing("bool()")
-
-
-class _Words(str):
-    """A message as it is, where a ``KeyError`` would show its ``repr``."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def anywhere(value: Any) -> bool:
@@ -190,28 +204,15 @@ def value_at(promise: Promise) -> Any:
     Raises:
         LookupError: there is no such field or item.
     """
-    value = _plain(promise.val)
+    value = plain_of(promise.val)
     for step in promise.attr_path:
         items = (value.map or value.collection).literals if isinstance(value, Literal) else value
         try:
-            value = _plain(items[step])
+            value = plain_of(items[step])
         except (LookupError, TypeError, AttributeError):
             path = "".join(f"[{each!r}]" for each in promise.attr_path)
             raise LookupError(f"The promise `{promise.var}{path}` has no {step!r}.") from None
     return value
-
-
-def _plain(value: Any) -> Any:
-    scalar = value.scalar if isinstance(value, Literal) else None
-    if scalar is None:
-        return value
-    if scalar.union is not None:
-        return _plain(scalar.union.value)
-    if scalar.primitive is not None:
-        return scalar.primitive.value
-    if scalar.binary is not None and scalar.binary.tag == "msgpack":
-        return msgpack.loads(scalar.binary.value, strict_map_key=False)
-    return None if scalar.none_type is not None else value
 
 
 def _of_value(value: Any) -> str:

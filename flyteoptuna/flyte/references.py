@@ -10,6 +10,7 @@ from flytekit.core.context_manager import FlyteContext, FlyteContextManager
 from flytekit.core.type_engine import DictTransformer, ListTransformer, TypeEngine, TypeTransformer
 from flytekit.models import types as model_types
 from flytekit.models.literals import Binary, Literal, LiteralCollection, Primitive, Scalar
+from flytekit.utils.asyn import loop_manager
 
 _PRIMITIVES = {bool: "boolean", int: "integer", float: "float_value", str: "string_value"}
 
@@ -74,8 +75,9 @@ def refer(value: Any, python_type: Any) -> Reference:
         return value
     if field := _primitive(value, python_type):
         return reference(Literal(scalar=Scalar(primitive=Primitive(**{field: value}))))
-    ctx = FlyteContextManager.current_context()
-    return reference(TypeEngine.to_literal(ctx, value, python_type, TypeEngine.to_literal_type(python_type)))
+    given = FlyteContextManager.current_context(), value, python_type, TypeEngine.to_literal_type(python_type)
+    # Flytekit's synchronous way remembers the literals of equal values, as of a file that was written again since.
+    return reference(loop_manager.run_sync(TypeEngine.async_to_literal, *given))
 
 
 def packed(fields: dict[str, Any]) -> Literal:
@@ -98,6 +100,20 @@ def unpacked(literal: Literal) -> dict[str, Any]:
     except (ValueError, msgpack.UnpackException):
         return {}
     return fields if isinstance(fields, dict) else {}
+
+
+def plain_of(value: Any) -> Any:
+    """The plain value of a literal of a primitive, of None or of what a struct holds; anything else as it is."""
+    scalar = value.scalar if isinstance(value, Literal) else None
+    if scalar is None:
+        return value
+    if scalar.union is not None:
+        return plain_of(scalar.union.value)
+    if scalar.primitive is not None:
+        return scalar.primitive.value
+    if scalar.binary is not None and scalar.binary.tag == "msgpack":
+        return msgpack.loads(scalar.binary.value, strict_map_key=False)
+    return None if scalar.none_type is not None else value
 
 
 def offloaded(literal: Literal) -> bool:

@@ -6,11 +6,13 @@ import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from flyteoptuna.flyte.objective import find, input_types, place
+from flyteoptuna.flyte.objective import arity, find, input_types, kept_types, place
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import by_reference
+from flyteoptuna.flyte.report_type import path_of
 from flyteoptuna.flyte.resolver import joined, split
-from flyteoptuna.search.driver_tasks import INPUT
+from flyteoptuna.search.best_outputs import PREFIX, output, promised_by
+from flyteoptuna.search.driver_tasks import INPUT, named_tuple
 from flyteoptuna.search.request import Request
 
 
@@ -69,6 +71,34 @@ class Entities:
         natives = input_types(self.origin)
         return {f"{INPUT}{name}": by_reference(natives[name]) for name in self.fixed}
 
+    @functools.cached_property
+    def _kept(self) -> dict[str, Any]:
+        """Types of the outputs of the best trial, by their names; none where several objectives have no best one."""
+        return kept_types(self.objective) if arity(self.objective) == 1 else {}
+
+    @functools.cached_property
+    def _finished(self) -> Any:
+        """What the last task outputs."""
+        import optuna
+
+        best = {f"{PREFIX}{name}": by_reference(kind) for name, kind in self._kept.items()}
+        return named_tuple("Finished", {"study": optuna.Study, **best})
+
+    def _output(self, study: Any, used: str) -> Any:
+        """What the last task outputs.
+
+        Raises:
+            SearchFailedError: the workflow uses an output that the best trial does not have.
+        """
+        from flyteoptuna.flyte.study_type import HeldStudy
+        from flyteoptuna.study.stopping import SearchFailedError
+
+        try:
+            return self._finished(study, *output(study, self._kept, used))
+        except LookupError as error:
+            path = path_of(HeldStudy(study))
+            raise SearchFailedError(f"{error}\nThe study as it stands: {path}") from None
+
 
 def asked(request: Request) -> dict[str, Any]:
     """What the first task of a search is given, but for the fixed inputs."""
@@ -83,4 +113,6 @@ def fixed_inputs(request: Request) -> dict[str, Any]:
 
 def promised(made: Any, request: Request) -> StudyPromise:
     """The promise of the study that the last task of a search outputs."""
-    return StudyPromise(made.var, made.ref, made._type, len(request.directions) > 1, request.names)
+    study, several = made.study, len(request.directions) > 1
+    best = None if several else promised_by(made)
+    return StudyPromise(study.var, study.ref, study._type, several, request.names, best)

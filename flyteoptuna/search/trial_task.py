@@ -20,10 +20,11 @@ from flyteoptuna.core.trial.current_trial import ActiveTrial
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, arity, find, place
+from flyteoptuna.flyte.outputs import returns_of
 from flyteoptuna.flyte.references import Reference, by_reference, unpacked
 from flyteoptuna.flyte.resolver import adopt, digest, joined, split
 
-FORMAT = 2
+FORMAT = 3
 """Version of the report. It is part of the cache version, for a cached report must be one that is understood."""
 
 
@@ -85,7 +86,7 @@ def reporting(function: Callable[..., Any], objective: PythonFunctionTask[Any], 
         objective: the user's task.
         again: see :func:`trial_task`.
     """
-    natives, n_values = objective.python_interface.inputs, arity(objective)
+    natives, n_values, returns = objective.python_interface.inputs, arity(objective), returns_of(objective)
     passes: tuple[type[BaseException], ...] = (FlyteRecoverableException,) if again else ()
     cached = objective.metadata.cache and again
 
@@ -116,13 +117,13 @@ def reporting(function: Callable[..., Any], objective: PythonFunctionTask[Any], 
     def sync(**inputs: Any) -> TrialReport:
         run = prepared(inputs)
         with recording(run.report, run.active, run.room, passes) as returned:
-            returned(function(**values(run.inputs)), n_values)
+            returned(function(**values(run.inputs)), returns)
         return sent(run)
 
     async def awaited(**inputs: Any) -> TrialReport:
         run = prepared(inputs)
         with recording(run.report, run.active, run.room, passes) as returned:
-            returned(await function(**values(run.inputs)), n_values)
+            returned(await function(**values(run.inputs)), returns)
         return sent(run)
 
     return functools.wraps(function)(awaited if isinstance(objective, AsyncPythonFunctionTask) else sync)

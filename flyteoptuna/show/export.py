@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import importlib.util
 import json
@@ -41,6 +42,7 @@ def export(
 ) -> str:
     """Write a study where other tools read it, with every trial's number, state, values, parameters and attributes.
 
+    Where the outputs of trials are stands in user attributes of their names, unless a trial has one of that name.
     In a CSV file, text that a spreadsheet would take for a formula stands behind an apostrophe.
 
     Args:
@@ -74,7 +76,7 @@ def export(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return write(study, text, name or study.study_name, overwrite)
+            return write(_naming_outputs(study), text, name or study.study_name, overwrite)
     except ExportError:
         raise
     except Exception as error:
@@ -82,6 +84,26 @@ def export(
         raise ExportError(f"The study cannot be written there: {_line(error)}") from error
     finally:
         optuna.logging.set_verbosity(level)
+
+
+def _naming_outputs(study: optuna.Study) -> optuna.Study:
+    """A study whose trials have user attributes that tell where their outputs are."""
+    from flyteoptuna.flyte.outputs import where
+    from flyteoptuna.study.results import outputs
+    from flyteoptuna.study.shared.shared_study import in_memory_as
+
+    trials, kept = study.get_trials(deepcopy=False), dict[int, dict[str, bytes]]()
+    for position, trial in enumerate(trials):
+        if found := outputs(trial):
+            kept[position] = found
+    if not kept:
+        return study
+    trials = list(trials)
+    for position, found in kept.items():
+        trials[position] = copy.copy(trials[position])
+        places = {name: where(data) for name, data in found.items()}
+        trials[position].user_attrs = {**places, **trials[position].user_attrs}
+    return in_memory_as(study, trials)
 
 
 def _line(error: BaseException) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable
 
 import optuna
 from optuna.trial import FrozenTrial
 
-from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
+from flyteoptuna.core.trial.report import CUT_ATTRIBUTE, ERROR_ATTRIBUTE
+from flyteoptuna.study.system_attrs import OUTPUTS_ATTRIBUTE
 
 _NUMBERS = re.compile(r"\b(generation )\d+|\b\d+\b")
 
@@ -27,6 +29,21 @@ def best(study: optuna.Study) -> FrozenTrial | None:
         return study.best_trial
     except ValueError:
         return None
+
+
+def outputs(trial: FrozenTrial) -> dict[str, bytes]:
+    """What the objective of a trial returned beside its values, as Flyte's literals, by the names of its outputs."""
+    noted = trial.system_attrs.get(OUTPUTS_ATTRIBUTE)
+    try:
+        return {str(name): base64.b64decode(data, validate=True) for name, data in noted.items()} if noted else {}
+    except (AttributeError, TypeError, ValueError):
+        # A file from elsewhere may hold anything.
+        return {}
+
+
+def cut(trial: FrozenTrial) -> str:
+    """What the report of a trial had no room for; empty where there was room for all."""
+    return str(trial.user_attrs.get(CUT_ATTRIBUTE, ""))
 
 
 def reasons(failed: Iterable[FrozenTrial], most: int | None = None) -> list[tuple[str, list[int]]]:

@@ -11,6 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 TRIAL_ATTRIBUTE = "flyteoptuna:trial"
 """The system attribute of a trial of a search: the search it belongs to, its generation, its key, its early outcome."""
 
+OUTPUTS_ATTRIBUTE = "flyteoptuna:outputs"
+"""The system attribute of a trial that holds what its objective returned beside values: literals of Flyte in base64."""
+
 SEARCH_ATTRIBUTE = "flyteoptuna:search"
 """The system attribute of a study that tells its latest search: its count, its first trial, its start."""
 

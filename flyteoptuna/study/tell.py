@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import math
@@ -16,7 +17,14 @@ from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.core.trial.read_report import UNKNOWN
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, Expected, TrialReport, match
 from flyteoptuna.study import pruning, unsavable
-from flyteoptuna.study.system_attrs import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, own, record_of, study_attr
+from flyteoptuna.study.system_attrs import (
+    OUTPUTS_ATTRIBUTE,
+    SEARCH_ATTRIBUTE,
+    TRIAL_ATTRIBUTE,
+    own,
+    record_of,
+    study_attr,
+)
 
 Callbacks = Sequence[Callable[..., None]]
 
@@ -164,9 +172,12 @@ def _tell_one(study: optuna.Study, trial: FrozenTrial, report: TrialReport, *, t
         _not_told(study, trial.number, error)
     if lost := unsavable.savable(study, trial.number):
         unsavable.fail(study, trial.number, lost)
+    told = record_of(study, trial.number)
+    if report.outputs and told.state != TrialState.FAIL:
+        kept = {name: base64.b64encode(data).decode() for name, data in report.outputs.items()}
+        told.system_attrs = {**told.system_attrs, OUTPUTS_ATTRIBUTE: kept}
     if report.start:
         # `tell` stamps the end as now.
-        told = record_of(study, trial.number)
         told.datetime_start = datetime.fromtimestamp(report.start)
         told.datetime_complete = datetime.fromtimestamp(report.end)
 

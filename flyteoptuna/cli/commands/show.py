@@ -99,6 +99,7 @@ def _print_best(study: optuna.Study, trials: Sequence[FrozenTrial], most: int) -
     if table is None or not fits(table):
         table = _best(study, chosen[:most], None)
     write("", f"{title}:", table)
+    _print_outputs(chosen[:most])
 
 
 def _best(study: optuna.Study, trials: Sequence[FrozenTrial], names: Sequence[str] | None) -> Table:
@@ -113,6 +114,19 @@ def _best(study: optuna.Study, trials: Sequence[FrozenTrial], names: Sequence[st
             params = [short(trial.params[name]) if name in trial.params else "" for name in names]
         table.add_row(*map(text, [str(trial.number), *map(short, trial.values), *params, _took(trial)]))
     return table
+
+
+def _print_outputs(trials: Sequence[FrozenTrial]) -> None:
+    """Where the outputs of trials are."""
+    from flyteoptuna.flyte.outputs import where
+    from flyteoptuna.study import results
+
+    table = new_table(">trial", "output", "where it is")
+    for trial in trials:
+        for name, data in islice(results.outputs(trial).items(), MOST_COLUMNS):
+            table.add_row(*map(text, [str(trial.number), short(name), cut(where(data), MOST_REASON)]))
+    if table.rows:
+        write("", table)
 
 
 def _took(trial: FrozenTrial) -> str:

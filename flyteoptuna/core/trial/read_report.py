@@ -59,6 +59,8 @@ def _checked(fields: Any) -> TrialReport:
     report = TrialReport(**made)
     if report.state == "COMPLETE" and not report.values:
         raise _Wrong("its trial is COMPLETE, but it has no values.")
+    if report.state == "FAIL" and report.outputs:
+        raise _Wrong("its trial has failed, but it has outputs.")
     if len(report.steps) != len(report.intermediate) or len(set(report.steps)) != len(report.steps):
         raise _Wrong(
             f"it must have as many different steps as intermediate values, but it has {len(set(report.steps))} of "
@@ -158,6 +160,13 @@ def _system_attrs(value: Any, name: str) -> str:
     return str(value)
 
 
+def _outputs(value: Any, name: str) -> dict[str, bytes]:
+    _expect(isinstance(value, Mapping), name, "an object", value)
+    for key, item in value.items():
+        _expect(isinstance(key, str) and isinstance(item, bytes), f"{name}[{key!r}]", "bytes under a text", item)
+    return dict(value)
+
+
 CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "trial": _trial,
     "key": _text,
@@ -171,5 +180,6 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "user_attrs": _user_attrs,
     "system_attrs": _system_attrs,
     "pruner": _text,
+    "outputs": _outputs,
 }
 """What each field of a report must be: the value as it is kept, or ``_Wrong``."""

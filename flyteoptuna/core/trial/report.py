@@ -45,6 +45,8 @@ class TrialReport:
         user_attrs: the user attributes as a JSON object.
         system_attrs: what Optuna keeps with the trial, constraints and a pruner's rungs, as a JSON object.
         pruner: the pruner, packed, where it has learned in the trial; see ``study.pruning``.
+        outputs: what else the objective returned, by the names of its outputs, as Flyte's literals; none unless the
+            trial is complete.
     """
 
     trial: int
@@ -59,6 +61,7 @@ class TrialReport:
     user_attrs: str = "{}"
     system_attrs: str = "{}"
     pruner: str = ""
+    outputs: dict[str, bytes] = field(default_factory=dict)
 
 
 class Expected(NamedTuple):
@@ -105,8 +108,16 @@ def fill(report: TrialReport, active: ActiveTrial, limit: int) -> None:
     shares = 3 if user_attrs or intermediate else 1
     report.error = cut(report.error, min(ERROR_LIMIT, limit // shares))
     left = max(limit - len(report.error.encode()) - len(report.system_attrs), 0)
+    notes = []
+    for name in sorted(report.outputs, key=lambda name: len(report.outputs[name])):
+        size = len(report.outputs[name])
+        if size > left:
+            notes.append(f"the output `{name}` was too large, {size} bytes")
+            del report.outputs[name]
+        else:
+            left -= size
     attrs, lost = _fitting(user_attrs, left // 2)
-    notes = [f"{lost} user attributes were too large"] if lost else []
+    notes += [f"{lost} user attributes were too large"] if lost else []
     points = list(intermediate.items())
     every = max(-(-len(points) * POINT // max(left // 2, 1)), 1)
     if every > 1:

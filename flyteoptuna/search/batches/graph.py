@@ -12,6 +12,7 @@ from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference, collection
+from flyteoptuna.search.best_outputs import NONE_USED, USED
 from flyteoptuna.search.driver_tasks import DYNAMIC, INPUT, PLAIN, driver_task, named_tuple, study_input
 from flyteoptuna.search.entities import Entities, asked, fixed_inputs, promised
 from flyteoptuna.search.request import COUNTS, Request
@@ -28,7 +29,9 @@ def nodes(request: Request) -> StudyPromise:
     """Add a search to the workflow that is being compiled; a promise of its study."""
     search = Search.asked_for(request)
     progress = search.search(**asked(request), **fixed_inputs(request))
-    made = search.finish(study=progress.study, reports=progress.reports, max_failures=request.counts["max_failures"])
+    made = search.finish(
+        study=progress.study, reports=progress.reports, max_failures=request.counts["max_failures"], used=NONE_USED
+    )
     return promised(made, request)
 
 
@@ -85,10 +88,8 @@ class Search(Entities):
     @functools.cached_property
     def finish(self) -> Any:
         """Tells the last reports and outputs the study."""
-        import optuna
-
-        inputs = {"study": self._state["study"], "reports": Reports, "max_failures": int | None}
-        return self._task("finish", self._finish, inputs, optuna.Study, PLAIN)
+        inputs = {"study": self._state["study"], "reports": Reports, "max_failures": int | None, USED: str}
+        return self._task("finish", self._finish, inputs, self._finished, PLAIN)
 
     def _for_ask(self, fixed: dict[str, Any]) -> dict[str, Any]:
         # What no callback looks at goes to the trials alone.
@@ -155,11 +156,11 @@ class Search(Entities):
         made = driver.ask(index, study, reports, given, build, self.mapped, shown=shown)
         return self._asked(made.study, made.over, *made.lists.values())
 
-    def _finish(self, study: Reference, reports: Reference, max_failures: int | None) -> Any:
+    def _finish(self, study: Reference, reports: Reference, max_failures: int | None, used: str) -> Any:
         """Tell the last batch, and output the study."""
         from flyteoptuna.search.batches import driver
 
-        return driver.tell(study, reports, max_failures, last=True)
+        return self._output(driver.tell(study, reports, max_failures, last=True), used)
 
 
 def rebuild(role: str, *args: str) -> Any:

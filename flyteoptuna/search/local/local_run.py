@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import signal
 import threading
@@ -19,6 +20,7 @@ from flyteoptuna.flyte.objective import STUDY, TRIAL, input_types
 from flyteoptuna.flyte.promises import StudyPromise, copied, value_at
 from flyteoptuna.flyte.references import Reference, packed, reference
 from flyteoptuna.flyte.scoped_settings import apart, scope
+from flyteoptuna.search.best_outputs import PREFIX, of_best
 from flyteoptuna.search.local.kept_study import Kept
 from flyteoptuna.search.local.worker_pool import Pool
 from flyteoptuna.search.request import Request
@@ -84,8 +86,14 @@ def result(study: SearchStudy, request: Request, settings: plan.Settings) -> Any
 
 def _returned(kept: Kept, request: Request) -> Any:
     if scope() is not None:
-        return StudyPromise("o0", kept.literal(), None, len(request.directions) > 1, request.names)
+        several = len(request.directions) > 1
+        best = None if several else functools.partial(_promised, kept.study)
+        return StudyPromise("study", kept.literal(), None, several, request.names, best)
     return kept.copy()
+
+
+def _promised(study: SearchStudy, name: str) -> Promise:
+    return Promise(f"{PREFIX}{name}", of_best(study, name).literal)
 
 
 def _given(study: Any) -> SearchStudy | None:

@@ -18,6 +18,7 @@ from flyteoptuna.core import plan
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference
 from flyteoptuna.flyte.resolver import adopt, digest
+from flyteoptuna.search.best_outputs import NONE_USED, USED
 from flyteoptuna.search.driver_tasks import INPUT, driver_task, named_tuple, study_input
 from flyteoptuna.search.entities import Entities, asked, fixed_inputs, promised
 from flyteoptuna.search.request import COUNTS, Request
@@ -37,7 +38,7 @@ def nodes(request: Request) -> StudyPromise:
     begun = search.search(**asked(request))
     state = {name: getattr(begun, name) for name in STATE}
     told = search.workers(**{INDEX: begun.workers}, **state, **fixed_inputs(request))
-    made = search.finish(**state, told=told.with_overrides(node_name="workers-of-the-search"))
+    made = search.finish(**state, told=told.with_overrides(node_name="workers-of-the-search"), used=NONE_USED)
     return promised(made, request)
 
 
@@ -86,11 +87,9 @@ class ReusedSearch(Entities):
     @functools.cached_property
     def finish(self) -> Any:
         """The last node: makes the study of the journal."""
-        import optuna
-
-        inputs = {**self._state, "told": list[int | None]}
-        args = self._args("finish")
-        return driver_task(self._name("finish"), args, self.objective, self._finish, inputs, optuna.Study, deck=True)
+        inputs = {**self._state, "told": list[int | None], USED: str}
+        args, output = self._args("finish"), self._finished
+        return driver_task(self._name("finish"), args, self.objective, self._finish, inputs, output, deck=True)
 
     def _search(self, space: str, callbacks: str, study: Reference | None = None, **given: Any) -> Any:
         """Begin the search."""
@@ -132,11 +131,11 @@ class ReusedSearch(Entities):
         )
         return worker.run()
 
-    def _finish(self, study: Reference, journal: str, settings: str, told: list[int | None]) -> Any:
+    def _finish(self, study: Reference, journal: str, settings: str, told: list[int | None], used: str) -> Any:
         """Output the study."""
         from flyteoptuna.search.reused import search_journal
 
-        return search_journal.finish(study, journal, plan.settings(settings))
+        return self._output(search_journal.finish(study, journal, plan.settings(settings)), used)
 
 
 def begin_anew() -> None:

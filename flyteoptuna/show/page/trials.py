@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
+from flyteoptuna.flyte.outputs import where
 from flyteoptuna.show.page import elements
 from flyteoptuna.show.page.axis import number, thin
 from flyteoptuna.show.page.summary import STATES, Summary
+from flyteoptuna.study.results import outputs as kept
 
 MOST_ROWS = 100
 """Rows that are HTML; those that the script shows at a time."""
@@ -21,6 +26,9 @@ MOST_COLUMNS = 60
 
 MOST_DATA = 4_000_000
 """Bytes of the rows as data."""
+
+PLACE = 1000
+"""Most characters of the place of an output, of which a cell shows as many as it has room for."""
 
 CELL = 80
 """Most characters of a text in a cell."""
@@ -40,7 +48,14 @@ class Column(NamedTuple):
 
 def outputs_of(trial: FrozenTrial) -> dict[str, str]:
     """Where the outputs of a trial are that are kept with it, by their names."""
-    return {}
+    return {name: where(data) for name, data in kept(trial).items()}
+
+
+def link(place: str) -> str:
+    """What a browser can open of where an output is, escaped; empty for anything else, as a script is."""
+    if re.match(r"(https?|s3|gs|abfss?|file)://", place):
+        return html.escape(place)
+    return f"file://{quote(place)}" if place.startswith("/") else ""
 
 
 def state_of(results: Summary, trial: FrozenTrial, unfit: set[int]) -> str:
@@ -58,7 +73,7 @@ def columns(results: Summary) -> tuple[list[Column], int]:
     named: list[Column] = [Column("parameter", name, _item("params", name)) for name in results.params]
     attrs = dict.fromkeys(k for t in results.trials for k in t.user_attrs if k != ERROR_ATTRIBUTE)
     outputs = dict.fromkeys(k for t in results.trials for k in outputs_of(t))
-    named += [Column("output", name, _output(name)) for name in outputs]
+    named += [Column("output", name, _output(name), PLACE) for name in outputs]
     named += [Column("attribute", name, _item("user_attrs", name)) for name in attrs]
     # Errors stand last, and before what there is no room for.
     room = max(MOST_COLUMNS - len(found) - len(errors), 0)
@@ -131,6 +146,8 @@ def _cell(column: Column, kind: str, value: Any) -> tuple[str, str]:
     if column.kind == "state":
         return "state", f'<i class="{value}"></i>{value}'
     shown = "" if value is None else elements.text(value, column.limit)
+    if column.kind == "output" and value is not None and (target := link(value)):
+        shown = f'<a href="{target}">{shown}</a>'
     return kind, f"<div>{shown}</div>" if kind == "t" else shown
 
 

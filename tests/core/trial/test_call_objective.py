@@ -9,16 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyteoptuna import current_trial
-from flyteoptuna.core.trial.call_objective import outcome, recording
+from flyteoptuna.core.trial.call_objective import VALUE, Returns, outcome, recording
 from flyteoptuna.core.trial.current_trial import ActiveTrial
 from flyteoptuna.core.trial.report import TrialReport
+
+
+def values_only(arity):
+    """Of an objective that returns nothing but values."""
+    return Returns({f"o{index}": VALUE for index in range(arity)}, None)
 
 
 @given(st.one_of(st.none(), st.floats(), st.text(), st.lists(st.floats()), st.binary()), st.integers(1, 3))
 def test_an_outcome_is_values_or_a_reason(result, arity):
     """Whatever comes back, there are either `arity` numbers or a reason."""
-    values, error = outcome(result, arity)
-    assert (len(values) == arity and not error and not any(map(math.isnan, values))) or (not values and error)
+    found = outcome(result, values_only(arity).kinds)
+    assert (len(found.values) == arity and not any(map(math.isnan, found.values))) != bool(found.error)
+    assert not found.numbers and not found.kept
 
 
 @pytest.mark.parametrize(
@@ -27,13 +33,13 @@ def test_an_outcome_is_values_or_a_reason(result, arity):
 )
 def test_reasons_name_the_value(result, arity, match):
     """A person reads what came back."""
-    assert re.search(match, outcome(result, arity)[1])
+    assert re.search(match, outcome(result, values_only(arity).kinds).error)
 
 
 def recorded(body, active=None, limit=150_000, passes=()):
     report = TrialReport(0, key="k")
     with recording(report, active or ActiveTrial(0), limit, passes) as returned:
-        returned(body(), 1)
+        returned(body(), values_only(1))
     return report
 
 

@@ -16,6 +16,10 @@
   const show = (cell) =>
     cell === null ? "" : Array.isArray(cell) ? texts[cell[0]] : Number.isInteger(cell) ? String(cell) : digits(cell);
 
+  // Where an output is, if a browser can open it.
+  const target = (text) =>
+    /^(https?|s3|gs|abfss?|file):\/\//.test(text) ? text : text.startsWith("/") ? "file://" + text.split("/").map(encodeURIComponent).join("/") : "";
+
   // The table: sorted, filtered, a page at a time. What is missing stands last, and texts stand after numbers.
   const infinite = { inf: Infinity, "-inf": -Infinity };
   const key = (cell) => (Array.isArray(cell) ? (infinite[texts[cell[0]]] ?? texts[cell[0]]) : cell);
@@ -42,6 +46,7 @@
         const text = show(cells[row]);
         const td = make("td", style === "t" ? "" : text, style);
         if (style === "t") td.append(make("div", text));
+        if (kind === "output" && target(text)) td.firstChild.replaceChildren(Object.assign(make("a", text), { href: target(text) }));
         if (kind === "state") td.prepend(make("i", "", text));
         line.append(td);
       }
