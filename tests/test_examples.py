@@ -22,6 +22,7 @@ EXAMPLES = {
     ("quickstart", "train"): r"^\d+\.\d+$",
     ("trees", "tune"): r"o0=0\.9[3-9]",
     ("trees", "tune_by_callback"): r"o0=0\.9[3-9]",
+    ("models", "tune"): r"accuracy=(0\.9\d+), again=\1, model=",
     ("pareto", "front"): r"leaves: accuracy 0\.\d{3} with",
     ("continued", "narrow_down"): r"o2=60",
     ("tested/tuning", "tune"): r"Study",
