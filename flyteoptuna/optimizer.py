@@ -42,7 +42,9 @@ class Optimizer(Scoped):
         objective: a plain task that returns a float, or a tuple of floats for several directions; or a callback with a
             parameter ``trial``, which makes the inputs with the trial's ``suggest_...`` methods and returns what its
             call of such a task returns. A callback runs in a driver pod, gets plain values, and must not change data
-            that it hands on.
+            that it hands on. A task may return more, as a tuple or a ``NamedTuple``: its floats are the values, in
+            their order, its ints and bools user attributes of the trial, and all else is kept with the trial by
+            reference; see :attr:`best` and :func:`flyteoptuna.outputs`.
         concurrency: trials that run at once; at least 1, an int or a promise of one.
         n_trials: trials in all; at least 1, an int or a promise of one. None (the default) asks until the ``timeout``,
             one of which each search needs; both may be set later.
