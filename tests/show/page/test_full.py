@@ -130,6 +130,7 @@ def test_the_table_shows_all_that_a_trial_holds(monkeypatch):
     monkeypatch.setattr(trials, "outputs_of", lambda trial: {"model": f"s3://m/{trial.number}"} if trial.values else {})
     study = mixed(n_trials=4)
     page = deck.full(study)
+    assert '<a href="s3://m/0">s3://m/0</a>' in page
     by = {
         name: dict(zip(cells_of(page, "trial"), cells_of(page, name), strict=True))
         for name in ("kind", "error", "rate")
@@ -143,6 +144,24 @@ def test_the_table_shows_all_that_a_trial_holds(monkeypatch):
     seconds = dict(zip(cells_of(page, "trial"), cells_of(page, "seconds"), strict=True))
     took = {t.number: t.duration.total_seconds() for t in study.trials if t.duration is not None}
     assert {number: value for number, value in seconds.items() if value is not None} == pytest.approx(took, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("place", "target"),
+    [
+        ("s3://bucket/a b/model.joblib?x=1&y=2", "s3://bucket/a b/model.joblib?x=1&amp;y=2"),
+        ("https://example.org/m", "https://example.org/m"),
+        ("/tmp/a b#/model", "file:///tmp/a%20b%23/model"),
+        ('s3://b/"onclick="alert(1)', "s3://b/&quot;onclick=&quot;alert(1)"),
+        *(
+            (text, "")
+            for text in ("javascript:alert(1)", "JavaScript://x", "data:text/html,x", "model", "", " s3://b", "x\ns3://b")
+        ),
+    ],
+)
+def test_what_an_output_links_to(place, target):
+    """Where a browser can look, and nothing that it would run."""
+    assert trials.link(place) == target
 
 
 def test_a_column_is_there_only_if_it_holds_something():
