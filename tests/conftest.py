@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import threading
 
 # Threads that spin while they wait for each other stop a machine that others use too. Read when numpy is loaded.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -20,6 +21,14 @@ settings.load_profile("suite")
 
 
 end_pods_on_interrupt()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_thread_left():
+    """Python waits at its end for each thread that is no daemon, and a suite with one left would never end."""
+    yield
+    left = [t for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
+    assert left == []
 
 
 @pytest.fixture

@@ -70,6 +70,10 @@ class Store:
         pass
 
 
+class OverError(BaseException):
+    """Ends a thread that will have no turn any more."""
+
+
 class Turns:
     """Threads of which one runs at a time, from one request to the next, in an order that ``choose`` decides."""
 
@@ -77,12 +81,15 @@ class Turns:
         self.choose = choose
         self.main = threading.Semaphore(0)
         self.mine = threading.local()
+        self.over = False
 
     def pause(self):
         """Let others have their turn; nothing outside of the threads that take turns."""
         if hasattr(self.mine, "turn"):
             self.main.release()
             self.mine.turn.acquire()
+            if self.over:
+                raise OverError
 
     def run(self, works):
         """Run functions until all have ended; raises what the first of them raised."""
@@ -105,11 +112,18 @@ class Turns:
             threads.append(threading.Thread(target=alone, args=(index, work)))
         for thread in threads:
             thread.start()
-        while turns:
-            waiting = sorted(turns)
-            turns[waiting[self.choose(len(waiting))]].release()
-            self.main.acquire()
-        for thread in threads:
-            thread.join()
+        try:
+            while turns:
+                waiting = sorted(turns)
+                turns[waiting[self.choose(len(waiting))]].release()
+                self.main.acquire()
+        finally:
+            # Hypothesis leaves an example that it has no more choices for, and Python waits for threads at its end.
+            self.over = True
+            while turns:
+                next(iter([*turns.values()])).release()
+                self.main.acquire()
+            for thread in threads:
+                thread.join()
         if errors:
             raise errors[0]

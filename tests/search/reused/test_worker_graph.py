@@ -85,19 +85,21 @@ def test_what_a_trial_knew_is_noted_on_it(tmp_path, flows):
     assert results(study) == results(reference)
 
 
-@pytest.mark.parametrize("seed", range(3), indirect=True)
+@pytest.mark.parametrize("seed", range(4), indirect=True)
 def test_workers_that_are_killed_at_random_moments_lose_their_running_trial_alone(tmp_path, flows, seed):
-    """Exactly n_trials, each told once, and no value on another's parameters."""
+    """Exactly n_trials, each told once, and no value on another's parameters; by at least eight kills."""
     folder = folder_in(tmp_path)
-    inputs = {"folder": folder, "seed": seed, "share": 0.5, "n_trials": 24}
+    inputs = {"folder": folder, "seed": seed, "share": 1.0, "n_trials": 30}
     study, engine = run(flows, tmp_path, "killed", inputs, system_retries=100)
     kills = len(engine.of(".worker-", Outcome.KILLED))
-    check(study, 24)
+    sys.stdout.write(f"kills {kills}\n")
+    assert kills >= 8
+    check(study, 30)
     lost = [t for t in study.trials if t.state == TrialState.FAIL]
     assert kills >= len(lost)
     assert all(reason(t).startswith("The pod of worker ") for t in lost)
     # A pod that was killed between two trials has lost none, or one that it had asked and not begun.
-    assert set(range(24)) - set(begun(folder)) <= {t.number for t in lost}
+    assert set(range(30)) - set(begun(folder)) <= {t.number for t in lost}
     assert set(begun(folder).values()) == {1}
 
 

@@ -155,7 +155,15 @@ def test_the_table_shows_all_that_a_trial_holds(monkeypatch):
         ('s3://b/"onclick="alert(1)', "s3://b/&quot;onclick=&quot;alert(1)"),
         *(
             (text, "")
-            for text in ("javascript:alert(1)", "JavaScript://x", "data:text/html,x", "model", "", " s3://b", "x\ns3://b")
+            for text in (
+                "javascript:alert(1)",
+                "JavaScript://x",
+                "data:text/html,x",
+                "model",
+                "",
+                " s3://b",
+                "x\ns3://b",
+            )
         ),
     ],
 )
