@@ -63,7 +63,7 @@ def test_a_dashboard_of_a_file(saved):
         with urllib.request.urlopen(f"{url}/dashboard") as page:
             assert b"<html" in page.read()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=600)
     assert (process.returncode, out, err) == (0, b"", b"")
 
 

@@ -15,7 +15,7 @@ PYFLYTE = "import sys; from flytekit.clis.sdk_in_container.pyflyte import main; 
 def pyflyte(*args):
     """What `pyflyte run` prints, with its spaces and frames as one space, and whether it succeeded."""
     command = [sys.executable, "-c", PYFLYTE, "run", str(CODE / "flow_of_commands.py"), *map(str, args)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=WIDE)
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=WIDE)
     return " ".join((ran.stdout + ran.stderr).replace("│", " ").split()), ran.returncode == 0
 
 

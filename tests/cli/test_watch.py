@@ -187,7 +187,7 @@ class Terminal:
     def end(self):
         self.read()
         os.close(self.here)
-        return self.process.wait(100)
+        return self.process.wait(600)
 
 
 def replace(path, study):

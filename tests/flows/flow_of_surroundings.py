@@ -37,7 +37,7 @@ def starting(x: float, method: str) -> float:
     processes = [context.Process(target=_put, args=(queue,), daemon=True) for _ in range(2)]
     for process in processes:
         process.start()
-    found = {queue.get(timeout=300) for _ in processes}
+    found = {queue.get(timeout=600) for _ in processes}
     for process in processes:
         process.join()
     with context.Pool(1) as pool:

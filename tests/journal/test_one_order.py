@@ -193,7 +193,7 @@ def test_forked_processes_share_a_storage_that_was_opened_before(tmp_path):
         process.start()
     study.optimize(objective, 10)
     for process in forked:
-        process.join(300)
+        process.join(600)
     assert [process.exitcode for process in forked] == [0, 0, 0]
     assert len(study.trials) == 40
     assert all(t.value == t.params["x"] + t.number for t in study.trials)
@@ -216,7 +216,7 @@ def test_a_process_forked_while_records_are_held_is_refused(tmp_path):
         storage.set_trial_user_attr(trial, "a", 1)
         process = multiprocessing.get_context("fork").Process(target=child)
         process.start()
-        process.join(300)
+        process.join(600)
     assert process.exitcode == 17
     assert storage.get_trial(trial).user_attrs == {"a": 1}
 

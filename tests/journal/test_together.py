@@ -84,7 +84,7 @@ def test_blocks_of_threads_overlap():
         storage.set_trial_user_attr(trial, "a", 1)
         thread = threading.Thread(target=outside)
         thread.start()
-        thread.join(60)
+        thread.join(600)
         other = opened(store)[1]
         assert other.get_trial(trial).user_attrs == {"a": 1}
         assert other.get_trial(second).user_attrs == {"b": 1}

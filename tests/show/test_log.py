@@ -36,7 +36,7 @@ def in_terminal(task):
         except OSError:
             # Linux says so when the other side is closed.
             pass
-        process.wait(100)
+        process.wait(600)
     return b"".join(parts).decode()
 
 
@@ -69,7 +69,7 @@ def test_a_failed_search_gives_the_terminal_back():
 def test_without_a_terminal_there_are_lines():
     """One a trial between the first and the last, without control characters."""
     with started("pruned", subprocess.PIPE) as process:
-        text = process.communicate(timeout=300)[1].decode()
+        text = process.communicate(timeout=600)[1].decode()
     lines = [line.split("] ", 1)[1] for line in text.splitlines()]
     assert lines[0] == "A search of 8 trials, 2 at once, begins."
     assert sorted(line.split(":")[0] for line in lines[1:-1]) == [f"Trial {number}" for number in range(8)]

@@ -127,7 +127,7 @@ def script(tmp_path, text, *, count="2"):
         check=False,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
 
 
@@ -231,8 +231,8 @@ def test_workers_end_with_their_parent(tmp_path, sent):
             assert made.poll() is None
             time.sleep(0.05)
         made.send_signal(sent)
-        made.communicate(timeout=100)
-    deadline = time.monotonic() + 60
+        made.communicate(timeout=600)
+    deadline = time.monotonic() + 600
     while any(map(alive, pids)):
         assert time.monotonic() < deadline, "a worker process outlives its parent"
         time.sleep(0.05)
