@@ -156,3 +156,14 @@ def test_the_page_about_testing_documents_every_public_name():
     """Of the wing for users' tests."""
     documented = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "testing.md").read_text(), re.MULTILINE)
     assert sorted(documented) == sorted(f"flyteoptuna.testing.{name}" for name in testing.__all__)
+
+
+def test_every_part_of_the_benchmarks_finds_what_it_measures():
+    """They are run by hand, and a name that has moved would be known late."""
+    code = (
+        "import importlib; from benchmarks.__main__ import PARTS\n"
+        "parts = {name: importlib.import_module(f'benchmarks.{name}') for name in PARTS}\n"
+        "with parts['driver']._clocks(): print(len(parts))"
+    )
+    made = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert made.stdout.strip() == "7"
