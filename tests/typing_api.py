@@ -1,5 +1,6 @@
 """The public API as a user's type checker sees it; checked, not run."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import flytekit as fl
@@ -18,6 +19,7 @@ from flyteoptuna import (
     export,
     load_study,
     optimize,
+    outputs,
     report,
     suggest,
     testing,
@@ -69,6 +71,8 @@ short: Optimizer = Optimizer(
 errors: list[type[Exception]] = [SearchFailedError, SpaceError, StudyFormatError, StudyNotFoundError]
 loaded: optuna.Study = load_study("study.zip")
 report(loaded, "report.html")
+kept: Mapping[str, object] = outputs(loaded, 0)
+model: object = outputs(loaded, number=0, types={"model": str}).model
 written: str = export(loaded, "trials.csv", overwrite=True)
 refusals: list[type[Exception]] = [JournalError, JournalConflictError]
 backend = JournalObjectBackend("s3://bucket/journal", poll=0.5, read_only=False)

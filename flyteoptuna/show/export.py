@@ -6,6 +6,7 @@ import copy
 import csv
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import sys
@@ -16,6 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from flyteoptuna.core.optuna_log import log_of
 
 if TYPE_CHECKING:
     import optuna
@@ -71,10 +74,9 @@ def export(
         raise TypeError(f"`name` must be a string or None, but got {type(name).__name__}.")
     if not isinstance(overwrite, bool):
         raise TypeError(f"`overwrite` must be True or False, but got {type(overwrite).__name__}.")
-    write, level = writer(text), optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    write = writer(text)
     try:
-        with warnings.catch_warnings():
+        with log_of(logging.ERROR), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return write(_naming_outputs(study), text, name or study.study_name, overwrite)
     except ExportError:
@@ -82,8 +84,6 @@ def export(
     except Exception as error:
         # Databases, drivers and file systems have exceptions of their own.
         raise ExportError(f"The study cannot be written there: {_line(error)}") from error
-    finally:
-        optuna.logging.set_verbosity(level)
 
 
 def _naming_outputs(study: optuna.Study) -> optuna.Study:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import optuna
 from optuna.trial import FrozenTrial, create_trial
 
+from flyteoptuna.core.optuna_log import log_of
 from flyteoptuna.show.page import elements
 from flyteoptuna.show.page.axis import Axis, axis, category_axis, log_axis, thin
 from flyteoptuna.show.page.charts import Layer, chart, percent
@@ -95,14 +97,9 @@ def _importances(results: Summary, trials: Sequence[FrozenTrial], objective: int
 @contextmanager
 def quiet() -> Iterator[None]:
     """In the body, optuna says nothing."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)
+    with log_of(logging.CRITICAL), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _param(name: str, trials: Sequence[FrozenTrial]) -> _Param:

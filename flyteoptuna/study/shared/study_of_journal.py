@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import logging
 from typing import Any
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from flyteoptuna.core.optuna_log import log_of
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study import system_attrs
@@ -32,7 +34,8 @@ def publish(study: SearchStudy, backend: JournalObjectBackend) -> None:
     """Begin a journal with a study, all of it as one entry, so that nobody ever reads a part of it."""
     recorder = _Recorder()
     storage = JournalStorage(recorder)
-    study_id = storage.create_new_study(study.directions, study.study_name)
+    with log_of(logging.WARNING):
+        study_id = storage.create_new_study(study.directions, study.study_name)
     for key, value in study.user_attrs.items():
         storage.set_study_user_attr(study_id, key, value)
     for key, value in study._storage.get_study_system_attrs(study._study_id).items():
