@@ -18,8 +18,8 @@ from flytekit.core.python_function_task import AsyncPythonFunctionTask
 from flyteoptuna.core import plan
 from flyteoptuna.core.annotations import fitted
 from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.flyte.objective import STUDY, TRIAL, input_types
-from flyteoptuna.flyte.references import Reference, packed, refer, reference
+from flyteoptuna.flyte.objective import STUDY, input_types
+from flyteoptuna.flyte.references import Reference, packed, refer
 from flyteoptuna.optimizer import Optimizer
 from flyteoptuna.search import rounds
 from flyteoptuna.search.request import Request
@@ -214,7 +214,7 @@ class _Search:
             ran = self._slots.run(number, self._seconds(number, job.handle["params"]))
             # In a pod of its own, no trial sees what another has changed.
             shared = {n: copy.deepcopy(v) if isinstance(v, (dict, list)) else v for n, v in self._shared.items()}
-            given = {TRIAL: reference(packed(job.handle)), STUDY: _Study(self.study), **job.inputs, **shared}
+            given = {STUDY: _Study(self.study), **job.inputs, **shared}
             self._lost = False
             made = self._trial(**given)
             report = asyncio.run(made) if inspect.iscoroutine(made) else made
