@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections import namedtuple
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,7 @@ class Run:
     """What a workflow gave, and what ran for it.
 
     Attributes:
-        outputs: what a call of the workflow returns: None, a value, or a tuple of them.
+        outputs: what a call of the workflow returns: None, a value, or a named tuple of them.
         pods: the pods, each attempt one, in the order in which they started.
         hits: the calls that the cache answered, which had no pod.
         depth: dynamic tasks inside each other.
@@ -154,10 +155,11 @@ def _optional(kind: Any) -> bool:
 
 def _outputs(workflow: Any, literals: Mapping[str, Any]) -> Any:
     ctx = FlyteContextManager.current_context()
-    types = workflow.python_interface.outputs
-    values = tuple(
+    types, name = workflow.python_interface.outputs, workflow.python_interface.output_tuple_name
+    values = [
         TypeEngine.to_python_value(ctx, Literal.from_flyte_idl(literals[name]), kind) for name, kind in types.items()
-    )
-    if len(values) > 1:
-        return values
+    ]
+    if len(values) > 1 or name:
+        # Of this name in a local run too.
+        return namedtuple(name or "DefaultNamedTupleOutput", types)(*values)  # noqa: PYI024 - its fields are found here
     return values[0] if values else None

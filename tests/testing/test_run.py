@@ -31,6 +31,14 @@ def test_the_outputs_are_python_values_and_the_record_says_what_ran(flows):
     assert 100 < made.largest < 1000
 
 
+def test_outputs_with_names_have_them(flows):
+    """As those of a call."""
+    paired = flows("engine_flows").paired
+    made = testing.run(paired, x=3).outputs
+    assert (made, made._asdict(), type(made).__name__) == ((3, 6), {"less": 3, "more": 6}, "Pair")
+    assert made == paired(x=3)
+
+
 def test_a_search_gives_its_study_and_is_the_same_where_pods_were_killed(flows):
     """Pods that die are tried again, as by Flyte, and the study is that of the undisturbed search, to the bit."""
     search = flows("flow_of_faults").plain
