@@ -52,7 +52,7 @@ def _clocks() -> Iterator[dict[str, float]]:
         (driver.report_type, "received", "receive"),
         (rounds, "tell", "tell"),
         (driver, "_draw", "show"),
-        (rounds.budgets, "check_failures", "check"),
+        (rounds.stopping, "check_failures", "check"),
         (rounds.ask, "ask", "ask"),
         (driver, "jobs_of", "inputs"),
         (StudyTransformer, "to_literal", "save"),
