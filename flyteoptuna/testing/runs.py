@@ -80,21 +80,27 @@ def run(
         drop: likewise, pods whose outputs are lost once their work is done. In a map the element is then missing, and
             those that follow move up; elsewhere Flyte takes the pod for dead.
         delay: seconds that pods wait before their work, by the choice of them, or given by a function of a pod.
-        system_retries: how often Flyte tries again where a pod died; 3 by default, as in Flyte.
+        system_retries: how often Flyte tries again where a pod died, at least 0; 3 by default, as in Flyte.
         cache: what cached tasks have given; hand the same to another run to find it there. Default: a new one.
         pods_at_once: pods that run at once, at least 1.
-        seconds: how long a pod may take.
+        seconds: how long a pod may take, at least 0.1.
         **more: inputs of the workflow.
 
     Raises:
         ExecutionFailed: the workflow failed; says the node, the task and the task's own traceback, and holds the pods.
         NotImplementedError: it holds what cannot be run here, which is named: launch plans, agents, gates.
-        TypeError: an input is missing, unknown or of the wrong type.
-        ValueError: a choice chose no pod, or fewer than a ``Some`` says: the test would prove nothing.
+        TypeError: an input or an argument is missing, unknown or of the wrong type.
+        ValueError: an argument is out of its range; a choice chose no pod, or fewer than a ``Some`` says, for the test
+            would prove nothing.
     """
     if not isinstance(workflow, WorkflowBase):
         raise TypeError(f"`workflow` must be a workflow, but got {workflow!r} ({type(workflow).__name__}).")
-    given = _literals(workflow, {**(inputs or {}), **more})
+    _check_number("pods_at_once", pods_at_once, int, 1)
+    _check_number("system_retries", system_retries, int, 0)
+    _check_number("seconds", seconds, (int, float), 0.1)
+    if not isinstance(cache, (Cache, type(None))):
+        raise TypeError(f"`cache` must be a testing.Cache, but got {cache!r} ({type(cache).__name__}).")
+    given = _literals(workflow, _named(inputs, more))
     faults = Faults(kill, drop, delay)
     end_pods_on_interrupt()
     folder = tempfile.TemporaryDirectory(prefix="flyteoptuna-", ignore_cleanup_errors=True)
@@ -118,6 +124,22 @@ def run(
     outputs = _outputs(workflow, literals)
     visits = sum(graph.visits for graph in engine.graphs)
     return Run(outputs, engine.pods, engine.hits, engine.depth, visits, engine.largest, folder)
+
+
+def _check_number(name: str, value: Any, kinds: Any, least: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise TypeError(f"`{name}` must be a number, but got {value!r} ({type(value).__name__}).")
+    if not value >= least:
+        raise ValueError(f"`{name} >= {least}` must hold, but got {name}={value!r}.")
+
+
+def _named(inputs: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(inputs, (Mapping, type(None))):
+        raise TypeError(f"`inputs` must be a dictionary, but got {inputs!r} ({type(inputs).__name__}).")
+    given = inputs or {}
+    if twice := given.keys() & more.keys():
+        raise TypeError(f"Input `{min(twice)}` is given twice.")
+    return {**given, **more}
 
 
 def _code(workflow: Any) -> list[Path]:
