@@ -16,6 +16,7 @@ from flytekit.core.type_engine import TypeEngine
 from flytekit.core.workflow import WorkflowBase
 from flytekit.models.literals import Literal
 
+from flyteoptuna.testing.arguments import check_number, check_type
 from flyteoptuna.testing.engine.cache import Cache
 from flyteoptuna.testing.engine.engine import Engine
 from flyteoptuna.testing.engine.scopes import ExecutionFailed
@@ -67,8 +68,9 @@ def run(
 ) -> Run:
     """Compile a workflow and run it as Flyte does, each task by its own container command in a process of its own.
 
-    Bindings, dynamic tasks, subworkflows, conditionals, maps with their minimum success, retries, timeouts and the
-    cache are Flyte's; between processes there are protobuf files alone. A pod's process knows nothing of the test's.
+    Bindings, dynamic tasks, subworkflows, conditionals, failure nodes, maps with their minimum success, retries, timeouts
+    and the cache are Flyte's; between processes there are protobuf files alone. A pod's process knows nothing of the
+    test's.
 
     A *choice* of pods is a part of the task's name, a position, counted from 0 in the order in which pods start, a
     :class:`Some`, or a function of a :class:`Pod`. Each attempt is a pod: by name, those that retry are chosen too.
@@ -93,13 +95,11 @@ def run(
         ValueError: an argument is out of its range; a choice chose no pod, or fewer than a ``Some`` says, for the test
             would prove nothing.
     """
-    if not isinstance(workflow, WorkflowBase):
-        raise TypeError(f"`workflow` must be a workflow, but got {workflow!r} ({type(workflow).__name__}).")
-    _check_number("pods_at_once", pods_at_once, int, 1)
-    _check_number("system_retries", system_retries, int, 0)
-    _check_number("seconds", seconds, (int, float), 0.1)
-    if not isinstance(cache, (Cache, type(None))):
-        raise TypeError(f"`cache` must be a testing.Cache, but got {cache!r} ({type(cache).__name__}).")
+    check_type("workflow", workflow, WorkflowBase, "a workflow")
+    check_number("pods_at_once", pods_at_once, int, 1)
+    check_number("system_retries", system_retries, int, 0)
+    check_number("seconds", seconds, (int, float), 0.1)
+    check_type("cache", cache, (Cache, type(None)), "a testing.Cache")
     given = _literals(workflow, _named(inputs, more))
     faults = Faults(kill, drop, delay)
     end_pods_on_interrupt()
@@ -126,16 +126,8 @@ def run(
     return Run(outputs, engine.pods, engine.hits, engine.depth, visits, engine.largest, folder)
 
 
-def _check_number(name: str, value: Any, kinds: Any, least: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        raise TypeError(f"`{name}` must be a number, but got {value!r} ({type(value).__name__}).")
-    if not value >= least:
-        raise ValueError(f"`{name} >= {least}` must hold, but got {name}={value!r}.")
-
-
 def _named(inputs: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(inputs, (Mapping, type(None))):
-        raise TypeError(f"`inputs` must be a dictionary, but got {inputs!r} ({type(inputs).__name__}).")
+    check_type("inputs", inputs, (Mapping, type(None)), "a dictionary")
     given = inputs or {}
     if twice := given.keys() & more.keys():
         raise TypeError(f"Input `{min(twice)}` is given twice.")

@@ -281,6 +281,23 @@ def test_a_duration_that_cannot_be_is_refused(durations, message):
         testing.simulate(optimizer(), SPACE, durations=durations)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"optimizer": objective}, "`optimizer` must be an Optimizer, but got"),
+        ({"inputs": [1]}, r"`inputs` must be a dictionary, but got \[1\] \(list\)"),
+        ({"objective": 3}, r"`objective` must be a function, but got 3 \(int\)"),
+        ({"durations": "abc"}, r"`durations` must be seconds, .* but got 'a' \(str\)"),
+        ({"durations": None}, r"`durations` must be seconds, .* but got None"),
+        ({"seed": "a"}, "`seed` must be an int, but got 'a'"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_refused(given, message):
+    """With its name and its value."""
+    with pytest.raises(TypeError, match=message):
+        testing.simulate(**{"optimizer": optimizer(), "inputs": SPACE, **given})
+
+
 def test_without_a_number_of_trials_they_take_time():
     """It would never end."""
     with pytest.raises(ValueError, match="Without `n_trials` a duration must be above 0"):
