@@ -135,7 +135,7 @@ def _built(study: optuna.Study, trial: optuna.Trial, build: Callable[[optuna.Tri
     try:
         for again in range(1, REASKS + 1):
             inputs = build(trial)
-            if again == REASKS or point(record_of(study, number)) not in known:
+            if not known or again == REASKS or point(record_of(study, number)) not in known:
                 break
             if again >= REASKS // 2:
                 study.sampler = optuna.samplers.RandomSampler(seed=number * REASKS + again)

@@ -68,9 +68,9 @@ def run(
 ) -> Run:
     """Compile a workflow and run it as Flyte does, each task by its own container command in a process of its own.
 
-    Bindings, dynamic tasks, subworkflows, conditionals, failure nodes, maps with their minimum success, retries, timeouts
-    and the cache are Flyte's; between processes there are protobuf files alone. A pod's process knows nothing of the
-    test's.
+    Bindings, dynamic tasks, subworkflows, conditionals, failure nodes, maps with their minimum success, retries,
+    timeouts and the cache are Flyte's; between processes there are protobuf files alone. A pod's process knows nothing
+    of the test's.
 
     A *choice* of pods is a part of the task's name, a position, counted from 0 in the order in which pods start, a
     :class:`Some`, or a function of a :class:`Pod`. Each attempt is a pod: by name, those that retry are chosen too.
