@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import math
 import random
@@ -9,8 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import mean
 from typing import Any
 
+import flytekit as fl
+import optuna
+
 from benchmarks.common import ROOT, Options, Table, child, seconds
 from benchmarks.figure import figure
+from flyteoptuna import Optimizer, suggest, testing
 from flyteoptuna.core import plan
 from flyteoptuna.testing.slots import Slots
 
@@ -35,23 +40,33 @@ DURATIONS: dict[str, Callable[[random.Random], float]] = {
 LOCAL_TRIALS, LOCAL_SLOTS = 24, 4
 
 
+@fl.task
+def objective(x: float) -> float:
+    """A trial whose value says nothing: what it takes is simulated."""
+    return x
+
+
 def makespan(durations: Iterable[float], slots: int) -> float:
-    """The time until all trials have ended, each started, in order, as soon as a slot is free."""
+    """The ideal: the time until all trials have ended, each started, in order, as soon as a slot is free."""
     clock = Slots(slots)
     for number, duration in enumerate(durations):
         clock.run(number, duration)
     return clock.wait()
 
 
+@functools.cache
+def searched(durations: tuple[float, ...], slots: int, **settings: Any) -> float:
+    """The time of a whole search that is simulated: from its first trial until its last one has ended."""
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    optimizer = Optimizer(objective, slots, len(durations), sampler=sampler, **settings)
+    return testing.simulate(optimizer, {"x": suggest.float(0, 1)}, durations=durations).makespan
+
+
 def batches(durations: Sequence[float], slots: int, start_up: float, ratio: int) -> float:
     """In batches of so many times the slots: the pods that run no trial start one after another."""
-    total, size = len(durations), ratio * slots
-    shape, rest = plan.shape(total, size), iter(durations)
-    taken = shape.drivers * start_up + shape.generations * ENGINE
-    for generation in range(shape.generations):
-        count = plan.batch(generation, total, size)
-        taken += makespan([start_up + next(rest) for _ in range(count)], slots)
-    return taken
+    shape = plan.shape(len(durations), ratio * slots)
+    beside = shape.drivers * start_up + shape.generations * ENGINE
+    return beside + searched(tuple(start_up + d for d in durations), slots, batch_size=ratio * slots)
 
 
 def eager(durations: Sequence[float], slots: int, start_up: float) -> float:
@@ -65,7 +80,7 @@ def eager(durations: Sequence[float], slots: int, start_up: float) -> float:
 
 def reused(durations: Sequence[float], slots: int, start_up: float) -> float:
     """Reused pods: search, workers and finish start, and a trial costs what asking and telling it does."""
-    return 3 * start_up + ENGINE + makespan([duration + TOLD for duration in durations], slots)
+    return 3 * start_up + ENGINE + searched(tuple(d + TOLD for d in durations), slots, reuse_pods=True)
 
 
 KINDS: dict[str, Callable[[Sequence[float], int, float], float]] = {
@@ -83,7 +98,7 @@ def _drawn(draw: Callable[[random.Random], float], seed: int) -> list[float]:
 
 def measure(options: Options) -> dict[str, Any]:
     """Mean multiple of the ideal, and of the slots' time, by slots, start-up, durations and kind; draws the figure."""
-    seeds, cases = range(5 if options.quick else 40), []
+    seeds, cases = range(2 if options.quick else 40), []
     for slots in SLOTS:
         for start_up in START_UPS:
             for name, draw in DURATIONS.items():

@@ -1,4 +1,4 @@
-"""Pages of the site for the Markdown files at the root of the project, whose links are written as they are there."""
+"""Pages of the site for the Markdown files at the root of the project; links of all pages are as in the project."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Turn the links of such a page from places in the project to pages of the site."""
+    """Turn links from places in the project to pages of the site."""
     if page.file.src_uri not in PAGES.values():
-        return markdown
+        return re.sub(rf"\]\(\.\./({'|'.join(map(re.escape, PAGES))})", lambda found: f"]({PAGES[found[1]]}", markdown)
     markdown = re.sub(r"\]\(docs/", "](", markdown)
     return re.sub(r"\]\(examples/?\)", "](examples.md)", markdown)
 

@@ -25,6 +25,7 @@ class Reference:
     """A value that was not read: its literal, as it came."""
 
     literal: Literal
+    _bytes: bytes | None = None
 
     def __init__(self, literal: Literal) -> None:
         self.literal = literal
@@ -38,8 +39,9 @@ class Reference:
 
     def serialised(self) -> bytes:
         """The literal as the bytes that Flyte would keep of it; equal literals have equal ones."""
-        data: bytes = self.literal.to_flyte_idl().SerializeToString(deterministic=True)
-        return data
+        if self._bytes is None:
+            self._bytes = self.literal.to_flyte_idl().SerializeToString(deterministic=True)
+        return self._bytes
 
 
 class _MapReference(dict[str, Reference], Reference):

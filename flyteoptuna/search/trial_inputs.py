@@ -12,7 +12,7 @@ from flyteoptuna.core.plain_values import plain, shown
 from flyteoptuna.core.suggestions import Suggestion
 from flyteoptuna.core.trial import report
 from flyteoptuna.core.trial.call_objective import raised
-from flyteoptuna.flyte.objective import completed, input_types
+from flyteoptuna.flyte.objective import TRIAL, completed, input_types
 from flyteoptuna.flyte.objective_callback import ObjectiveCall, objective_call
 from flyteoptuna.flyte.references import Reference, offloaded, packed, refer, reference
 
@@ -33,8 +33,8 @@ class Job(NamedTuple):
 
     Attributes:
         handle: what is told of it where it runs.
-        inputs: the inputs that are its own.
-        size: bytes of both in the lists that are mapped over.
+        inputs: the inputs that are its own, the handle among them.
+        size: their bytes in the lists that are mapped over.
     """
 
     handle: dict[str, Any]
@@ -145,8 +145,8 @@ def _job(study: Any, number: int, params: Any, call: ObjectiveCall, mapped: Sequ
         "directions": [direction.name for direction in study.directions],
     }
     handle = {"number": number, "key": key, "params": params, **told}
-    size = len(data) + len(reference(packed(handle)).serialised()) + FRAME * (1 + len(inputs))
-    return Job(handle, inputs, size)
+    sent = reference(packed(handle))
+    return Job(handle, {TRIAL: sent, **inputs}, len(data) + len(sent.serialised()) + FRAME * (1 + len(inputs)))
 
 
 def _sent(name: str, value: Any, kind: Any) -> Reference:

@@ -93,7 +93,11 @@ def write(trials: Sequence[FrozenTrial], before: Written | None) -> tuple[Tables
 
 def check(trial: FrozenTrial) -> None:
     """Raise what :func:`write` would raise for a trial."""
-    _row(Tables(), trial)
+    categories = _categories(trial.distributions)
+    for _, name in categories:
+        _check_choices(name, cast(CategoricalDistribution, trial.distributions[name]))
+    # Without tables, for a search checks each trial twice.
+    encoded(f"trials[{trial.number}].", {**_outcome(trial), "params": _params(trial, categories)})
 
 
 def _same(before: Sequence[FrozenTrial], trials: Sequence[FrozenTrial]) -> bool:
@@ -191,9 +195,7 @@ class Tables:
         if ids not in self._by_ids:
             key = tuple([(name, self.distribution(name, d)) for name, d in distributions.items()])
             if key not in self._by_numbers:
-                numbered = enumerate(distributions.items())
-                categories = tuple((i, name) for i, (name, d) in numbered if isinstance(d, CategoricalDistribution))
-                self._by_numbers[key] = len(self.spaces), categories
+                self._by_numbers[key] = len(self.spaces), _categories(distributions)
                 self.spaces.append(distributions)
                 self._ranges.append(Ranges(distributions.values()))
                 self.numbers.append(key)
@@ -202,40 +204,54 @@ class Tables:
 
     def row(self, trial: FrozenTrial) -> dict[str, Any]:
         """A trial as plain data."""
-        row: dict[str, Any] = {"state": trial.state.name}
-        times = trial.datetime_start is not None, trial.datetime_complete is not None
-        if times not in _ALLOWED[trial.state]:
-            raise TypeError(f"`trials[{trial.number}]` cannot be saved: it is {trial.state.name}, {_seen(times)}.")
-        if trial.values is not None:
-            row["values"] = _floats(trial.values)
+        row = _outcome(trial)
         if trial.distributions:
-            params, (row["space"], categories) = trial.params, self.space(trial.distributions)
-            values = [params[name] for name in trial.distributions]
-            for position, name in categories:
-                values[position] = _index(cast(CategoricalDistribution, trial.distributions[name]), params[name])
-            row["params"] = _floats(values)
+            row["space"], categories = self.space(trial.distributions)
+            row["params"] = _params(trial, categories)
             names = tuple(trial.distributions)
             # A sampler or a user may fix a parameter outside its range, of which optuna only warns.
             if outside := self._ranges[row["space"]].outside(row["params"]):
                 row["outside"] = [names[i] for i in outside]
-        if trial.datetime_start is not None:
-            row["start"] = trial.datetime_start.isoformat()
-        if trial.datetime_complete is not None:
-            row["complete"] = trial.datetime_complete.isoformat()
-        if trial.intermediate_values:
-            steps, reported = trial.intermediate_values.keys(), trial.intermediate_values.values()
-            row["intermediate"] = [[int(step) for step in steps], _floats(list(reported))]
-            if not all(-BOUND < step < BOUND for step in steps):
-                raise TypeError(
-                    f"`trials[{trial.number}].intermediate_values` cannot be saved: a step exceeds 63 bits."
-                )
-        if trial.user_attrs:
-            row["user_attrs"] = trial.user_attrs
-        if trial.system_attrs:
-            row["system_attrs"] = trial.system_attrs
-        if trial._trial_id != trial.number:
-            row["id"] = trial._trial_id
         return row
+
+
+def _categories(distributions: dict[str, BaseDistribution]) -> tuple[tuple[int, str], ...]:
+    named = enumerate(distributions.items())
+    return tuple([(i, name) for i, (name, d) in named if isinstance(d, CategoricalDistribution)])
+
+
+def _params(trial: FrozenTrial, categories: tuple[tuple[int, str], ...]) -> list[Any]:
+    params = trial.params
+    values = [params[name] for name in trial.distributions]
+    for position, name in categories:
+        values[position] = _index(cast(CategoricalDistribution, trial.distributions[name]), params[name])
+    return _floats(values)
+
+
+def _outcome(trial: FrozenTrial) -> dict[str, Any]:
+    """A trial as plain data, but for its parameters."""
+    row: dict[str, Any] = {"state": trial.state.name}
+    times = trial.datetime_start is not None, trial.datetime_complete is not None
+    if times not in _ALLOWED[trial.state]:
+        raise TypeError(f"`trials[{trial.number}]` cannot be saved: it is {trial.state.name}, {_seen(times)}.")
+    if trial.values is not None:
+        row["values"] = _floats(trial.values)
+    if trial.datetime_start is not None:
+        row["start"] = trial.datetime_start.isoformat()
+    if trial.datetime_complete is not None:
+        row["complete"] = trial.datetime_complete.isoformat()
+    if trial.intermediate_values:
+        steps, reported = trial.intermediate_values.keys(), trial.intermediate_values.values()
+        row["intermediate"] = [[int(step) for step in steps], _floats(list(reported))]
+        if not all(-BOUND < step < BOUND for step in steps):
+            raise TypeError(f"`trials[{trial.number}].intermediate_values` cannot be saved: a step exceeds 63 bits.")
+    if trial.user_attrs:
+        row["user_attrs"] = trial.user_attrs
+    if trial.system_attrs:
+        row["system_attrs"] = trial.system_attrs
+    if trial._trial_id != trial.number:
+        row["id"] = trial._trial_id
+    return row
 
 
 def _seen(times: tuple[bool, bool]) -> str:
@@ -246,18 +262,22 @@ def _plain(name: str, distribution: BaseDistribution) -> dict[str, Any]:
     # The form that optuna itself gives a distribution in JSON.
     attributes: dict[str, Any]
     if isinstance(distribution, CategoricalDistribution):
+        _check_choices(name, distribution)
         kind, attributes = "CategoricalDistribution", {"choices": distribution.choices}
-        for choice in distribution.choices:
-            if not isinstance(choice, CHOICE):
-                raise TypeError(
-                    f"Each choice of parameter `{name}` must be None, bool, int, float or str to be saved, but got "
-                    f"{reprlib.repr(choice)}, a {type(choice).__name__}."
-                )
     else:
         kind = "IntDistribution" if isinstance(distribution, IntDistribution) else "FloatDistribution"
         low, high, log, step = (getattr(distribution, key) for key in ("low", "high", "log", "step"))
         attributes = {"low": low, "high": high, "log": bool(log), "step": step}
     return {"name": kind, "attributes": attributes}
+
+
+def _check_choices(name: str, distribution: CategoricalDistribution) -> None:
+    for choice in distribution.choices:
+        if not isinstance(choice, CHOICE):
+            raise TypeError(
+                f"Each choice of parameter `{name}` must be None, bool, int, float or str to be saved, but got "
+                f"{reprlib.repr(choice)}, a {type(choice).__name__}."
+            )
 
 
 def _floats(values: list[Any]) -> list[Any]:

@@ -118,13 +118,13 @@ def ask(
         if number < 0:
             raise
         mark["state"], mark["error"] = raised(error)
+    set_trial_attr(study, record_of(study, number), TRIAL_ATTRIBUTE, mark)
     record = record_of(study, number)
     record.params = {name: plain(value) for name, value in record.params.items()}
-    set_trial_attr(study, record, TRIAL_ATTRIBUTE, mark)
     if lost := unsavable.savable(study, number):
         note(study, number, state="FAIL", error=lost)
         inputs = None
-    return Asked(number, dict(record_of(study, number).params), inputs)
+    return Asked(number, dict(record.params), inputs)
 
 
 def _built(study: optuna.Study, trial: optuna.Trial, build: Callable[[optuna.Trial], T], *, fresh: bool) -> T:
@@ -135,7 +135,7 @@ def _built(study: optuna.Study, trial: optuna.Trial, build: Callable[[optuna.Tri
     try:
         for again in range(1, REASKS + 1):
             inputs = build(trial)
-            if again == REASKS or point(record_of(study, number)) not in known:
+            if not known or again == REASKS or point(record_of(study, number)) not in known:
                 break
             if again >= REASKS // 2:
                 study.sampler = optuna.samplers.RandomSampler(seed=number * REASKS + again)

@@ -45,17 +45,16 @@ def exhausted(study: optuna.Study, inputs: Mapping[str, Any] | None = None) -> b
         inputs: the inputs with their suggestions, where each point is to be asked once.
     """
     sampler = study.sampler
-    trials = study.get_trials(deepcopy=False)
     if isinstance(sampler, optuna.samplers.GridSampler):
         # Private, because the public `is_exhausted` takes the points that run for open ones.
-        attrs = [t.system_attrs for t in trials if "grid_id" in t.system_attrs]
+        attrs = [t.system_attrs for t in study.get_trials(deepcopy=False) if "grid_id" in t.system_attrs]
         own = [a["grid_id"] for a in attrs if sampler._same_search_space(a["search_space"])]
         return len(set(own)) >= len(sampler._all_grids)
     space = dict(suggestions(inputs or {}))
     points = math.prod(map(n_values, space.values())) if space else math.inf
     if points == math.inf:
         return False
-    return len({point(t) for t in trials if _within(t.params, space)}) >= points
+    return len({point(t) for t in study.get_trials(deepcopy=False) if _within(t.params, space)}) >= points
 
 
 def _within(params: Mapping[str, Any], space: Mapping[str, Suggestion]) -> bool:

@@ -71,7 +71,9 @@ def tell(
         BaseException: what a callback has raised. Every trial has been told by then.
     """
     reports = list(reports)
-    trials = [t for t in own(study, TrialState.RUNNING) if numbers is None or t.number in numbers]
+    # By number where they are known, for workers tell one trial at a time.
+    asked = own(study, TrialState.RUNNING) if numbers is None else [record_of(study, n) for n in sorted(numbers)]
+    trials = [t for t in asked if t.state == TrialState.RUNNING]
     matched = match(reports, _expected(trials))
     unread = next((report.error for report in reports if report is not None and report.trial == UNKNOWN), "")
     _tell(study, [(t, matched.get(t.number) or _without_report(t, unread)) for t in trials], callbacks, trusted=trusted)
@@ -151,13 +153,13 @@ def _call(callbacks: Callbacks, study: optuna.Study, number: int) -> None:
 
 def _tell_one(study: optuna.Study, trial: FrozenTrial, report: TrialReport, *, trusted: bool) -> None:
     """Tell one trial; whatever is raised by it is its own failure."""
-    if record_of(study, trial.number).state != TrialState.RUNNING:
+    record = record_of(study, trial.number)
+    if record.state != TrialState.RUNNING:
         # A callback has told it.
         return
     if trusted and report.pruner:
         pruning.learn(study, report.pruner)
     state, values, error = _verdict(study, report)
-    record = record_of(study, trial.number)
     record.user_attrs = {**record.user_attrs, **json.loads(report.user_attrs)}
     record.system_attrs = {**record.system_attrs, **json.loads(report.system_attrs)}
     record.intermediate_values = dict(zip(report.steps, report.intermediate, strict=True))

@@ -52,6 +52,8 @@ def fail(study: optuna.Study, number: int, reason: str) -> None:
 def savable(study: optuna.Study, number: int) -> str:
     """Take out of a trial what cannot be saved, and make plain numbers of numpy's; what it was, empty for nothing."""
     record = record_of(study, number)
+    if _held(record):
+        return ""
     found = []
     for kind in ("user_attrs", "system_attrs"):
         kept, lost = _sorted_out(getattr(record, kind))
@@ -67,6 +69,15 @@ def savable(study: optuna.Study, number: int) -> str:
         record.params, record.distributions, record.intermediate_values = {}, {}, {}
         known.update({name: d for t in study.get_trials(deepcopy=False) for name, d in t.distributions.items()})
     return " ".join(found)
+
+
+def _held(record: FrozenTrial) -> bool:
+    try:
+        write_trials.check(record)
+    except Exception:
+        # The methods of a dictionary's class may raise what they like.
+        return False
+    return True
 
 
 def _sorted_out(attrs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

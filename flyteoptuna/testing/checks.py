@@ -19,6 +19,7 @@ from flyteoptuna.core.suggestions import Category, Float, Suggestion
 from flyteoptuna.optimizer import Optimizer
 from flyteoptuna.study import system_attrs
 from flyteoptuna.study.stopping import MIN_TRIALS_TO_GIVE_UP
+from flyteoptuna.testing.arguments import check_type
 
 _ENDS = (optuna.samplers.GridSampler, optuna.samplers.BruteForceSampler)
 
@@ -46,8 +47,12 @@ def check(
 
     Raises:
         AssertionError: a rule is broken; names each that is.
+        TypeError: an argument is of a wrong type.
         ValueError: the study is of no search, or there is no one answer to what a sampler suggests.
     """
+    check_type("study", study, optuna.Study, "a study")
+    check_type("optimizer", optimizer, Optimizer, "an Optimizer")
+    check_type("sampler", sampler, (optuna.samplers.BaseSampler, type(None)), "a sampler")
     if system_attrs.study_attr(study, system_attrs.SEARCH_ATTRIBUTE) is None:
         raise ValueError("`study` must be of a search, but none has been begun on it.")
     if sampler is not None and (optimizer.reuse_pods or optimizer.avoid_duplicates):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from flyteoptuna.testing.arguments import check_number, check_type
 from flyteoptuna.testing.pods.pod import Fault, Pod
 
 
@@ -22,6 +23,7 @@ class Some:
         among: how many pods to choose from, the first that start; at least ``count``. Default: 10, or ``count``.
 
     Raises:
+        TypeError: an argument is of a wrong type.
         ValueError: a number is too small.
     """
 
@@ -31,8 +33,10 @@ class Some:
     among: int | None = None
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError(f"`count >= 1` must hold, but got count={self.count}.")
+        check_number("count", self.count, int, 1)
+        check_type("seed", self.seed, int, "an int")
+        check_type("of", self.of, str, "part of a task's name")
+        check_type("among", self.among, (int, type(None)), "an int")
         if self.among is not None and self.among < self.count:
             raise ValueError(f"`among >= count` must hold, but got (among={self.among}, count={self.count}).")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections import namedtuple
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from flytekit.core.type_engine import TypeEngine
 from flytekit.core.workflow import WorkflowBase
 from flytekit.models.literals import Literal
 
+from flyteoptuna.testing.arguments import check_number, check_type
 from flyteoptuna.testing.engine.cache import Cache
 from flyteoptuna.testing.engine.engine import Engine
 from flyteoptuna.testing.engine.scopes import ExecutionFailed
@@ -28,7 +30,7 @@ class Run:
     """What a workflow gave, and what ran for it.
 
     Attributes:
-        outputs: what a call of the workflow returns: None, a value, or a tuple of them.
+        outputs: what a call of the workflow returns: None, a value, or a named tuple of them.
         pods: the pods, each attempt one, in the order in which they started.
         hits: the calls that the cache answered, which had no pod.
         depth: dynamic tasks inside each other.
@@ -66,8 +68,9 @@ def run(
 ) -> Run:
     """Compile a workflow and run it as Flyte does, each task by its own container command in a process of its own.
 
-    Bindings, dynamic tasks, subworkflows, conditionals, maps with their minimum success, retries, timeouts and the
-    cache are Flyte's; between processes there are protobuf files alone. A pod's process knows nothing of the test's.
+    Bindings, dynamic tasks, subworkflows, conditionals, failure nodes, maps with their minimum success, retries,
+    timeouts and the cache are Flyte's; between processes there are protobuf files alone. A pod's process knows nothing
+    of the test's.
 
     A *choice* of pods is a part of the task's name, a position, counted from 0 in the order in which pods start, a
     :class:`Some`, or a function of a :class:`Pod`. Each attempt is a pod: by name, those that retry are chosen too.
@@ -79,21 +82,25 @@ def run(
         drop: likewise, pods whose outputs are lost once their work is done. In a map the element is then missing, and
             those that follow move up; elsewhere Flyte takes the pod for dead.
         delay: seconds that pods wait before their work, by the choice of them, or given by a function of a pod.
-        system_retries: how often Flyte tries again where a pod died; 3 by default, as in Flyte.
+        system_retries: how often Flyte tries again where a pod died, at least 0; 3 by default, as in Flyte.
         cache: what cached tasks have given; hand the same to another run to find it there. Default: a new one.
         pods_at_once: pods that run at once, at least 1.
-        seconds: how long a pod may take.
+        seconds: how long a pod may take, at least 0.1.
         **more: inputs of the workflow.
 
     Raises:
         ExecutionFailed: the workflow failed; says the node, the task and the task's own traceback, and holds the pods.
         NotImplementedError: it holds what cannot be run here, which is named: launch plans, agents, gates.
-        TypeError: an input is missing, unknown or of the wrong type.
-        ValueError: a choice chose no pod, or fewer than a ``Some`` says: the test would prove nothing.
+        TypeError: an input or an argument is missing, unknown or of the wrong type.
+        ValueError: an argument is out of its range; a choice chose no pod, or fewer than a ``Some`` says, for the test
+            would prove nothing.
     """
-    if not isinstance(workflow, WorkflowBase):
-        raise TypeError(f"`workflow` must be a workflow, but got {workflow!r} ({type(workflow).__name__}).")
-    given = _literals(workflow, {**(inputs or {}), **more})
+    check_type("workflow", workflow, WorkflowBase, "a workflow")
+    check_number("pods_at_once", pods_at_once, int, 1)
+    check_number("system_retries", system_retries, int, 0)
+    check_number("seconds", seconds, (int, float), 0.1)
+    check_type("cache", cache, (Cache, type(None)), "a testing.Cache")
+    given = _literals(workflow, _named(inputs, more))
     faults = Faults(kill, drop, delay)
     end_pods_on_interrupt()
     folder = tempfile.TemporaryDirectory(prefix="flyteoptuna-", ignore_cleanup_errors=True)
@@ -117,6 +124,14 @@ def run(
     outputs = _outputs(workflow, literals)
     visits = sum(graph.visits for graph in engine.graphs)
     return Run(outputs, engine.pods, engine.hits, engine.depth, visits, engine.largest, folder)
+
+
+def _named(inputs: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
+    check_type("inputs", inputs, (Mapping, type(None)), "a dictionary")
+    given = inputs or {}
+    if twice := given.keys() & more.keys():
+        raise TypeError(f"Input `{min(twice)}` is given twice.")
+    return {**given, **more}
 
 
 def _code(workflow: Any) -> list[Path]:
@@ -154,10 +169,11 @@ def _optional(kind: Any) -> bool:
 
 def _outputs(workflow: Any, literals: Mapping[str, Any]) -> Any:
     ctx = FlyteContextManager.current_context()
-    types = workflow.python_interface.outputs
-    values = tuple(
+    types, name = workflow.python_interface.outputs, workflow.python_interface.output_tuple_name
+    values = [
         TypeEngine.to_python_value(ctx, Literal.from_flyte_idl(literals[name]), kind) for name, kind in types.items()
-    )
-    if len(values) > 1:
-        return values
+    ]
+    if len(values) > 1 or name:
+        # Of this name in a local run too.
+        return namedtuple(name or "DefaultNamedTupleOutput", types)(*values)  # noqa: PYI024 - its fields are found here
     return values[0] if values else None

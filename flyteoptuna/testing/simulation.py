@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from numbers import Real
 from typing import Any, TypeAlias
 
 import optuna
@@ -18,8 +19,8 @@ from flytekit.core.python_function_task import AsyncPythonFunctionTask
 from flyteoptuna.core import plan
 from flyteoptuna.core.annotations import fitted
 from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.flyte.objective import STUDY, TRIAL, input_types
-from flyteoptuna.flyte.references import Reference, packed, refer, reference
+from flyteoptuna.flyte.objective import STUDY, input_types
+from flyteoptuna.flyte.references import Reference, packed, refer
 from flyteoptuna.optimizer import Optimizer
 from flyteoptuna.search import rounds
 from flyteoptuna.search.request import Request
@@ -30,6 +31,7 @@ from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study import ask, system_attrs
 from flyteoptuna.study.stopping import SearchFailedError
 from flyteoptuna.study.tell import tell
+from flyteoptuna.testing.arguments import check_type
 from flyteoptuna.testing.slots import Ran, Slots
 
 EPOCH = 1_000_000_000.0
@@ -107,10 +109,15 @@ def simulate(
         seed: seed of the sampler that a new study has by default.
 
     Raises:
-        TypeError: a setting or an input is a promise, or anything that the optimizer refuses.
+        TypeError: an argument is of a wrong type, a setting or an input is a promise, or anything that the optimizer
+            refuses.
         ValueError: a duration is negative or not finite, or there are too few of them.
         BaseException: what a callback has raised.
     """
+    check_type("optimizer", optimizer, Optimizer, "an Optimizer")
+    check_type("inputs", inputs, Mapping, "a dictionary")
+    check_type("objective", objective, (Callable, type(None)), "a function")
+    check_type("seed", seed, int, "an int")
     request = optimizer._request((), inputs, local=True)
     given = {**request.counts, **request.fixed, "study": request.study}
     for name, value in given.items():
@@ -214,7 +221,7 @@ class _Search:
             ran = self._slots.run(number, self._seconds(number, job.handle["params"]))
             # In a pod of its own, no trial sees what another has changed.
             shared = {n: copy.deepcopy(v) if isinstance(v, (dict, list)) else v for n, v in self._shared.items()}
-            given = {TRIAL: reference(packed(job.handle)), STUDY: _Study(self.study), **job.inputs, **shared}
+            given = {STUDY: _Study(self.study), **job.inputs, **shared}
             self._lost = False
             made = self._trial(**given)
             report = asyncio.run(made) if inspect.iscoroutine(made) else made
@@ -252,6 +259,7 @@ class _Search:
             seconds = durations[position]
         else:
             seconds = durations
+        check_type("durations", seconds, Real, "seconds, those of each trial, or a function that returns them")
         if not 0 <= seconds < math.inf:
             raise ValueError(f"A duration must be 0 or more seconds, but got {seconds!r} for trial {number}.")
         if self._endless and not seconds:

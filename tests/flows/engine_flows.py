@@ -8,10 +8,12 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import flytekit as fl
 from flytekit import SQLTask, kwtypes
 from flytekit.exceptions.user import FlyteRecoverableException
+from flytekit.types.error import FlyteError
 
 CALLS: list[int] = []
 
@@ -377,3 +379,65 @@ def hurried(seconds: int) -> int:
 @fl.workflow
 def hurries(seconds: int) -> int:
     return hurried(seconds=seconds)
+
+
+@fl.task
+def clean_up(x: int, err: FlyteError | None = None) -> None:
+    sys.stdout.write(f"cleaned up after {x}: {err.message.splitlines()[-1].strip() if err else None}")
+
+
+@fl.task
+def clean_up_badly(x: int) -> None:
+    raise KeyError(x)
+
+
+@fl.workflow
+def cleaning(x: int) -> None:
+    clean_up(x=x)
+
+
+@fl.workflow(on_failure=clean_up)
+def cleaned(x: int) -> int:
+    return broken(x=x)
+
+
+@fl.workflow(on_failure=cleaning)
+def cleaned_by_a_workflow(x: int) -> int:
+    return broken(x=x)
+
+
+@fl.workflow(on_failure=clean_up_badly)
+def cleaned_badly(x: int) -> int:
+    return broken(x=x)
+
+
+@fl.workflow
+def cleaned_inside(x: int) -> int:
+    return cleaned(x=x)
+
+
+@fl.workflow(on_failure=gated)
+def cleaned_by_a_gate(x: int) -> int:
+    return broken(x=x)
+
+
+@fl.workflow
+def cleaned_by_a_gate_inside(x: int) -> int:
+    return cleaned_by_a_gate(x=x)
+
+
+class Pair(NamedTuple):
+    """Outputs with names of their own."""
+
+    less: int
+    more: int
+
+
+@fl.workflow
+def paired(x: int) -> Pair:
+    return Pair(less=x, more=double(x=x))
+
+
+@fl.workflow(on_failure=clean_up)
+def not_cleaned(x: int) -> int:
+    return double(x=x)

@@ -1,5 +1,7 @@
 """A search that is run in pods, as a local run and in memory."""
 
+import math
+
 import flytekit as fl
 import optuna
 from optuna.samplers import TPESampler
@@ -19,10 +21,81 @@ def objective(x: float, inner: dict) -> float:
     return x * inner["n"]
 
 
-def optimizer(n_trials):
-    return Optimizer(objective, 2, n_trials, batch_size=3, sampler=TPESampler(seed=4, n_startup_trials=3))
+@fl.task
+def score(kind: str, depth: int, rate: float) -> float:
+    number = current_trial().number
+    if number == 1:
+        return math.nan
+    if number == 4:
+        current_trial().report(rate, step=0)
+        raise optuna.TrialPruned
+    if number == 5:
+        raise RuntimeError("the fifth fails")
+    return rate + depth if number < 10 else -1.0
+
+
+@fl.task
+def lost(x: float) -> float:
+    return x
+
+
+@fl.task
+def failing(x: float) -> float:
+    raise ValueError("none works")
+    return x
+
+
+def conditional(trial: optuna.Trial) -> float:
+    kind = trial.suggest_categorical("kind", ["tree", "linear"])
+    depth = trial.suggest_int("depth", 1, 8) if kind == "tree" else 0
+    return score(kind=kind, depth=depth, rate=trial.suggest_float("rate", 0.001, 1, log=True))
+
+
+def good_enough(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    if trial.values and trial.values[0] < 0:
+        study.stop()
+
+
+def optimizer(origin, n_trials, **settings):
+    sampler = TPESampler(seed=4, n_startup_trials=3)
+    return Optimizer(origin, 2, n_trials, batch_size=3, sampler=sampler, **settings)
+
+
+MADE = {
+    "searched": (lambda: optimizer(objective, 8), SPACE),
+    "stopped": (lambda: optimizer(conditional, 30, callbacks=[good_enough], max_failures=5), {}),
+    "exhausted": (lambda: optimizer(lost, 30, avoid_duplicates=True), {"x": suggest.float(0, 3, step=1)}),
+    "lossy": (lambda: optimizer(lost, 6), {"x": suggest.float(0, 1)}),
+    "failed": (lambda: optimizer(failing, 30, max_failures=4), {"x": suggest.float(0, 1)}),
+}
+"""The optimizer of each workflow, and what it is called with."""
+
+
+def made(name):
+    make, inputs = MADE[name]
+    return make()(**inputs)
 
 
 @fl.workflow
-def searched(n_trials: int) -> optuna.Study:
-    return optimizer(n_trials)(**SPACE)
+def searched() -> optuna.Study:
+    return made("searched")
+
+
+@fl.workflow
+def stopped() -> optuna.Study:
+    return made("stopped")
+
+
+@fl.workflow
+def exhausted() -> optuna.Study:
+    return made("exhausted")
+
+
+@fl.workflow
+def lossy() -> optuna.Study:
+    return made("lossy")
+
+
+@fl.workflow
+def failed() -> optuna.Study:
+    return made("failed")

@@ -147,5 +147,11 @@ def test_what_cannot_be_checked_is_refused():
     study, optimizer = searched(reuse_pods=True, batch_size=None)
     with pytest.raises(ValueError, match="depend on more than the sampler"):
         testing.check(study, optimizer, SPACE, sampler=sampler())
+    with pytest.raises(TypeError, match=r"`study` must be a study, but got None \(NoneType\)"):
+        testing.check(None, optimizer, SPACE)
+    with pytest.raises(TypeError, match="`optimizer` must be an Optimizer, but got 3"):
+        testing.check(study, 3, SPACE)
+    with pytest.raises(TypeError, match="`sampler` must be a sampler, but got 3"):
+        testing.check(study, optimizer, SPACE, sampler=3)
     with pytest.raises(ValueError, match="must be of a search"):
         testing.check(optuna.create_study(), optimizer, SPACE)

@@ -31,6 +31,14 @@ def test_the_outputs_are_python_values_and_the_record_says_what_ran(flows):
     assert 100 < made.largest < 1000
 
 
+def test_outputs_with_names_have_them(flows):
+    """As those of a call."""
+    paired = flows("engine_flows").paired
+    made = testing.run(paired, x=3).outputs
+    assert (made, made._asdict(), type(made).__name__) == ((3, 6), {"less": 3, "more": 6}, "Pair")
+    assert made == paired(x=3)
+
+
 def test_a_search_gives_its_study_and_is_the_same_where_pods_were_killed(flows):
     """Pods that die are tried again, as by Flyte, and the study is that of the undisturbed search, to the bit."""
     search = flows("flow_of_faults").plain
@@ -115,6 +123,12 @@ def test_a_choice_that_chose_less_than_it_says_is_an_error(choice):
         ({"drop": [None]}, TypeError, "`drop` must hold names, .* but got None"),
         ({"delay": {"a": -1}}, ValueError, "must be 0 or more seconds, but got -1"),
         ({"delay": 3}, TypeError, "must be a dictionary of seconds, or a function of a pod, but got 3"),
+        ({"pods_at_once": 0}, ValueError, "`pods_at_once >= 1` must hold, but got pods_at_once=0"),
+        ({"pods_at_once": 1.5}, TypeError, "`pods_at_once` must be an int, but got 1.5"),
+        ({"system_retries": -1}, ValueError, "`system_retries >= 0` must hold"),
+        ({"seconds": 0}, ValueError, "`seconds >= 0.1` must hold, but got seconds=0"),
+        ({"seconds": "a"}, TypeError, "`seconds` must be a number, but got 'a'"),
+        ({"cache": {}}, TypeError, "`cache` must be a testing.Cache, but got {}"),
         ({"y": 3}, TypeError, "has no input `y`; it has: x"),
         ({"x": "a"}, Exception, "a"),
     ],
@@ -130,6 +144,10 @@ def test_an_input_that_is_missing_is_named(flows):
     """And what is no workflow as well."""
     with pytest.raises(TypeError, match=r"Input `x` of engine_flows\.failing is missing"):
         testing.run(flows("engine_flows").failing)
+    with pytest.raises(TypeError, match="Input `x` is given twice"):
+        testing.run(flows("engine_flows").failing, {"x": 1}, x=1)
+    with pytest.raises(TypeError, match="`inputs` must be a dictionary"):
+        testing.run(flows("engine_flows").failing, [1])
     with pytest.raises(TypeError, match="`workflow` must be a workflow"):
         testing.run(flows("engine_flows").add, x=1, y=1)
 
@@ -148,5 +166,7 @@ def test_a_count_of_a_choice_is_checked():
     """At least one pod, of as many."""
     with pytest.raises(ValueError, match="`count >= 1` must hold, but got count=0"):
         testing.Some(0)
+    with pytest.raises(TypeError, match=r"`count` must be an int, but got 1.5 \(float\)"):
+        testing.Some(1.5)
     with pytest.raises(ValueError, match=r"`among >= count` must hold, but got \(among=1, count=2\)"):
         testing.Some(2, among=1)

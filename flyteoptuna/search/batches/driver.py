@@ -14,7 +14,7 @@ from flyteoptuna.core import plan
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.objective import TRIAL
-from flyteoptuna.flyte.references import Reference, collection, packed, reference
+from flyteoptuna.flyte.references import Reference, collection
 from flyteoptuna.flyte.study_type import HeldStudy
 from flyteoptuna.search import rounds
 from flyteoptuna.search.trial_inputs import INLINE_LIMIT, MAP_LIMIT, Build, jobs_of
@@ -161,8 +161,7 @@ def ask(
     state = tell(study, sent, settings.max_failures, shown=shown)
     asked = rounds.asked(state, index, settings, build)
     jobs = jobs_of(state, asked, mapped)
-    lists = {name: collection([job.inputs[name] for job in jobs]) for name in mapped}
-    lists = {TRIAL: collection([reference(packed(job.handle)) for job in jobs]), **lists}
+    lists = {name: collection([job.inputs[name] for job in jobs]) for name in (TRIAL, *mapped)}
     return Asked(HeldStudy(state), not asked, lists)
 
 

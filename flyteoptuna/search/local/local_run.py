@@ -16,9 +16,9 @@ from flytekit.core.type_engine import TypeEngine
 from flytekit.models.interface import Variable
 
 from flyteoptuna.core import plan
-from flyteoptuna.flyte.objective import STUDY, TRIAL, input_types
+from flyteoptuna.flyte.objective import STUDY, input_types
 from flyteoptuna.flyte.promises import StudyPromise, copied, value_at
-from flyteoptuna.flyte.references import Reference, packed, reference
+from flyteoptuna.flyte.references import Reference, reference
 from flyteoptuna.flyte.scoped_settings import apart, scope
 from flyteoptuna.search.best_outputs import PREFIX, of_best
 from flyteoptuna.search.local.kept_study import Kept
@@ -196,7 +196,7 @@ class _Local:
         if not jobs:
             return []
         study = self.kept.asked(prunes=jobs[0].handle["prunes"])
-        items = [{TRIAL: reference(packed(job.handle)), STUDY: study, **job.inputs, **self.shared} for job in jobs]
+        items = [{STUDY: study, **job.inputs, **self.shared} for job in jobs]
 
         def ended(position: int, report: Any) -> None:
             if report is not None:

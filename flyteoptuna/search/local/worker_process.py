@@ -10,6 +10,7 @@ import sysconfig
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cloudpickle
@@ -114,7 +115,8 @@ def _files() -> dict[str, int]:
     """The files of the modules that are loaded and are not installed, with the times when they were changed."""
     installed = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
     found = {}
-    for module in list(sys.modules.values()):
+    # Others may stand among the modules too, as those of C do.
+    for module in [each for each in list(sys.modules.values()) if issubclass(type(each), ModuleType)]:
         # A module that flytekit loads lazily would be loaded by being asked, in this thread, under the hands of others.
         file = object.__getattribute__(module, "__dict__").get("__file__")
         if isinstance(file, str) and not file.startswith(installed):

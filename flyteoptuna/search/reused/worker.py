@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial
 from flyteoptuna.core import plan
 from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.flyte.objective import STUDY, TRIAL
-from flyteoptuna.flyte.references import Reference, packed, reference
+from flyteoptuna.flyte.objective import STUDY
+from flyteoptuna.flyte.references import Reference, packed
 from flyteoptuna.journal.backend import JournalConflictError
 from flyteoptuna.journal.objects import JournalError, StoreError
 from flyteoptuna.search import rounds
@@ -155,7 +155,7 @@ class Worker:
             self._log(number)
 
     def _report(self, job: Job, attempt: int) -> TrialReport:
-        items = {TRIAL: reference(packed(job.handle)), STUDY: _LiveStudy(self.shared.study), **job.inputs}
+        items = {STUDY: _LiveStudy(self.shared.study), **job.inputs}
         number, key = job.handle["number"], job.handle["key"]
         for _ in range(attempt, self._objective.metadata.retries + 1):
             try:

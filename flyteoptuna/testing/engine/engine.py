@@ -22,6 +22,7 @@ from flytekit.tools.translator import get_serializable
 from flyteoptuna.testing.engine.arrays import run_array
 from flyteoptuna.testing.engine.branches import chosen
 from flyteoptuna.testing.engine.cache import Cache, cache_key
+from flyteoptuna.testing.engine.failures import failure_node, nodes_of_workflow
 from flyteoptuna.testing.engine.graphs import ENDS, Finished, Graph, graph_of, upstream
 from flyteoptuna.testing.engine.refusals import check_nodes
 from flyteoptuna.testing.engine.scopes import ExecutionFailed, Scope, task_name, task_of
@@ -116,8 +117,6 @@ class Engine:
         self.finished = Finished()
         entities: OrderedDict[Any, Any] = OrderedDict()
         spec = get_serializable(entities, SETTINGS, workflow).to_flyte_idl()
-        if spec.template.HasField("failure_node"):
-            raise NotImplementedError(f"the engine runs no failure nodes: {spec.template.id.name} has one")
         specs = [model.to_flyte_idl() for model in entities.values() if isinstance(model, TaskSpec)]
         name = f"a{uuid.uuid4().hex[:19]}"
         code = (self.code,) if isinstance(self.code, Path) else tuple(self.code)
@@ -130,7 +129,17 @@ class Engine:
             workflows={each.id.name: each for each in spec.sub_workflows},
         )
         values = {key: primitive(v) if isinstance(v, (str, int, float)) else v for key, v in given.items()}
-        return self._graph(spec.template.nodes, spec.template.outputs, {**_defaults(workflow), **values}, scope)
+        return self._workflow(spec.template, {**_defaults(workflow), **values}, scope)
+
+    def _workflow(self, template: Any, inputs: Literals, scope: Scope) -> Literals:
+        check_nodes(nodes_of_workflow(template), scope)
+        try:
+            return self._graph(template.nodes, template.outputs, inputs, scope)
+        except ExecutionFailed as error:
+            if template.HasField("failure_node"):
+                # Where it fails itself, its error is the one that is told.
+                self._node(failure_node(template, scope, error), {START: inputs}, scope)
+            raise
 
     def _graph(self, nodes: Iterable[Any], outputs: Iterable[Any], inputs: Literals, scope: Scope) -> Literals:
         waiting = {node.id: node for node in nodes if node.id not in ENDS}
@@ -187,7 +196,7 @@ class Engine:
 
     def _subworkflow(self, node: Any, inputs: Literals, scope: Scope) -> Literals:
         template = scope.workflows[node.workflow_node.sub_workflow_ref.name]
-        return self._graph(template.nodes, template.outputs, inputs, scope.inside(node.id, 0))
+        return self._workflow(template, inputs, scope.inside(node.id, 0))
 
     def _task(self, node: Any, inputs: Literals, scope: Scope) -> Literals:
         template = task_of(node, scope)

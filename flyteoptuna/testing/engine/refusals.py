@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flyteoptuna.testing.engine.branches import nodes_of
+from flyteoptuna.testing.engine.failures import nodes_of_workflow
 from flyteoptuna.testing.engine.scopes import Scope
 from flyteoptuna.testing.pods.pod import container
 
@@ -34,7 +35,7 @@ def check_node(node: Any, scope: Scope) -> None:
             raise NotImplementedError(f"the engine maps tasks only: node {path}")
         case "subworkflow" if node.workflow_node.WhichOneof("reference") == "sub_workflow_ref":
             template = scope.workflows[node.workflow_node.sub_workflow_ref.name]
-            check_nodes(template.nodes, scope.inside(node.id, 0))
+            check_nodes(nodes_of_workflow(template), scope.inside(node.id, 0))
         case "subworkflow":
             plan = node.workflow_node.launchplan_ref.name
             raise NotImplementedError(f"the engine runs no launch plans: node {path} ({plan})")

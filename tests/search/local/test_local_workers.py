@@ -196,6 +196,13 @@ print(later.LOADED, later.__file__ in worker_process._files())
 """
 
 
+@pytest.mark.parametrize("odd", [None, object(), 3])
+def test_what_stands_among_the_modules_and_is_none_is_left_alone(odd, monkeypatch):
+    """As the libraries of cffi, which have no attributes of their own."""
+    monkeypatch.setitem(sys.modules, "odd", odd)
+    assert worker_process.__file__ in worker_process._files()
+
+
 def test_what_is_loaded_lazily_is_not_loaded_by_a_thread_of_the_librarys(tmp_path):
     """The main thread, which may be about to use it, would find half a module."""
     (tmp_path / "later.py").write_text("LOADED = True")

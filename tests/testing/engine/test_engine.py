@@ -45,6 +45,8 @@ REFUSED = {
     "gated": "no gate_node: node n0",
     "gated_branch": "no gate_node: node n0-0-n0",
     "queried": r"no query for an agent or a plugin of the backend: node n1 \(query\)",
+    "cleaned_by_a_gate": "no gate_node: node fn0-0-f?n0",
+    "cleaned_by_a_gate_inside": "no gate_node: node n0-0-fn0-0-f?n0",
     "in_an_image": r"Python tasks only, and has no images: node n1 \(image\) runs `echo`",
 }
 
@@ -55,6 +57,31 @@ def test_what_the_engine_does_not_run_is_refused_by_name_before_anything_runs(fl
     with pytest.raises(NotImplementedError, match=REFUSED[name]):
         engine.run(getattr(flows, name), {"x": 1})
     assert not engine.pods
+
+
+CLEANED = {
+    "cleaned": ("this is broken", ["n0", "fn0"], "cleaned up after 3: ValueError: this is broken"),
+    "cleaned_by_a_workflow": ("this is broken", ["n0", "fn0-0-n0"], "cleaned up after 3: None"),
+    "cleaned_inside": ("this is broken", ["n0-0-n0", "n0-0-fn0"], "cleaned up after 3: ValueError: this is broken"),
+    "cleaned_badly": ("KeyError: 3", ["n0", "fn0"], "KeyError: 3"),
+}
+
+
+@pytest.mark.parametrize("name", CLEANED)
+def test_the_failure_node_of_a_workflow_runs_once_it_has_failed(flows, engine, name):
+    """With the workflow's inputs and why it failed; the workflow has failed all the same, and with the last error."""
+    message, paths, log = CLEANED[name]
+    with pytest.raises(ExecutionFailed, match=message):
+        engine.run(getattr(flows, name), {"x": 3})
+    # The nodes of a workflow are named by what compiled it first.
+    assert [pod.path.replace("fn0-0-fn0", "fn0-0-n0") for pod in engine.pods] == paths
+    assert log in engine.pods[-1].log
+
+
+def test_the_failure_node_of_a_workflow_that_succeeds_does_not_run(flows, engine):
+    """It is none of its nodes."""
+    assert results(engine.run(flows.not_cleaned, {"x": 3})) == [6]
+    assert [pod.path for pod in engine.pods] == ["n0"]
 
 
 def test_a_recovery_runs_only_what_had_not_finished(flows, tmp_path):
