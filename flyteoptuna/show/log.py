@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html
 import importlib
 import logging
@@ -119,8 +120,10 @@ class NotebookBar:
     def show(self, finished: int, text: str) -> None:
         """Show how many trials have finished, the text, and an estimate of the time left."""
         total, passed = self._total, time.monotonic() - self._start
-        left = f", about {passed / finished * (total - finished):.0f} s left" if total and 0 < finished < total else ""
-        line = f"{finished}/{total or '?'} trials {text}{left}"
+        left = (
+            f"about {_duration(passed / finished * (total - finished))} left" if total and 0 < finished < total else ""
+        )
+        line = ", ".join(filter(None, (f"{finished}/{total or '?'} trials", text, left)))
         known = f' value="{finished}" max="{total}"' if total else ""
         bundle = {"text/plain": line, "text/html": f"<progress{known}></progress> {html.escape(line)}"}
         if self._handle is None:
@@ -132,6 +135,10 @@ class NotebookBar:
 
     def close(self) -> None:
         """Leave the bar as it is."""
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else str(dt.timedelta(seconds=round(seconds)))
 
 
 def _in_notebook() -> bool:
@@ -201,7 +208,8 @@ class Narration:
         self._finished += 1
         self._failed += state == "FAIL"
         reason = why.partition("\n")[0]
-        result = numbers(values) if state == "COMPLETE" else state.lower() + (f", {reason}" if reason else "")
+        said = numbers(values) if state == "COMPLETE" else {"FAIL": "failed"}.get(state, state.lower())
+        result = ", ".join(filter(None, (said, reason)))
         line = f"Trial {number}: {result}; {assignments(params)} ({took:.3g} s)"
         if self._bar is None:
             logger.info("%s", line)
