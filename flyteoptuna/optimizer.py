@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -140,11 +141,12 @@ class Optimizer(Scoped):
         """Run the search over ``inputs``; in a workflow, a promise of the study, elsewhere the study itself.
 
         Raises:
-            TypeError: an input is unknown, missing or given twice, there is neither ``n_trials`` nor a ``timeout``, or
-                there are no ``directions`` for several values.
+            TypeError: an input is unknown, missing or given twice, there is neither ``n_trials`` nor a ``timeout``,
+                there are no ``directions`` for several values, or the call is awaited.
             SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
         """
         refuse_while_loading()
+        call_checks.refuse_await(sys._getframe(1))
         local = is_local()
         result = begin(self._request(args, inputs, local=local), local=local)
         self._set("result", result)
