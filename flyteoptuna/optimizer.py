@@ -163,6 +163,7 @@ class Optimizer(Scoped):
                 f"With `reuse_pods` there is no pod for each trial, and nothing to cache, but {objective.name} has "
                 "`cache=True`."
             )
+        open_ended = counts["n_trials"] is None
         counts["n_trials"] = setting_checks.trials(
             counts["n_trials"], counts["timeout"], counts["batch_size"], pods=not (local or reuse)
         )
@@ -174,6 +175,7 @@ class Optimizer(Scoped):
             varied={name: value for name, value in bound.items() if space.has_suggestion(value, name)},
             fixed={name: value for name, value in bound.items() if not space.has_suggestion(value, name)},
             directions=directions,
+            open_ended=open_ended,
             **settings,
         )
 

@@ -8,6 +8,7 @@ import importlib
 import logging
 import reprlib
 import sys
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-FORMAT = "[%(levelname).1s %(asctime)s] %(message)s"
+FORMAT, TIME = "[%(levelname).1s %(asctime)s] %(message)s", "%H:%M:%S"
+"""The date would leave little of a line of 80 columns."""
 
 
 class _ToStderr(logging.StreamHandler[TextIO]):
@@ -36,7 +38,7 @@ def _made() -> logging.Logger:
     made = logging.getLogger("flyteoptuna")
     if not made.handlers:
         handler = _ToStderr()
-        handler.setFormatter(logging.Formatter(FORMAT))
+        handler.setFormatter(logging.Formatter(FORMAT, TIME))
         made.addHandler(handler)
         made.setLevel(logging.INFO)
         made.propagate = False
@@ -62,6 +64,26 @@ def assignments(params: Mapping[str, Any], most: int = 12) -> str:
 def numbers(values: Sequence[float] | None) -> str:
     """The values of a trial in a line."""
     return ", ".join(f"{value:.6g}" for value in values or ())
+
+
+def _duration(seconds: float) -> str:
+    """A duration in a line: ``0 ms``, ``12 ms``, ``3.4 s``, ``0:02:10``."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 99.95 else str(dt.timedelta(seconds=round(seconds)))
+
+
+def _reason(why: str) -> str:
+    return textwrap.shorten(why.partition("\n")[0], 200, placeholder=" ...")
+
+
+def trial_line(
+    number: int, state: str, values: Sequence[float] | None, params: Mapping[str, Any], took: float, why: str
+) -> str:
+    """What has become of a trial, in a line; see :meth:`Narration.trial`."""
+    said = numbers(values) if state == "COMPLETE" else {"FAIL": "failed"}.get(state, state.lower())
+    result = ", ".join(filter(None, (said, _reason(why))))
+    return f"Trial {number}: {result}; {assignments(params)} ({_duration(took)})"
 
 
 class Bar(Protocol):
@@ -137,10 +159,6 @@ class NotebookBar:
         """Leave the bar as it is."""
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else str(dt.timedelta(seconds=round(seconds)))
-
-
 def _in_notebook() -> bool:
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return hasattr(shell, "kernel")
@@ -173,7 +191,7 @@ class Narration:
         self._reasons: set[str] = set()
 
     def __enter__(self) -> Self:
-        what = "A search" if self._n_trials is None else f"A search of {self._n_trials} trials"
+        what = "A search until its timeout" if self._n_trials is None else f"A search of {self._n_trials} trials"
         logger.info("%s, %d at once, begins.", what, self._concurrency)
         self._bar = _bar(self._n_trials)
         if self._bar is not None:
@@ -207,10 +225,7 @@ class Narration:
         """
         self._finished += 1
         self._failed += state == "FAIL"
-        reason = why.partition("\n")[0]
-        said = numbers(values) if state == "COMPLETE" else {"FAIL": "failed"}.get(state, state.lower())
-        result = ", ".join(filter(None, (said, reason)))
-        line = f"Trial {number}: {result}; {assignments(params)} ({took:.3g} s)"
+        line, reason = trial_line(number, state, values, params, took, why), _reason(why)
         if self._bar is None:
             logger.info("%s", line)
             return
