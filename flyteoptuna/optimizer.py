@@ -17,6 +17,15 @@ from flyteoptuna.search.request import Request
 if TYPE_CHECKING:
     import optuna
 
+    from flyteoptuna.storage.memory import SearchStudy
+
+    class FoundStudy(SearchStudy):
+        """What a call returns, to a type checker: a study, or in a workflow a promise with what a study has there."""
+
+        best_trial: Any  # in a workflow, the number
+        best_trials: Any  # numbers
+
+
 _SETTINGS = (
     "concurrency",
     "n_trials",
@@ -118,7 +127,7 @@ class Optimizer(Scoped):
         self._checked()
 
     @property
-    def study(self) -> Any:
+    def study(self) -> FoundStudy:
         """What the latest call returned; before it, the study to go on with.
 
         Each call is a search of its own, which goes on with the study that was set, not with the latest result. To go
@@ -126,7 +135,12 @@ class Optimizer(Scoped):
         directions, the sampler and the pruner that were set before.
         """
         result = self._get("result")
-        return self._get("given") if result is None else result
+        return self._get("given") if result is None else result  # type: ignore[no-any-return]
+
+    if TYPE_CHECKING:
+
+        @study.setter
+        def study(self, value: Any) -> None: ...
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "study":
@@ -137,7 +151,7 @@ class Optimizer(Scoped):
         else:
             super().__setattr__(name, value)
 
-    def __call__(self, *args: Any, **inputs: Any) -> Any:
+    def __call__(self, *args: Any, **inputs: Any) -> FoundStudy:
         """Run the search over ``inputs``; in a workflow, a promise of the study, elsewhere the study itself.
 
         Raises:
@@ -150,7 +164,7 @@ class Optimizer(Scoped):
         local = is_local()
         result = begin(self._request(args, inputs, local=local), local=local)
         self._set("result", result)
-        return result
+        return result  # type: ignore[no-any-return]
 
     def _request(self, args: Sequence[Any], inputs: Mapping[str, Any], *, local: bool) -> Request:
         """What a call asks for, once all of it is checked."""
