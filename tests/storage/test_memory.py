@@ -79,8 +79,8 @@ def test_a_study_has_the_counts_that_its_promise_has():
         for _ in range(count):
             study.add_trial(create_trial(state=TrialState[name], value=1.0 if name == "COMPLETE" else None))
     found = [getattr(study, name) for name in COUNTS]
-    assert COUNTS == (
+    assert (
         "n_trials",
         *(f"n_{name.lower()}" for name in ("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING")),
-    )
+    ) == COUNTS
     assert found == [15, 1, 2, 3, 4, 5]
