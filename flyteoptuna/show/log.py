@@ -142,9 +142,9 @@ class NotebookBar:
     def show(self, finished: int, text: str) -> None:
         """Show how many trials have finished, the text, and an estimate of the time left."""
         total, passed = self._total, time.monotonic() - self._start
-        left = (
-            f"about {_duration(passed / finished * (total - finished))} left" if total and 0 < finished < total else ""
-        )
+        ahead = (total or 0) - finished
+        seconds = round(passed / finished * ahead) if finished and ahead > 0 else None
+        left = "" if seconds is None else f"about {dt.timedelta(seconds=seconds)} left"
         line = ", ".join(filter(None, (f"{finished}/{total or '?'} trials", text, left)))
         known = f' value="{finished}" max="{total}"' if total else ""
         bundle = {"text/plain": line, "text/html": f"<progress{known}></progress> {html.escape(line)}"}

@@ -85,7 +85,7 @@ def test_the_bar_of_a_notebook(workers, tmp_path):
     counts = [int(bar["text/plain"].partition("/")[0]) for bar in bars]
     assert sorted(set(counts)) == list(range(9)) and counts == sorted(counts)
     assert bars[0]["text/html"] == '<progress value="0" max="8"></progress> 0/8 trials'
-    assert re.fullmatch(r"4/8 trials, .*about \d+ s left", bars[counts.index(4)]["text/plain"])
+    assert re.fullmatch(r"4/8 trials, .*about \d:\d\d:\d\d left", bars[counts.index(4)]["text/plain"])
     assert re.fullmatch(r"8/8 trials, best \S+ \(trial \d\), \d failed", bars[-1]["text/plain"])
     [output] = [output for output in made.cells[1].outputs if output.output_type == "display_data"]
     assert output.data["text/plain"] == bars[-1]["text/plain"]
