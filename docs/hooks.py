@@ -29,7 +29,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if page.file.src_uri not in PAGES.values():
         return re.sub(rf"\]\(\.\./({'|'.join(map(re.escape, PAGES))})", lambda found: f"]({PAGES[found[1]]}", markdown)
     markdown = re.sub(r"\]\(docs/", "](", markdown)
-    return re.sub(r"\]\(examples/?\)", "](examples.md)", markdown)
+    return re.sub(r"\]\(examples/[^)]*\)|\]\(examples\)", "](examples.md)", markdown)
 
 
 def on_serve(server: Any, **_: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dis
+import inspect
 from collections.abc import Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 from flytekit.core.promise import Promise
@@ -15,6 +18,25 @@ from flyteoptuna.core.suggestions import SpaceError, is_suggestion
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte import promises
 from flyteoptuna.setting_checks import ELSEWHERE
+
+
+def refuse_await(caller: FrameType) -> None:
+    """Refuse an ``await`` before what is called, which Python itself would refuse once the search has run.
+
+    Args:
+        caller: the frame that calls an optimizer.
+
+    Raises:
+        TypeError: it awaits what the call returns.
+    """
+    if not caller.f_code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+        return
+    after = (each.opname for each in dis.get_instructions(caller.f_code) if each.offset > caller.f_lasti)
+    if next(after, "") == "GET_AWAITABLE":
+        raise TypeError(
+            "A search cannot be awaited, for its call runs it, but got `await optimizer(...)`. Drop the `await`; "
+            "for a workflow, write `@workflow` and `def`."
+        )
 
 
 def bound(origin: Any, args: Sequence[Any], inputs: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:

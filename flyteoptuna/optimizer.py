@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -16,6 +17,15 @@ from flyteoptuna.search.request import Request
 
 if TYPE_CHECKING:
     import optuna
+
+    from flyteoptuna.storage.memory import SearchStudy
+
+    class FoundStudy(SearchStudy):
+        """What a call returns, to a type checker: a study, or in a workflow a promise with what a study has there."""
+
+        best_trial: Any  # in a workflow, the number
+        best_trials: Any  # numbers
+
 
 _SETTINGS = (
     "concurrency",
@@ -120,7 +130,7 @@ class Optimizer(Scoped):
         self._checked()
 
     @property
-    def study(self) -> Any:
+    def study(self) -> FoundStudy:
         """What the latest call returned; before it, the study to go on with.
 
         Each call is a search of its own, which goes on with the study that was set, not with the latest result. To go
@@ -128,7 +138,12 @@ class Optimizer(Scoped):
         directions, the sampler and the pruner that were set before.
         """
         result = self._get("result")
-        return self._get("given") if result is None else result
+        return self._get("given") if result is None else result  # type: ignore[no-any-return]
+
+    if TYPE_CHECKING:
+
+        @study.setter
+        def study(self, value: Any) -> None: ...
 
     @property
     def best(self) -> Any:
@@ -154,19 +169,20 @@ class Optimizer(Scoped):
         else:
             super().__setattr__(name, value)
 
-    def __call__(self, *args: Any, **inputs: Any) -> Any:
+    def __call__(self, *args: Any, **inputs: Any) -> FoundStudy:
         """Run the search over ``inputs``; in a workflow, a promise of the study, elsewhere the study itself.
 
         Raises:
-            TypeError: an input is unknown, missing or given twice, there is neither ``n_trials`` nor a ``timeout``, or
-                there are no ``directions`` for several values.
+            TypeError: an input is unknown, missing or given twice, there is neither ``n_trials`` nor a ``timeout``,
+                there are no ``directions`` for several values, or the call is awaited.
             SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
         """
         refuse_while_loading()
+        call_checks.refuse_await(sys._getframe(1))
         local = is_local()
         result = begin(self._request(args, inputs, local=local), local=local)
         self._set("result", result)
-        return result
+        return result  # type: ignore[no-any-return]
 
     def _request(self, args: Sequence[Any], inputs: Mapping[str, Any], *, local: bool) -> Request:
         """What a call asks for, once all of it is checked."""
@@ -179,6 +195,7 @@ class Optimizer(Scoped):
                 f"With `reuse_pods` there is no pod for each trial, and nothing to cache, but {objective.name} has "
                 "`cache=True`."
             )
+        open_ended = counts["n_trials"] is None
         counts["n_trials"] = setting_checks.trials(
             counts["n_trials"], counts["timeout"], counts["batch_size"], pods=not (local or reuse)
         )
@@ -190,6 +207,7 @@ class Optimizer(Scoped):
             varied={name: value for name, value in bound.items() if space.has_suggestion(value, name)},
             fixed={name: value for name, value in bound.items() if not space.has_suggestion(value, name)},
             directions=directions,
+            open_ended=open_ended,
             **settings,
         )
 

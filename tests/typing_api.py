@@ -85,6 +85,22 @@ testing.check(simulated.study, bare, sampler=optuna.samplers.RandomSampler(seed=
 made: testing.Run = testing.run(bare, kill=["a", 1, testing.Some(2, seed=1)], drop=lambda pod: pod.index == 1, x=1)
 slow: float = testing.run(bare, {"x": 1}, delay={"a": 0.5, 3: 1}).pods[0].seconds
 
+results: optuna.Study = optimizer(x=x, depth=3)
+value: float = results.best_value
+of_decorated: float = bare(depth=1).best_value + called(depth=1).best_value
+counts: int = optimizer(x=x, depth=3).n_complete + bare.study.n_trials + called.study.n_fail
+file: str | None = optimizer.study.file
+params: dict[str, object] = bare(depth=1).best_params
+bare.study = optimizer.study
+bare.concurrency, bare.n_trials = 4, 20
+
+
+@fl.workflow
+def in_a_workflow(concurrency: int) -> tuple[float, int, int, list[int]]:
+    found = Optimizer(objective, concurrency, 4)(x=x, depth=3)
+    return found.best_value, found.best_trial, found.n_pruned, found.best_trials
+
+
 # What a type checker refuses; an `ignore` that is not needed is an error.
 suggest.float("0", 1)  # type: ignore[arg-type]
 suggest.integer(1, 8, step=0.5)  # type: ignore[arg-type]
@@ -95,6 +111,8 @@ Optimizer(objective, direction=1)  # type: ignore[arg-type]
 testing.run(bare, kill=1.5)  # type: ignore[arg-type]
 testing.simulate(bare, {"depth": 1}, durations=None)  # type: ignore[arg-type]
 optimize(n_jobs=4)  # type: ignore[call-overload]
+_ = optimizer(x=x, depth=3).best_valeu  # type: ignore[attr-defined]
+_ = called.study.trails  # type: ignore[attr-defined]
 Optimizer(objective, callbacks=stop)  # type: ignore[arg-type]
 Optimizer(objective, 2, 4, None, 8)  # type: ignore[call-arg]
 current_trial().report("0.5", step=0)  # type: ignore[arg-type]

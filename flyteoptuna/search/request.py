@@ -44,6 +44,7 @@ class Request:
         sampler: the sampler of a new study; None for the default one.
         pruner: the pruner of a new study; None for none.
         reuse_pods: whether each pod runs one trial after another.
+        open_ended: whether the timeout alone ends it, and ``n_trials`` are more than can be run until then.
         pickled: the callbacks, the sampler and the pruner as text, for the road to the driver pods; empty for none.
 
     Raises:
@@ -62,6 +63,7 @@ class Request:
     sampler: Any = None
     pruner: Any = None
     reuse_pods: bool = False
+    open_ended: bool = False
     pickled: str = field(init=False)
 
     def __post_init__(self) -> None:

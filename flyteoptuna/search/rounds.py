@@ -108,17 +108,27 @@ def asked(
     """
     found: list[ask.Asked] = []
     inputs = asked_once(study, settings)
-    why = stopping.over(study, timeout=settings.timeout, now=now)
+    over = stopping.over(study, timeout=settings.timeout, now=now)
     attributes = Attributes(study)
-    for _ in range(0 if why else plan.batch(index, settings.n_trials, settings.batch)):
+    for _ in range(0 if over else plan.batch(index, settings.n_trials, settings.batch)):
         if stopping.exhausted(study, inputs):
-            why = "nothing is left to ask"
             break
         found.append(ask.ask(study, index, build, fresh=settings.avoid_duplicates))
     attributes.check()
-    if why and not found:
-        logger.info("The search is over: %s.", why)
     return found
+
+
+def why_over(study: SearchStudy, settings: plan.Settings, now: float | None = None) -> str:
+    """Why a search asks no more before all its trials have run; empty where it goes on.
+
+    Args:
+        study: the study.
+        settings: the settings of the search.
+        now: seconds since the epoch; the present by default.
+    """
+    why = stopping.over(study, timeout=settings.timeout, now=now)
+    nothing = not why and stopping.exhausted(study, asked_once(study, settings))
+    return "nothing is left to ask" if nothing else why
 
 
 def ended(study: SearchStudy, settings: plan.Settings, now: float | None = None) -> tuple[str, bool]:
@@ -133,10 +143,7 @@ def ended(study: SearchStudy, settings: plan.Settings, now: float | None = None)
         stopping.check_failures(study, last=False, max_failures=settings.max_failures)
     except stopping.SearchFailedError as error:
         return str(error), True
-    why = stopping.over(study, timeout=settings.timeout, now=now)
-    if not why and stopping.exhausted(study, asked_once(study, settings)):
-        why = "exhausted"
-    return why, False
+    return why_over(study, settings, now), False
 
 
 def asked_once(study: SearchStudy, settings: plan.Settings) -> dict[str, Any] | None:

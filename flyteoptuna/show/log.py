@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html
 import importlib
 import logging
 import reprlib
 import sys
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -14,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-FORMAT = "[%(levelname).1s %(asctime)s] %(message)s"
+FORMAT, TIME = "[%(levelname).1s %(asctime)s] %(message)s", "%H:%M:%S"
+"""The date would leave little of a line of 80 columns."""
 
 
 class _ToStderr(logging.StreamHandler[TextIO]):
@@ -35,7 +38,7 @@ def _made() -> logging.Logger:
     made = logging.getLogger("flyteoptuna")
     if not made.handlers:
         handler = _ToStderr()
-        handler.setFormatter(logging.Formatter(FORMAT))
+        handler.setFormatter(logging.Formatter(FORMAT, TIME))
         made.addHandler(handler)
         made.setLevel(logging.INFO)
         made.propagate = False
@@ -61,6 +64,26 @@ def assignments(params: Mapping[str, Any], most: int = 12) -> str:
 def numbers(values: Sequence[float] | None) -> str:
     """The values of a trial in a line."""
     return ", ".join(f"{value:.6g}" for value in values or ())
+
+
+def _duration(seconds: float) -> str:
+    """A duration in a line: ``0 ms``, ``12 ms``, ``3.4 s``, ``0:02:10``."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 99.95 else str(dt.timedelta(seconds=round(seconds)))
+
+
+def _reason(why: str) -> str:
+    return textwrap.shorten(why.partition("\n")[0], 200, placeholder=" ...")
+
+
+def trial_line(
+    number: int, state: str, values: Sequence[float] | None, params: Mapping[str, Any], took: float, why: str
+) -> str:
+    """What has become of a trial, in a line; see :meth:`Narration.trial`."""
+    said = numbers(values) if state == "COMPLETE" else {"FAIL": "failed"}.get(state, state.lower())
+    result = ", ".join(filter(None, (said, _reason(why))))
+    return f"Trial {number}: {result}; {assignments(params)} ({_duration(took)})"
 
 
 class Bar(Protocol):
@@ -119,8 +142,10 @@ class NotebookBar:
     def show(self, finished: int, text: str) -> None:
         """Show how many trials have finished, the text, and an estimate of the time left."""
         total, passed = self._total, time.monotonic() - self._start
-        left = f", about {passed / finished * (total - finished):.0f} s left" if total and 0 < finished < total else ""
-        line = f"{finished}/{total or '?'} trials {text}{left}"
+        ahead = (total or 0) - finished
+        seconds = round(passed / finished * ahead) if finished and ahead > 0 else None
+        left = "" if seconds is None else f"about {dt.timedelta(seconds=seconds)} left"
+        line = ", ".join(filter(None, (f"{finished}/{total or '?'} trials", text, left)))
         known = f' value="{finished}" max="{total}"' if total else ""
         bundle = {"text/plain": line, "text/html": f"<progress{known}></progress> {html.escape(line)}"}
         if self._handle is None:
@@ -166,7 +191,7 @@ class Narration:
         self._reasons: set[str] = set()
 
     def __enter__(self) -> Self:
-        what = "A search" if self._n_trials is None else f"A search of {self._n_trials} trials"
+        what = "A search until its timeout" if self._n_trials is None else f"A search of {self._n_trials} trials"
         logger.info("%s, %d at once, begins.", what, self._concurrency)
         self._bar = _bar(self._n_trials)
         if self._bar is not None:
@@ -200,9 +225,7 @@ class Narration:
         """
         self._finished += 1
         self._failed += state == "FAIL"
-        reason = why.partition("\n")[0]
-        result = numbers(values) if state == "COMPLETE" else state.lower() + (f", {reason}" if reason else "")
-        line = f"Trial {number}: {result}; {assignments(params)} ({took:.3g} s)"
+        line, reason = trial_line(number, state, values, params, took, why), _reason(why)
         if self._bar is None:
             logger.info("%s", line)
             return

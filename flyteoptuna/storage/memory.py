@@ -46,6 +46,39 @@ class SearchStudy(optuna.Study):
         self.written: Written | None = None
         self.file: str | None = None
 
+    @property
+    def n_trials(self) -> int:
+        """Number of trials, in any state."""
+        return len(self.get_trials(deepcopy=False))
+
+    @property
+    def n_running(self) -> int:
+        """Number of trials that run."""
+        return self._count(TrialState.RUNNING)
+
+    @property
+    def n_complete(self) -> int:
+        """Number of trials that have values."""
+        return self._count(TrialState.COMPLETE)
+
+    @property
+    def n_pruned(self) -> int:
+        """Number of trials that were pruned."""
+        return self._count(TrialState.PRUNED)
+
+    @property
+    def n_fail(self) -> int:
+        """Number of trials that have failed."""
+        return self._count(TrialState.FAIL)
+
+    @property
+    def n_waiting(self) -> int:
+        """Number of trials that are enqueued."""
+        return self._count(TrialState.WAITING)
+
+    def _count(self, state: TrialState) -> int:
+        return len(self.get_trials(deepcopy=False, states=(state,)))
+
     def stop(self) -> None:
         """Ask the search to end after the trials that have been asked."""
         self.stopped = True

@@ -31,7 +31,7 @@ def over(study: SearchStudy, *, timeout: float | None = None, now: float | None 
         return "stopped"
     passed = (time.time() if now is None else now) - started(study)
     if timeout is not None and passed >= timeout:
-        return f"timeout of {timeout:g} s"
+        return f"its timeout of {timeout:g} s has passed"
     return ""
 
 

@@ -18,7 +18,7 @@ from flyteoptuna.core.trial.current_trial import ActiveTrial
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.references import refer
-from flyteoptuna.search.trial_task import Decision, map_task, trial_task
+from flyteoptuna.search.trial_task import FORMAT, Decision, map_task, trial_task
 from flyteoptuna.testing.engine.engine import SETTINGS, Engine
 
 SHARED = {
@@ -63,7 +63,7 @@ def stripped(task):
     del part.container.args[:]
     if part.HasField("k8s_pod"):
         del part.k8s_pod.pod_spec["containers"]
-    part.metadata.discovery_version = part.metadata.discovery_version.removesuffix("-report2")
+    part.metadata.discovery_version = part.metadata.discovery_version.removesuffix(f"-report{FORMAT}")
     for name in (TRIAL, STUDY):
         if name in part.metadata.cache_ignore_input_vars:
             part.metadata.cache_ignore_input_vars.remove(name)

@@ -48,8 +48,9 @@ def test_a_terminal_gets_a_bar():
     assert {len(line) for line in bars} <= {*range(80)}
     lines = [line.partition("] ")[2] for line in text.splitlines() if "[I " in line]
     assert lines[0] == "A search of 8 trials, 2 at once, begins."
-    assert lines[-1].startswith("The search has ended: all of its 8 trials have run. The best is trial ")
-    assert len(lines) == 2
+    assert lines[1] == "The search has ended: all of its 8 trials have run."
+    assert lines[2].startswith("The best is trial ") and lines[3].startswith("Its study: flyteoptuna show /")
+    assert len(lines) == 4
     assert text.rindex(HIDDEN) < text.rindex(SHOWN)
 
 
@@ -72,6 +73,6 @@ def test_without_a_terminal_there_are_lines():
         text = process.communicate(timeout=600)[1].decode()
     lines = [line.split("] ", 1)[1] for line in text.splitlines()]
     assert lines[0] == "A search of 8 trials, 2 at once, begins."
-    assert sorted(line.split(":")[0] for line in lines[1:-1]) == [f"Trial {number}" for number in range(8)]
-    assert "The best is trial" in lines[-1] and "flyteoptuna show /" in lines[-1]
+    assert sorted(line.split(":")[0] for line in lines[1:9]) == [f"Trial {number}" for number in range(8)]
+    assert [line.split(" ")[0] for line in lines[9:]] == ["The", "The", "Its"]
     assert "\x1b" not in text

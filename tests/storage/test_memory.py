@@ -6,6 +6,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
+from flyteoptuna.flyte.promises import COUNTS
 from flyteoptuna.storage.file import dumps, loads, read
 from flyteoptuna.storage.memory import new_study
 
@@ -68,3 +69,18 @@ def test_waiting_and_running_trials_keep_their_numbers():
     restored.tell(0, 0.5)
     assert restored.best_trial.number == 0
     assert restored.ask().number == 2
+
+
+def test_a_study_has_the_counts_that_its_promise_has():
+    """So that a line of a workflow means the same elsewhere."""
+    study = new_study([StudyDirection.MINIMIZE], optuna.samplers.RandomSampler(), optuna.pruners.NopPruner())
+    states = {"RUNNING": 1, "COMPLETE": 2, "PRUNED": 3, "FAIL": 4, "WAITING": 5}
+    for name, count in states.items():
+        for _ in range(count):
+            study.add_trial(create_trial(state=TrialState[name], value=1.0 if name == "COMPLETE" else None))
+    found = [getattr(study, name) for name in COUNTS]
+    assert (
+        "n_trials",
+        *(f"n_{name.lower()}" for name in ("RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING")),
+    ) == COUNTS
+    assert found == [15, 1, 2, 3, 4, 5]

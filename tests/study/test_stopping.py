@@ -17,7 +17,7 @@ def test_a_timeout_counts_from_the_start_of_the_search():
     study = create(1, 1)
     system_attrs.begin(study, now=100.0)
     assert stopping.over(reloaded(study), timeout=10, now=109.9) == ""
-    assert stopping.over(reloaded(study), timeout=10, now=110.0) == "timeout of 10 s"
+    assert stopping.over(reloaded(study), timeout=10, now=110.0) == "its timeout of 10 s has passed"
 
 
 def test_a_search_that_only_fails_quotes_its_first_cause():

@@ -160,6 +160,8 @@ def ask(
     """
     state = tell(study, sent, settings.max_failures, shown=shown)
     asked = rounds.asked(state, index, settings, build)
+    if not asked and (why := rounds.why_over(state, settings)):
+        logger.info("The search is over: %s.", why)
     jobs = jobs_of(state, asked, mapped)
     lists = {name: collection([job.inputs[name] for job in jobs]) for name in (TRIAL, *mapped)}
     return Asked(HeldStudy(state), not asked, lists)

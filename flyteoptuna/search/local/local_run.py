@@ -80,7 +80,7 @@ def result(study: SearchStudy, request: Request, settings: plan.Settings) -> Any
     """What a search returns that has ended: a promise of its study in the body of a workflow, elsewhere the study."""
     kept = Kept(study)
     kept.keep()
-    logger.info("%s", _conclusion(kept, settings))
+    _conclude(kept, request, settings)
     return _returned(kept, request)
 
 
@@ -133,7 +133,7 @@ class _Local:
         self.study = kept.study
         # A callback has got the fixed inputs itself, and its objective may have others.
         self.shared = fixed if request.origin is request.objective else {}
-        self.narration = Narration(settings.n_trials, settings.concurrency)
+        self.narration = Narration(None if request.open_ended else settings.n_trials, settings.concurrency)
         self.said: set[int] = set()
 
     def run(self) -> None:
@@ -155,7 +155,7 @@ class _Local:
             raise
         finally:
             kept.close()
-        logger.info("%s", _conclusion(kept, self.settings))
+        _conclude(kept, self.request, self.settings)
 
     def _stands(self) -> str:
         return self.kept.where() if self.kept.unsaved else f"The study as it stands: {self.kept.path}"
@@ -217,21 +217,23 @@ def _why(trial: Any) -> str:
     return str(trial.user_attrs.get(ERROR_ATTRIBUTE, ""))
 
 
-def _conclusion(kept: Kept, settings: plan.Settings) -> str:
-    parts = (_end(kept.study, settings), _best(kept.study), kept.where())
-    return " ".join(filter(None, parts))
+def _conclude(kept: Kept, request: Request, settings: plan.Settings) -> None:
+    """Say why a search has ended, what its best trial is, and where its study is; a line each."""
+    for line in (_end(kept.study, settings, open_ended=request.open_ended), _best(kept.study), kept.where()):
+        if line:
+            logger.info("%s", line)
 
 
-def _end(study: SearchStudy, settings: plan.Settings) -> str:
+def _end(study: SearchStudy, settings: plan.Settings, *, open_ended: bool) -> str:
     """Why a search has ended."""
-    from flyteoptuna.study.stopping import over
+    from flyteoptuna.search import rounds
     from flyteoptuna.study.system_attrs import own
 
     asked = len(own(study))
     if asked >= settings.n_trials:
         return f"The search has ended: all of its {asked} trials have run."
-    why = over(study, timeout=settings.timeout) or "exhausted, as there is no other point to ask"
-    return f"The search has ended after {asked} of {settings.n_trials} trials: {why}."
+    of = "" if open_ended else f" of {settings.n_trials}"
+    return f"The search has ended after {asked}{of} trials: {rounds.why_over(study, settings)}."
 
 
 def _best(study: SearchStudy) -> str:

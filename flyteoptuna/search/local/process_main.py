@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -84,6 +85,24 @@ def parentage() -> tuple[int, str | None]:
     return os.getpid(), multiprocessing.get_start_method(allow_none=True)
 
 
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold back Ctrl-C from the processes that are started in the body, until they have begun.
+
+    A terminal sends it to all of them, and Python would write where it was just then.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Python starts it with the first process, and then lets Ctrl-C through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def begin(parent: int, method: str | None) -> None:
     """Prepare a worker process: its parent decides what Ctrl-C does, and it ends with its parent.
 
@@ -95,6 +114,8 @@ def begin(parent: int, method: str | None) -> None:
     multiprocessing.set_start_method(method, force=True)
     # A function, which unlike SIG_IGN is not handed down to what a trial starts.
     signal.signal(signal.SIGINT, lambda *_: None)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -50,23 +50,28 @@ class Worker:
         Raises:
             WorkerDiedError: the process died.
         """
-        from joblib.externals.loky import ProcessPoolExecutor
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
         with self._making:
             if self._ended:
                 raise WorkerDiedError("its search has ended")
-            if self._executor is None:
-                self._files = _files()
-                # One process an executor: where one of several dies, loky ends the others.
-                begun = process_main.parentage()
-                self._executor = ProcessPoolExecutor(1, timeout=IDLE, initializer=process_main.begin, initargs=begun)
-            future = self._executor.submit(function, *args)
+            # The first call starts the process, and so does one after it has left for idleness.
+            with process_main.interrupts_held():
+                if self._executor is None:
+                    self._executor = self._made()
+                future = self._executor.submit(function, *args)
         try:
             return future.result()
         except BrokenProcessPool as error:
             self._drop()
             raise WorkerDiedError(str(error)) from None
+
+    def _made(self) -> Any:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        self._files = _files()
+        # One process an executor: where one of several dies, loky ends the others.
+        return ProcessPoolExecutor(1, timeout=IDLE, initializer=process_main.begin, initargs=process_main.parentage())
 
     def _drop(self) -> None:
         with self._making:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from optuna.trial import FrozenTrial
 
 from flyteoptuna.core import plan
 from flyteoptuna.core.trial.call_objective import raised
-from flyteoptuna.core.trial.report import TrialReport
+from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.flyte.objective import STUDY
 from flyteoptuna.flyte.references import Reference, packed
 from flyteoptuna.journal.backend import JournalConflictError
@@ -21,7 +20,7 @@ from flyteoptuna.journal.objects import JournalError, StoreError
 from flyteoptuna.search import rounds
 from flyteoptuna.search.trial_inputs import Build, Job, jobs_of
 from flyteoptuna.search.trial_task import trial_task
-from flyteoptuna.show.log import logger
+from flyteoptuna.show.log import logger, trial_line
 from flyteoptuna.storage.memory import SearchStudy
 from flyteoptuna.study import system_attrs
 from flyteoptuna.study.ask import Asked
@@ -199,5 +198,6 @@ class Worker:
 
     def _log(self, number: int) -> None:
         trial = system_attrs.record_of(self.shared.study, number)
-        values = f" with {trial.values[0] if len(trial.values) == 1 else trial.values}" if trial.values else ""
-        logger.info("trial %d: %s%s, %s", number, trial.state.name, values, json.dumps(trial.params, default=str))
+        took = trial.duration.total_seconds() if trial.duration else 0.0
+        why = str(trial.user_attrs.get(ERROR_ATTRIBUTE, ""))
+        logger.info("%s", trial_line(number, trial.state.name, trial.values, trial.params, took, why))

@@ -115,9 +115,7 @@ class Engine:
 
     def _run(self, workflow: Any, given: Mapping[str, Any]) -> Literals:
         self.finished = Finished()
-        entities: OrderedDict[Any, Any] = OrderedDict()
-        spec = get_serializable(entities, SETTINGS, workflow).to_flyte_idl()
-        specs = [model.to_flyte_idl() for model in entities.values() if isinstance(model, TaskSpec)]
+        spec, tasks = self.compiled(workflow)
         name = f"a{uuid.uuid4().hex[:19]}"
         code = (self.code,) if isinstance(self.code, Path) else tuple(self.code)
         self._place = Place(self.root, name, spec.template.id, code, self.cold, self.seconds)
@@ -125,11 +123,11 @@ class Engine:
             path="",
             folder=self.root / "metadata" / name,
             depth=0,
-            tasks={each.template.id.name: each.template for each in specs},
+            tasks={each.template.id.name: each.template for each in tasks},
             workflows={each.id.name: each for each in spec.sub_workflows},
         )
         values = {key: primitive(v) if isinstance(v, (str, int, float)) else v for key, v in given.items()}
-        return self._workflow(spec.template, {**_defaults(workflow), **values}, scope)
+        return self._workflow(spec.template, {**self.defaults(workflow), **values}, scope)
 
     def _workflow(self, template: Any, inputs: Literals, scope: Scope) -> Literals:
         check_nodes(nodes_of_workflow(template), scope)
@@ -140,6 +138,18 @@ class Engine:
                 # Where it fails itself, its error is the one that is told.
                 self._node(failure_node(template, scope, error), {START: inputs}, scope)
             raise
+
+    def compiled(self, workflow: Any) -> tuple[Any, list[Any]]:
+        """Return the protobufs of a workflow and of its tasks."""
+        entities: OrderedDict[Any, Any] = OrderedDict()
+        spec = get_serializable(entities, SETTINGS, workflow).to_flyte_idl()
+        return spec, [model.to_flyte_idl() for model in entities.values() if isinstance(model, TaskSpec)]
+
+    def defaults(self, workflow: Any) -> Literals:
+        """Return the inputs that a workflow has by default."""
+        plan = LaunchPlan.get_default_launch_plan(FlyteContextManager.current_context(), workflow)
+        parameters = plan.parameters.to_flyte_idl().parameters
+        return {name: each.default for name, each in parameters.items() if each.WhichOneof("behavior") == "default"}
 
     def _graph(self, nodes: Iterable[Any], outputs: Iterable[Any], inputs: Literals, scope: Scope) -> Literals:
         waiting = {node.id: node for node in nodes if node.id not in ENDS}
@@ -299,9 +309,3 @@ class Engine:
     def map(self, run: Callable[[int], Any], size: int, parallelism: int) -> list[Any]:
         """Run something for each index of an array, at most `parallelism` at once (0: no limit), in order."""
         return self._workers.map(run, size, parallelism)
-
-
-def _defaults(workflow: Any) -> Literals:
-    plan = LaunchPlan.get_default_launch_plan(FlyteContextManager.current_context(), workflow)
-    parameters = plan.parameters.to_flyte_idl().parameters
-    return {name: each.default for name, each in parameters.items() if each.WhichOneof("behavior") == "default"}

@@ -209,6 +209,41 @@ def test_what_is_loaded_lazily_is_not_loaded_by_a_thread_of_the_librarys(tmp_pat
     assert script(tmp_path, LAZY).stdout == "later is loaded: False\nTrue True\n"
 
 
+NOTING = """
+import signal, sys
+if any("popen_loky" in each for each in sys.orig_argv):
+    with open({notes!r}, "a") as notes:
+        print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []), file=notes)
+"""
+MASKED = """
+import signal
+import subprocess
+import sys
+import flytekit as fl
+from flyteoptuna import Optimizer, suggest
+
+LOOK = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+
+@fl.task
+def objective(x: float) -> float:
+    started = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True)
+    return float(started.stdout == "True\\n") + 2 * (signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+if __name__ == "__main__":
+    print([t.value for t in Optimizer(objective, 2, 2)(x=suggest.float(0, 1)).trials])
+"""
+
+
+def test_ctrl_c_does_not_reach_a_worker_that_starts(tmp_path, monkeypatch):
+    """Which would write where Python was just then; trials, and what they start, are as they would be elsewhere."""
+    notes = tmp_path / "notes"
+    (tmp_path / "sitecustomize.py").write_text(NOTING.format(notes=str(notes)))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    made = script(tmp_path, MASKED)
+    assert made.stdout == "[0.0, 0.0]\n", made.stderr
+    assert set(notes.read_text().split()) == {"True"}
+
+
 SLEEPING = """
 from flow_of_surroundings import sleeping
 from flyteoptuna import Optimizer, suggest
