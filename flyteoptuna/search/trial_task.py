@@ -15,7 +15,7 @@ from flytekit.core.interface import Interface, transform_interface_to_typed_inte
 from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
 from flytekit.exceptions.user import FlyteRecoverableException
 
-from flyteoptuna.core.trial.call_objective import recording
+from flyteoptuna.core.trial.call_objective import Returns, recording
 from flyteoptuna.core.trial.current_trial import ActiveTrial
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
@@ -78,15 +78,19 @@ def map_task(task: Any, fixed: tuple[str, ...], concurrency: int) -> ArrayNodeMa
     return mapped
 
 
-def reporting(function: Callable[..., Any], objective: PythonFunctionTask[Any], *, again: bool) -> Callable[..., Any]:
+def reporting(
+    function: Callable[..., Any], objective: PythonFunctionTask[Any], *, again: bool, returns: Returns | None = None
+) -> Callable[..., Any]:
     """A function of a trial's handle, the study and the objective's inputs that returns the trial's report.
 
     Args:
         function: what is called with the inputs; awaited where the objective is.
         objective: the user's task.
         again: see :func:`trial_task`.
+        returns: what the function returns; by default what the objective does.
     """
-    natives, n_values, returns = objective.python_interface.inputs, arity(objective), returns_of(objective)
+    natives, n_values = objective.python_interface.inputs, arity(objective)
+    returned_is = returns or returns_of(objective)
     passes: tuple[type[BaseException], ...] = (FlyteRecoverableException,) if again else ()
     cached = objective.metadata.cache and again
 
@@ -117,13 +121,13 @@ def reporting(function: Callable[..., Any], objective: PythonFunctionTask[Any], 
     def sync(**inputs: Any) -> TrialReport:
         run = prepared(inputs)
         with recording(run.report, run.active, run.room, passes) as returned:
-            returned(function(**values(run.inputs)), returns)
+            returned(function(**values(run.inputs)), returned_is)
         return sent(run)
 
     async def awaited(**inputs: Any) -> TrialReport:
         run = prepared(inputs)
         with recording(run.report, run.active, run.room, passes) as returned:
-            returned(await function(**values(run.inputs)), returns)
+            returned(await function(**values(run.inputs)), returned_is)
         return sent(run)
 
     return functools.wraps(function)(awaited if isinstance(objective, AsyncPythonFunctionTask) else sync)

@@ -18,8 +18,10 @@ from flytekit.core.python_function_task import AsyncPythonFunctionTask
 
 from flyteoptuna.core import plan
 from flyteoptuna.core.annotations import fitted
+from flyteoptuna.core.trial.call_objective import NUMBER, VALUE, Returns
+from flyteoptuna.core.trial.current_trial import current_trial
 from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.flyte.objective import STUDY, input_types
+from flyteoptuna.flyte.objective import STUDY, input_types, output_kinds
 from flyteoptuna.flyte.references import Reference, packed, refer
 from flyteoptuna.optimizer import Optimizer
 from flyteoptuna.search import rounds
@@ -103,7 +105,8 @@ def simulate(
         inputs: what it is called with.
         objective: stands for the objective, and is called with the same inputs by keyword. It may raise, return what is
             no value, ask for :func:`flyteoptuna.current_trial`, and raise :class:`PodLostError`, whereupon its trial
-            never reports. Default: the function of the objective itself.
+            never reports. Of an objective that returns more than values it may return these alone; files, frames and
+            the like are not kept. Default: the function of the objective itself.
         durations: seconds that trials take, each at least 0: a number, as many of them as trials are asked, or a
             function of a trial's number and parameters.
         seed: seed of the sampler that a new study has by default.
@@ -153,7 +156,9 @@ class _Search:
         self._task, self._origin = request.objective, request.origin
         self._mapped, self._lost = request.mapped, False
         function = self._task.task_function if objective is None else objective
-        self._trial = reporting(self._call(function), self._task, again=False)
+        self._kinds = output_kinds(self._task)
+        values = {name: kind for name, kind in self._kinds.items() if kind == VALUE}
+        self._trial = reporting(self._call(function), self._task, again=False, returns=Returns(values))
         self._durations, self._endless = durations, endless
         counts = dict(request.counts)
         self.settings = plan.Settings(batch=counts.pop("batch_size"), space=request.space(), **counts)
@@ -234,7 +239,7 @@ class _Search:
         def called(**inputs: Any) -> Any:
             try:
                 made = function(**inputs)
-                return asyncio.run(made) if inspect.iscoroutine(made) else made
+                return self._values(asyncio.run(made) if inspect.iscoroutine(made) else made)
             except PodLostError:
                 self._lost = True
                 raise
@@ -242,12 +247,21 @@ class _Search:
         async def awaited(**inputs: Any) -> Any:
             try:
                 made = function(**inputs)
-                return await made if inspect.isawaitable(made) else made
+                return self._values(await made if inspect.isawaitable(made) else made)
             except PodLostError:
                 self._lost = True
                 raise
 
         return awaited if isinstance(self._task, AsyncPythonFunctionTask) else called
+
+    def _values(self, result: Any) -> Any:
+        """The values of all that an objective returns: its numbers become attributes, and nothing else is kept."""
+        if not isinstance(result, (tuple, list)) or len(result) != len(self._kinds):
+            return result
+        for item, (name, kind) in zip(result, self._kinds.items(), strict=True):
+            if kind == NUMBER:
+                current_trial().set_user_attr(name, item)
+        return [item for item, kind in zip(result, self._kinds.values(), strict=True) if kind == VALUE]
 
     def _seconds(self, number: int, params: Mapping[str, Any]) -> float:
         position, durations = len(self.timeline), self._durations

@@ -18,7 +18,7 @@ from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport, room
 from flyteoptuna.search.local.worker_pool import WORKERS
 from flyteoptuna.study.results import outputs as kept
 from flyteoptuna.study.system_attrs import OUTPUTS_ATTRIBUTE
-from flyteoptuna.testing import ExecutionFailed, run
+from flyteoptuna.testing import ExecutionFailed, run, simulate
 
 FLOW = "flow_of_outputs"
 FIXED = {"start": 0.5}
@@ -244,6 +244,15 @@ def test_outputs_of_a_file_from_elsewhere_may_be_anything(noted):
     study = optuna.create_study()
     study.add_trial(trial)
     assert repr(outputs(study, 0)) in ("Outputs()", "Outputs(model=an output that cannot be read)")
+
+
+def test_a_simulation_needs_the_values_alone(flow):
+    """What else an objective returns may be there; its numbers are attributes, and nothing is kept."""
+    for objective in (lambda x, start: x, lambda x, start: (x, *[None] * 6, 3, True)):
+        made = simulate(Optimizer(flow.train, 2, 4), {"x": suggest.float(0, 1), **FIXED}, objective=objective)
+        assert [t.value for t in made.study.trials] == [t.params["x"] for t in made.study.trials]
+        assert not any(outputs(made.study, t.number) for t in made.study.trials)
+    assert made.study.trials[0].user_attrs == {"epochs": 3, "quick": True}
 
 
 def test_a_report_has_none_unless_it_is_asked_for():

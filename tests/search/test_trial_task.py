@@ -80,7 +80,7 @@ def test_a_trial_runs_with_the_settings_of_its_objective(objective):
     assert mapped.sub_node_metadata.retries.retries == objective.metadata.retries
     metadata = template(trial).metadata
     if objective is contained:
-        assert metadata.discovery_version == "7-report2"
+        assert metadata.discovery_version == f"7-report{FORMAT}"
         assert list(metadata.cache_ignore_input_vars) == ["y", TRIAL, STUDY]
 
 

@@ -20,6 +20,10 @@ VALUE, NUMBER, KEPT = "value", "number", "kept"
 """What an output of an objective is to a search: a value to compare trials by, a user attribute, or kept as it is."""
 
 
+def _no_place(name: str, value: Any) -> bytes:
+    raise TypeError(f"There is no place to keep the output `{name}` in.")
+
+
 class Returns(NamedTuple):
     """What an objective returns.
 
@@ -29,7 +33,7 @@ class Returns(NamedTuple):
     """
 
     kinds: Mapping[str, str]
-    keep: Callable[[str, Any], bytes]
+    keep: Callable[[str, Any], bytes] = _no_place
 
 
 class Outcome(NamedTuple):

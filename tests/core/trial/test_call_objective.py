@@ -16,7 +16,7 @@ from flyteoptuna.core.trial.report import TrialReport
 
 def values_only(arity):
     """Of an objective that returns nothing but values."""
-    return Returns({f"o{index}": VALUE for index in range(arity)}, None)
+    return Returns({f"o{index}": VALUE for index in range(arity)})
 
 
 @given(st.one_of(st.none(), st.floats(), st.text(), st.lists(st.floats()), st.binary()), st.integers(1, 3))
