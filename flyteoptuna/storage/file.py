@@ -19,6 +19,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
+from flyteoptuna.core.unpickling import unpickled
 from flyteoptuna.storage import file_limits as limits
 from flyteoptuna.storage.memory import SearchStudy, in_memory
 from flyteoptuna.storage.read_results import FORMAT, Results, StudyFormatError, decode, reason, versions
@@ -231,7 +232,7 @@ def _member(archive: zipfile.ZipFile, name: str, length: int) -> bytearray:
 
 def _unpickle(members: dict[str, bytearray], name: str, kind: type[Any], results: Results) -> Any:
     try:
-        found: Any = cloudpickle.loads(members[name])
+        found: Any = unpickled(members[name])
     except Exception as error:
         wrote, here = (", ".join(f"{k} {v}" for k, v in of.items()) for of in (results.versions, versions()))
         raise StudyFormatError(
