@@ -152,7 +152,9 @@ def _tell_one(study: optuna.Study, trial: FrozenTrial, report: TrialReport, *, t
     record = record_of(study, trial.number)
     record.user_attrs = {**record.user_attrs, **json.loads(report.user_attrs)}
     record.system_attrs = {**record.system_attrs, **json.loads(report.system_attrs)}
-    record.intermediate_values = dict(zip(report.steps, report.intermediate, strict=True))
+    reported = dict(zip(report.steps, report.intermediate, strict=True))
+    # A step keeps its first value, which a callback may have reported when the trial was asked.
+    record.intermediate_values = {**reported, **record.intermediate_values}
     if error:
         record.user_attrs[ERROR_ATTRIBUTE] = error
     try:

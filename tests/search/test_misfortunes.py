@@ -72,6 +72,26 @@ def test_what_is_asked_sent_or_told_is_its_own_failure_wherever_it_runs(flows, m
         assert of_kinds(flow, across) == expected
 
 
+def of_callbacks(flow, study):
+    """The results, once each trial has been found to be as its kind says."""
+    for trial in study.trials:
+        state, reason, _ = flow.BUILT[trial.system_attrs["fixed_params"]["kind"]]
+        assert trial.state.name == state, trial
+        assert re.search(reason, trial.user_attrs.get(ERROR_ATTRIBUTE, "")), trial
+    assert len(study.trials) == len(flow.BUILT)
+    assert "left" not in study.user_attrs
+    return kept(study)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_builds_a_trial_fails_that_trial_alone(flows, tmp_path):
+    """Callbacks that raise, return, call, suggest, keep and tell what they should not."""
+    flow = flows("flow_of_hostile_callbacks")
+    expected = of_callbacks(flow, flow.building())
+    assert of_callbacks(flow, flow.reused()) == expected
+    assert of_callbacks(flow, study_of(Engine(tmp_path, CODE).run(flow.building)["o0"])) == expected
+
+
 def told_before(end, reason):
     """What had been told by then, of the file that is named."""
     assert re.search(reason, end), end
