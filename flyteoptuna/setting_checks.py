@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -160,7 +161,22 @@ def callbacks(given: Any) -> list[Callable[..., None]]:
     for callback in given:
         if isinstance(callback, (Promise, type)) or not callable(callback):
             raise TypeError(f"`callbacks` must be callables, but got {got(callback)}.")
+        if inspect.iscoroutinefunction(callback) or not _takes_two(callback):
+            raise TypeError(
+                f"`callbacks` must be called as `callback(study, trial)`, and not be async, but got {got(callback)}."
+            )
     return [*given]
+
+
+def _takes_two(callback: Callable[..., None]) -> bool:
+    try:
+        inspect.signature(callback).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:
+        # Some that are written in C do not tell.
+        return True
+    return True
 
 
 def directions(direction: Any, given: Any) -> tuple[str, ...] | None:

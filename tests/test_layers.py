@@ -19,7 +19,7 @@ WINGS = ["core", "storage", "journal", "study", "flyte", "show", "search", "cli"
 # What each wing may import of the package besides itself.
 BELOW = {
     "core": set(),
-    "storage": set(),
+    "storage": {"core"},
     "journal": set(),
     "study": {"core", "storage", "journal"},
     "flyte": {"core", "storage", "study"},

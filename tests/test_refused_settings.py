@@ -14,6 +14,10 @@ from objectives import X, square
 from flyteoptuna import Optimizer, load_study, optimize
 
 
+async def waited_for(study, trial):
+    pass
+
+
 @fl.task
 def two(x: float) -> tuple[float, float]:
     return x, x
@@ -109,6 +113,10 @@ TPE = optuna.samplers.TPESampler
         ({"timeout": True}, r"`timeout` must be seconds, .* but got True \(bool\)"),
         ({"avoid_duplicates": "no"}, r"`avoid_duplicates` must be a bool or a promise of one, but got 'no' \(str\)"),
         ({"callbacks": {print}}, "`callbacks` must be a list of callables"),
+        ({"callbacks": [lambda: None]}, r"`callbacks` must be called as `callback\(study, trial\)`"),
+        ({"callbacks": [lambda study: None]}, r"`callbacks` must be called as `callback\(study, trial\)`"),
+        ({"callbacks": [lambda study, trial, *, more: None]}, r"must be called as `callback\(study, trial\)`"),
+        ({"callbacks": [waited_for]}, "and not be async, but got .*waited_for"),
         ({"callbacks": [optuna.study.MaxTrialsCallback]}, "`callbacks` must be callables, but got .*class"),
         (
             {"direction": "max"},

@@ -71,6 +71,13 @@ def handed_over(study: optuna.Study) -> bytes:
     return file.dumps(study)
 
 
+def _stored(ctx: FlyteContext, data: bytes) -> str:
+    """The path of a new file among Flyte's data."""
+    local = ctx.file_access.get_random_local_path()
+    Path(local).write_bytes(data)
+    return str(ctx.file_access.put_raw_data(local))
+
+
 class StudyTransformer(TypeTransformer[optuna.Study]):
     """A study as a struct of its attributes, with its file beside them: by path, or inline at registration."""
 
@@ -105,9 +112,7 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
                 )
             fields["_data"] = data
         else:
-            local = ctx.file_access.get_random_local_path()
-            Path(local).write_bytes(data)
-            fields["_path"] = ctx.file_access.put_raw_data(local)
+            fields["_path"] = _stored(ctx, data)
         return packed(fields)
 
     def guess_python_type(self, literal_type: model_types.LiteralType) -> type[optuna.Study]:
@@ -146,7 +151,17 @@ class HeldStudy(Reference):
         """The literal of the saved study. ``TypeEngine`` would pickle the study first, for a cache of its own."""
         transformer = StudyTransformer()
         expected = transformer.get_literal_type(optuna.Study)
-        return transformer.to_literal(FlyteContextManager.current_context(), self.study, optuna.Study, expected)
+        from flyteoptuna.storage.file import UnpicklableError, dumps
+
+        ctx = FlyteContextManager.current_context()
+        try:
+            return transformer.to_literal(ctx, self.study, optuna.Study, expected)
+        except UnpicklableError as error:
+            # The search cannot go on, and what has run is kept.
+            path = _stored(ctx, dumps(self.study, pickles=False))
+            raise UnpicklableError(
+                f"{error}\nThe study as it stands: {path}\nIt holds the results alone: read it with load_study"
+            ) from error
 
 
 def register() -> None:

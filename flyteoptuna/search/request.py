@@ -12,6 +12,7 @@ from flytekit.core.promise import Promise
 
 from flyteoptuna.core.refusal_words import got
 from flyteoptuna.core.space import dumps, suggestions
+from flyteoptuna.core.unpickling import unpickled
 from flyteoptuna.flyte.promises import sure
 
 MOST = 512 * 1024
@@ -105,7 +106,7 @@ def _pickled(callbacks: Sequence[Callable[..., None]], sampler: Any, pruner: Any
     held = {"study.sampler": study.sampler, "study.pruner": study.pruner} if known else {}
     for name, value in (*carried.items(), *held.items()):
         try:
-            cloudpickle.loads(cloudpickle.dumps(value))
+            unpickled(cloudpickle.dumps(value))
         except Exception as error:
             raise TypeError(
                 f"`{name}` must be what cloudpickle can carry to the driver pods, but {got(value)} is not: "
@@ -120,7 +121,7 @@ def _pickled(callbacks: Sequence[Callable[..., None]], sampler: Any, pruner: Any
     return text
 
 
-def unpickled(text: str) -> dict[str, Any]:
+def carried(text: str) -> dict[str, Any]:
     """What ``Request.pickled`` holds, by name."""
-    found: dict[str, Any] = cloudpickle.loads(base64.b64decode(text)) if text else {}
+    found: dict[str, Any] = unpickled(base64.b64decode(text)) if text else {}
     return found

@@ -9,7 +9,7 @@ import optuna
 
 from flyteoptuna.core import plan, space
 from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.search.request import unpickled
+from flyteoptuna.search.request import carried
 from flyteoptuna.search.trial_inputs import Build
 from flyteoptuna.show.log import logger
 from flyteoptuna.storage.memory import SearchStudy
@@ -54,15 +54,15 @@ def begun(
             f"`study` must have as many directions as the objective has values, but it has {len(study.directions)} "
             f"and the objective returns {len(directions)}."
         )
-    carried = unpickled(callbacks)
-    study.sampler, study.pruner = carried.get("sampler", study.sampler), carried.get("pruner", study.pruner)
+    brought = carried(callbacks)
+    study.sampler, study.pruner = brought.get("sampler", study.sampler), brought.get("pruner", study.pruner)
     sampler.check_runs(study.sampler)
     inputs = space.loads(settings.space) if settings.space else {}
     ask.check_space(study, inputs)
     if batches and (waste := sampler.wasteful(study, settings.batch, len([*space.suggestions(inputs)]) or None)):
         logger.warning(waste)
     study.stopped = False
-    study.callbacks = carried.get("callbacks", [])
+    study.callbacks = brought.get("callbacks", [])
     generations = plan.generations(settings.n_trials, settings.batch) if batches else 0
     system_attrs.begin(study, settings.n_trials, generations, now)
     interrupted(study, study.callbacks)

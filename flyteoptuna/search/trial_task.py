@@ -17,6 +17,7 @@ from flytekit.exceptions.user import FlyteRecoverableException
 
 from flyteoptuna.core.trial.call_objective import Returns, recording
 from flyteoptuna.core.trial.current_trial import ActiveTrial
+from flyteoptuna.core.trial.read_report import read_report
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, arity, find, place
@@ -114,9 +115,11 @@ def reporting(
         if not objective.metadata.cache and run.decision is not None:
             # A report in the cache may be told to a study whose pruner it knows nothing of.
             run.report.pruner = run.decision.learned(run.room)
-        if run.report.state != "COMPLETE" and cached:
-            report_type.leave(run.report, run.study)
-        return run.report
+        # As a driver reads it, and so the same wherever the trial runs.
+        report = read_report(vars(run.report), run.active.number, run.report.key)
+        if report.state != "COMPLETE" and cached:
+            report_type.leave(report, run.study)
+        return report
 
     def sync(**inputs: Any) -> TrialReport:
         run = prepared(inputs)

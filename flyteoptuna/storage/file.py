@@ -19,6 +19,8 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
+from flyteoptuna.core.plain_values import said
+from flyteoptuna.core.unpickling import unpickled
 from flyteoptuna.storage import file_limits as limits
 from flyteoptuna.storage.memory import SearchStudy, in_memory
 from flyteoptuna.storage.read_results import FORMAT, Results, StudyFormatError, decode, reason, versions
@@ -36,7 +38,11 @@ _LEVEL = 1
 """Of zlib, for the JSON has one number after another; level 6 takes three times as long to save a twelfth."""
 
 
-def dumps(study: optuna.Study) -> bytes:
+class UnpicklableError(TypeError):
+    """A sampler, a pruner or callbacks that have become what cannot be pickled."""
+
+
+def dumps(study: optuna.Study, *, pickles: bool = True) -> bytes:
     """A study as a file: its results as JSON, and its sampler, pruner and callbacks pickled beside them.
 
     The same study makes the same bytes, whenever it is saved. A finished trial is written once: what is then changed in
@@ -45,21 +51,21 @@ def dumps(study: optuna.Study) -> bytes:
 
     Args:
         study: any study, in any storage, with trials of any state.
+        pickles: whether a search is to go on with it; without them the file is for :func:`read` alone.
 
     Returns:
         The bytes of a zip, for :func:`loads` and :func:`read`.
 
     Raises:
+        UnpicklableError: what is beside the results cannot be pickled; names it.
         TypeError: an attribute or a choice that JSON cannot hold; names the trial and the key.
         ValueError: the study is too large to be read back.
     """
-    members = {
-        _JSON: _encode(study),
-        _SAMPLER: cloudpickle.dumps(study.sampler),
-        _PRUNER: cloudpickle.dumps(study.pruner),
-    }
-    if callbacks := list(getattr(study, "callbacks", ())):
-        members[_CALLBACKS] = cloudpickle.dumps(callbacks)
+    members = {_JSON: _encode(study)}
+    if pickles:
+        members |= {_SAMPLER: _pickled("sampler", study.sampler), _PRUNER: _pickled("pruner", study.pruner)}
+        if callbacks := list(getattr(study, "callbacks", ())):
+            members[_CALLBACKS] = _pickled("callbacks", callbacks)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
@@ -67,6 +73,16 @@ def dumps(study: optuna.Study) -> bytes:
     if buffer.tell() > limits.MAX_BYTES:
         raise ValueError(f"The study is too large to be read: {buffer.tell()} bytes, {limits.MAX_BYTES} are allowed.")
     return buffer.getvalue()
+
+
+def _pickled(name: str, value: Any) -> bytes:
+    try:
+        return bytes(cloudpickle.dumps(value))
+    except Exception as error:
+        raise UnpicklableError(
+            f"The `{name}` of a study must be what cloudpickle can carry to the next pod, but cannot be pickled any "
+            f"more: {said(error)}."
+        ) from error
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
@@ -231,7 +247,7 @@ def _member(archive: zipfile.ZipFile, name: str, length: int) -> bytearray:
 
 def _unpickle(members: dict[str, bytearray], name: str, kind: type[Any], results: Results) -> Any:
     try:
-        found: Any = cloudpickle.loads(members[name])
+        found: Any = unpickled(members[name])
     except Exception as error:
         wrote, here = (", ".join(f"{k} {v}" for k, v in of.items()) for of in (results.versions, versions()))
         raise StudyFormatError(

@@ -142,7 +142,7 @@ def _results(text: bytes | bytearray, record: Any) -> Results:
         warnings.simplefilter("ignore")
         table = [_distribution(f"distributions[{i}]", d) for i, d in enumerate(record["distributions"])]
     spaces = [read_space(f"spaces[{i}]", space, table) for i, space in enumerate(record["spaces"])]
-    trials = read_trials(record["trials"], spaces, len(directions))
+    trials, used = read_trials(record["trials"], spaces, len(directions))
     if len({trial._trial_id for trial in trials}) < len(trials):
         raise StudyFormatError("study.json: no two trials may have the same id.")
     return Results(
@@ -157,7 +157,7 @@ def _results(text: bytes | bytearray, record: Any) -> Results:
             k: table[below(f"declared[{reprlib.repr(k)}]", i, len(table))] for k, i in record["declared"].items()
         },
         trials=trials,
-        written=_written(text, record, trials, table, [space.distributions for space in spaces]),
+        written=_written(text, record, trials, used, table, [space.distributions for space in spaces]),
     )
 
 
@@ -165,6 +165,7 @@ def _written(
     text: bytes | bytearray,
     record: dict[str, Any],
     trials: Sequence[FrozenTrial],
+    used: Sequence[int],
     table: Sequence[BaseDistribution],
     spaces: Sequence[dict[str, BaseDistribution]],
 ) -> Written | None:
@@ -174,7 +175,7 @@ def _written(
     start, end, count = text.index(START) + len(START), len(text) - len(END), finished(trials)
     for _ in trials[count:]:
         end = text.rfind(BETWEEN, start, end)
-    n_spaces = 1 + max([row.get("space", -1) for row in record["trials"][:count]], default=-1)
+    n_spaces = 1 + max(used[:count], default=-1)
     n_table = 1 + max((index for space in record["spaces"][:n_spaces] for _, index in space), default=-1)
     return Written(trials[:count], bytes(text[start:end]) if count else b"", table[:n_table], spaces[:n_spaces])
 

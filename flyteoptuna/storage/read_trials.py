@@ -43,19 +43,21 @@ def read_space(where: str, found: Any, table: Sequence[BaseDistribution]) -> Spa
     return Space(tuple(distributions), distributions, Ranges(distributions.values()), tuple(categories))
 
 
-def read_trials(rows: Sequence[Any], spaces: Sequence[Space], arity: int) -> list[FrozenTrial]:
-    """The trials of the JSON.
+def read_trials(rows: list[Any], spaces: Sequence[Space], arity: int) -> tuple[list[FrozenTrial], list[int]]:
+    """The trials of the JSON, and the number of the space of each, -1 for none. Leaves no row, for there may be many.
 
     Raises:
         Misfit: a field is not as it must be; names the trial and the field.
     """
-    made: list[FrozenTrial] = []
+    made, used = list[FrozenTrial](), list[int]()
     try:
-        for number, row in enumerate(rows):
+        for number in range(len(rows)):
+            row, rows[number] = rows[number], None
             made.append(_trial(number, row, spaces, arity))
+            used.append(row.get("space", -1))
     except Misfit as error:
         raise Misfit(f"trials[{len(made)}]{error.where}", error.expected, error.found) from None
-    return made
+    return made, used
 
 
 def _trial(number: int, row: Any, spaces: Sequence[Space], arity: int) -> FrozenTrial:

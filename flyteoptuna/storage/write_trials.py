@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from flyteoptuna.core.plain_values import named, plain
 from flyteoptuna.storage import file_limits
 from flyteoptuna.storage.param_ranges import Ranges
 
@@ -30,7 +31,16 @@ BOUND = 2**63
 
 _UNFINISHED = tuple(state for state in TrialState if not state.is_finished())
 
-_ENCODER = json.JSONEncoder(check_circular=False, separators=(",", ":"))
+
+def _plain_number(value: Any) -> Any:
+    # Optuna's storage in memory takes numpy's scalars as attributes.
+    made = plain(value)
+    if made is value:
+        raise TypeError(f"Object of type {named(value)} is not JSON serializable")
+    return made
+
+
+_ENCODER = json.JSONEncoder(check_circular=False, separators=(",", ":"), default=_plain_number)
 
 _TIMES = ("datetime_start", "datetime_complete")
 
@@ -128,7 +138,7 @@ def _culprit(where: str, owner: dict[str, Any], error: Exception) -> str:
     for kind in _ATTRIBUTES:
         for key, value in owner.get(kind, {}).items():
             try:
-                json.dumps({key: value})
+                _ENCODER.encode({key: value})
                 if file_limits.too_deep({key: value}):
                     raise error
             except (TypeError, ValueError, RecursionError) as found:

@@ -27,7 +27,6 @@ from flyteoptuna.study.system_attrs import (
     TRIAL_ATTRIBUTE,
     note,
     record_of,
-    set_trial_attr,
     study_attr,
 )
 
@@ -103,7 +102,7 @@ def ask(
     mark: dict[str, Any] = {"search": study_attr(study, SEARCH_ATTRIBUTE)["count"], **(noted or {})}
     if generation is not None:
         mark["generation"] = generation
-    inputs = None
+    inputs, number = None, -1
     try:
         trial = study.ask()
         number = trial.number
@@ -111,20 +110,27 @@ def ask(
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # A sampler that raises leaves its trial running, and hands out none.
-        left = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        known = {trial.number for trial in before if trial.state == TrialState.RUNNING}
-        number = next((trial.number for trial in reversed(left) if trial.number not in known), -1)
+        number = _left(study, before) if number < 0 else number
         if number < 0:
             raise
         mark["state"], mark["error"] = raised(error)
-    set_trial_attr(study, record_of(study, number), TRIAL_ATTRIBUTE, mark)
     record = record_of(study, number)
     record.params = {name: plain(value) for name, value in record.params.items()}
+    record.system_attrs = {**record.system_attrs, TRIAL_ATTRIBUTE: mark}
     if lost := unsavable.savable(study, number):
         note(study, number, state="FAIL", error=lost)
         inputs = None
+    if record.state.is_finished():
+        # What made its inputs has told it, and nothing is to be run.
+        inputs = None
     return Asked(number, dict(record.params), inputs)
+
+
+def _left(study: optuna.Study, before: Sequence[FrozenTrial]) -> int:
+    """The trial that a sampler which raises has left running; -1 for none."""
+    known = {trial.number for trial in before if trial.state == TrialState.RUNNING}
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return next((trial.number for trial in reversed(running) if trial.number not in known), -1)
 
 
 def _built(study: optuna.Study, trial: optuna.Trial, build: Callable[[optuna.Trial], T], *, fresh: bool) -> T:

@@ -10,6 +10,8 @@ import cloudpickle
 import optuna
 from optuna.pruners import BasePruner
 
+from flyteoptuna.core.unpickling import unpickled
+
 
 def packed(pruner: BasePruner) -> str:
     """A pruner, with all that it has learned, as text; empty where it cannot be pickled."""
@@ -26,7 +28,7 @@ def learn(study: optuna.Study, text: str) -> None:
     The trials of a batch start from one pruner, and the one that is told last is heard.
     """
     try:
-        found: Any = cloudpickle.loads(zlib.decompress(base64.b64decode(text)))
+        found: Any = unpickled(zlib.decompress(base64.b64decode(text)))
     except Exception:
         # What it has learned is lost, and the trial is not.
         return

@@ -68,14 +68,15 @@ def own(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
 
 
 def note(study: optuna.Study, number: int, **fields: Any) -> None:
-    """Note something of a trial that a search has asked.
+    """Note something of a trial that a search has asked, in whatever state it is.
 
     Args:
-        study: the study.
+        study: the study, in memory.
         number: the trial.
         fields: ``key``, the digest of its inputs, by which a report is known to be the trial's; ``cached``, whether
             that report may be another trial's at the same point; ``timeout``, the seconds after which Flyte ends it;
             ``state`` and ``error``, what it is to be told as, for it is not run.
     """
     record = record_of(study, number)
-    set_trial_attr(study, record, TRIAL_ATTRIBUTE, {**record.system_attrs[TRIAL_ATTRIBUTE], **fields})
+    mark = {**record.system_attrs[TRIAL_ATTRIBUTE], **fields}
+    record.system_attrs = {**record.system_attrs, TRIAL_ATTRIBUTE: mark}

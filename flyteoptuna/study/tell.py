@@ -162,7 +162,9 @@ def _tell_one(study: optuna.Study, trial: FrozenTrial, report: TrialReport, *, t
     state, values, error = _verdict(study, report)
     record.user_attrs = {**record.user_attrs, **json.loads(report.user_attrs)}
     record.system_attrs = {**record.system_attrs, **json.loads(report.system_attrs)}
-    record.intermediate_values = dict(zip(report.steps, report.intermediate, strict=True))
+    reported = dict(zip(report.steps, report.intermediate, strict=True))
+    # A step keeps its first value, which a callback may have reported when the trial was asked.
+    record.intermediate_values = {**reported, **record.intermediate_values}
     if error:
         record.user_attrs[ERROR_ATTRIBUTE] = error
     try:

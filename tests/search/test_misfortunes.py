@@ -5,11 +5,14 @@ import re
 import optuna
 import pytest
 from containers import CODE, results, study_of
+from optuna.trial import TrialState
 
-from flyteoptuna import Optimizer, SpaceError, suggest
+from flyteoptuna import Optimizer, SpaceError, load_study, suggest
+from flyteoptuna.core.plain_values import said as words
 from flyteoptuna.core.trial.report import CUT_ATTRIBUTE, ERROR_ATTRIBUTE
 from flyteoptuna.search.local.worker_pool import WORKERS
 from flyteoptuna.testing.engine.engine import Engine
+from flyteoptuna.testing.engine.scopes import ExecutionFailed
 
 
 def searched(flow, monkeypatch, workers):
@@ -43,6 +46,84 @@ def test_what_a_trial_does_is_its_own_failure_wherever_it_runs(flows, monkeypatc
     assert kept(searched(flow, monkeypatch, "2")) == kept(here)
     across = study_of(Engine(tmp_path, CODE).run(flow.misfortunes)["o0"])
     assert kept(across) == kept(here)
+
+
+def of_kinds(flow, study):
+    """The results, once each trial has been found to be as its kind says."""
+    for trial in study.trials:
+        point = trial.system_attrs.get("fixed_params")
+        kind = flow.KINDS[point["kind"]] if point else flow.Kind("FAIL", "cannot be saved")
+        assert trial.state.name == kind.state, point
+        assert re.search(kind.reason, trial.user_attrs.get(ERROR_ATTRIBUTE, "")), point
+    assert len(study.trials) == flow.N_TRIALS + 2
+    return kept(study)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_asked_sent_or_told_is_its_own_failure_wherever_it_runs(flows, monkeypatch, tmp_path):
+    """Points, samplers, pruners, constraints and reports: five ways of running make one study."""
+    flow = flows("flow_of_hostility")
+    expected = of_kinds(flow, flow.hostility())
+    assert of_kinds(flow, flow.reused()) == expected
+    monkeypatch.setenv(WORKERS, "2")
+    assert of_kinds(flow, flow.hostility()) == expected
+    for name in ("hostility", "reused"):
+        across = study_of(Engine(tmp_path / name, CODE).run(getattr(flow, name))["o0"])
+        assert of_kinds(flow, across) == expected
+
+
+def of_callbacks(flow, study):
+    """The results, once each trial has been found to be as its kind says."""
+    for trial in study.trials:
+        state, reason, _ = flow.BUILT[trial.system_attrs["fixed_params"]["kind"]]
+        assert trial.state.name == state, trial
+        assert re.search(reason, trial.user_attrs.get(ERROR_ATTRIBUTE, "")), trial
+    assert len(study.trials) == len(flow.BUILT)
+    assert "left" not in study.user_attrs
+    return kept(study)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_builds_a_trial_fails_that_trial_alone(flows, tmp_path):
+    """Callbacks that raise, return, call, suggest, keep and tell what they should not."""
+    flow = flows("flow_of_hostile_callbacks")
+    expected = of_callbacks(flow, flow.building())
+    assert of_callbacks(flow, flow.reused()) == expected
+    assert of_callbacks(flow, study_of(Engine(tmp_path, CODE).run(flow.building)["o0"])) == expected
+
+
+def told_before(end, reason):
+    """What had been told by then, of the file that is named."""
+    assert re.search(reason, end), end
+    study = load_study(re.findall(r"The study as it stands: (\S+)", end)[-1])
+    assert study.user_attrs == {"kept": "before"}
+    return [result for result in results(study) if result[-1].is_finished()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        ("raises", "2"),
+        ("exits", "pods"),
+        ("spoils and raises", "pods"),
+        ("leaves an object", "2"),
+        ("locks the sampler", "pods"),
+    ],
+)
+def test_what_has_run_is_kept_whatever_callbacks_do(flows, monkeypatch, said, tmp_path, kind, way):
+    """Its error ends the search once the batch has been told, and names the file with all of it."""
+    flow = flows("flow_of_hostility")
+    reason = flow.ENDINGS[kind][1]
+    expected = [({"x": x}, [x + 1], TrialState.COMPLETE) for x in (0.417022004702574, 0.7203244934421581)]
+    for workers in {"1", way} - {"pods"}:
+        monkeypatch.setenv(WORKERS, workers)
+        with pytest.raises(BaseException) as failed:
+            flow.ending(kind)()
+        assert told_before("\n".join([words(failed.value), *said]), reason) == expected
+    if way == "pods":
+        with pytest.raises(ExecutionFailed) as across:
+            Engine(tmp_path, CODE).run(flow.ending(kind))
+        assert told_before(across.value.message, reason) == expected
 
 
 def with_optuna(flow, pruner, n_trials):

@@ -3,6 +3,7 @@
 import json
 import warnings
 
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given
@@ -102,4 +103,39 @@ def test_a_step_that_could_not_be_read_is_not_written():
     study = optuna.create_study()
     study.add_trial(create_trial(value=1, intermediate_values={2**63: 0.5}))
     with pytest.raises(TypeError, match=r"`trials\[0\]\.intermediate_values` cannot be saved: a step exceeds 63 bits"):
+        dumps(study)
+
+
+@pytest.mark.parametrize(
+    ("scalar", "plain"),
+    [
+        (np.float32(0.5), 0.5),
+        (np.int64(3), 3),
+        (np.bool_(True), True),
+        (np.str_("a"), "a"),
+        (np.array(2), 2),
+        ([np.int8(1)], [1]),
+    ],
+)
+def test_numpys_scalars_are_plain_ones_wherever_optuna_takes_them(scalar, plain):
+    """Attributes of a study, of its trials, and of points that wait."""
+    study = optuna.create_study()
+    study.set_user_attr("kept", scalar)
+    trial = study.ask()
+    trial.set_user_attr("kept", {"deep": scalar})
+    study.tell(trial, np.float64(1))
+    study.enqueue_trial({"x": scalar}, user_attrs={"kept": scalar})
+    saved = loads(dumps(study))
+    assert saved.user_attrs == {"kept": plain}
+    assert saved.trials[0].user_attrs == {"kept": {"deep": plain}}
+    assert saved.trials[1].system_attrs["fixed_params"] == {"x": plain}
+
+
+@pytest.mark.parametrize("value", [np.array([1.0]), object(), {1}, b"a", 1j])
+def test_what_is_no_scalar_is_refused_by_its_own_name(value):
+    """Beside one that is, which is not blamed for it."""
+    study = optuna.create_study()
+    study.ask().set_user_attr("good", np.float32(1))
+    study.ask().set_user_attr("bad", value)
+    with pytest.raises(TypeError, match=r"`trials\[1\].user_attrs\['bad'\]` cannot be saved"):
         dumps(study)

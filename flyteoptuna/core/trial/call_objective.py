@@ -121,4 +121,7 @@ def recording(
         report.state, report.error = raised(error)
     finally:
         report.end = time.time()
-    fill(report, active, limit)
+    try:
+        fill(report, active, limit)
+    except Exception as error:
+        report.state, report.error = raised(error)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
-from flyteoptuna.core.plain_values import TooLargeError, encoded, plain, said, shown
+from flyteoptuna.core.plain_values import TooLargeError, encoded, said, shown
 
 OWN = "flyteoptuna:"
 """What the names of the library's own attributes begin with."""
@@ -163,8 +163,19 @@ class ActiveTrial:
         self._system_attrs[f"constraints:{key}"] = number
 
     def keep(self, system_attrs: Mapping[str, Any]) -> None:
-        """Keep what a pruner keeps with the trial."""
-        self._system_attrs.update({key: plain(value) for key, value in system_attrs.items()})
+        """Keep what a pruner keeps with the trial.
+
+        Raises:
+            TypeError: JSON cannot hold it.
+        """
+        for key, value in system_attrs.items():
+            try:
+                self._system_attrs[key] = json.loads(encoded(value))
+            except Exception as error:
+                raise TypeError(
+                    f"What a pruner keeps with a trial must be something that JSON can hold, but `{key}` is "
+                    f"{shown(value)} ({said(error)})."
+                ) from None
 
     def ended(self) -> tuple[dict[int, float], dict[str, str | None], dict[str, Any]]:
         """End the trial: its intermediate values, its user attributes as JSON, and its system attributes."""

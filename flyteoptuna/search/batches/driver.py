@@ -11,6 +11,7 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.deck import Deck
 
 from flyteoptuna.core import plan
+from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_type
 from flyteoptuna.flyte.objective import TRIAL
@@ -103,6 +104,11 @@ def told(
         rounds.told(state, reports, max_failures, last=last, show=show)
     except SearchFailedError as error:
         failed = failed or str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # What a callback raises ends the search, and what has run is kept.
+        failed = failed or raised(error)[1]
     if failed:
         path = report_type.path_of(HeldStudy(state))
         raise SearchFailedError(f"{failed}\nThe study as it stands: {path}")

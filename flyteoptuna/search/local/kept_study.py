@@ -51,12 +51,16 @@ class Kept:
         if time.monotonic() >= self._next:
             self.keep()
 
-    def keep(self) -> None:
-        """Save the study; where there is no room for the file, say so once and go on."""
+    def keep(self, *, pickles: bool = True) -> None:
+        """Save the study; where there is no room for the file, say so once and go on.
+
+        Args:
+            pickles: whether a search is to go on with it.
+        """
         from flyteoptuna.storage import file
 
         start = time.monotonic()
-        data = file.dumps(self.study)
+        data = file.dumps(self.study, pickles=pickles)
         try:
             _write(self.path, data)
         except OSError as error:

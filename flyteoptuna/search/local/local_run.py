@@ -146,16 +146,25 @@ class _Local:
                 self._generations()
             kept.keep()
         except SearchFailedError as error:
-            kept.keep()
+            self._keep()
             raise SearchFailedError(f"{error}\n{self._stands()}") from None
         except BaseException:
-            with suppress(Exception):
-                kept.keep()
+            self._keep()
             logger.warning("The search has not finished. %s", self._stands())
             raise
         finally:
             kept.close()
         _conclude(kept, self.request, self.settings)
+
+    def _keep(self) -> None:
+        """Save what there is, whatever it is that has ended the search."""
+        from flyteoptuna.storage.file import UnpicklableError
+
+        with suppress(Exception):
+            try:
+                self.kept.keep()
+            except UnpicklableError:
+                self.kept.keep(pickles=False)
 
     def _stands(self) -> str:
         return self.kept.where() if self.kept.unsaved else f"The study as it stands: {self.kept.path}"

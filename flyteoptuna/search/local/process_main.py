@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import Any, NamedTuple
 
-import cloudpickle
 from flytekit.models.literals import LiteralMap
 
+from flyteoptuna.core.unpickling import unpickled
 from flyteoptuna.flyte.references import reference
 from flyteoptuna.flyte.scoped_settings import as_task
 from flyteoptuna.search.trial_task import rebuild
@@ -171,7 +171,7 @@ def load(sent: Sent, around: Surroundings) -> Any:
     if sent.key and sent.pickle is None:
         raise TaskNotSentError
     with loading():
-        task = cloudpickle.loads(sent.pickle) if sent.pickle else rebuild(*sent.args, again=False)
+        task = unpickled(sent.pickle) if sent.pickle else rebuild(*sent.args, again=False)
     if sent.key:
         _tasks[sent.key] = task
     return task

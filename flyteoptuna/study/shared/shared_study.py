@@ -48,11 +48,13 @@ class _Draft(NamedTuple):
         study: the study.
         known: how many trials it has by itself; those beyond have been added by a callback.
         before: its user and its system attributes as they were.
+        attributes: puts those back that cannot be saved.
     """
 
     study: SearchStudy
     known: int
     before: list[dict[str, Any]]
+    attributes: unsavable.Attributes
 
 
 class SharedStudy:
@@ -246,6 +248,7 @@ class SharedStudy:
                 storage.set_trial_intermediate_value(trial_id, step, value)
             if made.state != before.state:
                 storage.set_trial_state_values(trial_id, made.state, made.values)
+        draft.attributes.check()
         setters = storage.set_study_user_attr, storage.set_study_system_attr
         # What others have changed meanwhile is theirs.
         for setter, attrs, now in zip(setters, draft.before, _attributes(memory), strict=True):
@@ -268,7 +271,7 @@ class SharedStudy:
 
 
 def _draft(study: SearchStudy, known: int) -> _Draft:
-    return _Draft(study, known, _attributes(study))
+    return _Draft(study, known, _attributes(study), unsavable.Attributes(study))
 
 
 def _attributes(study: optuna.Study) -> list[dict[str, Any]]:

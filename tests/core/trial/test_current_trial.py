@@ -1,11 +1,14 @@
 """The trial as an objective sees it."""
 
+import contextvars
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from flyteoptuna import current_trial
-from flyteoptuna.core.trial.current_trial import ActiveTrial
+from flyteoptuna.core.trial.current_trial import ActiveTrial, running
 
 
 def test_the_current_trial_is_a_stand_in_outside_a_search():
@@ -34,3 +37,55 @@ def test_bad_calls_of_the_trial_name_the_rule(call, match):
     """The rule and the value stand in the message."""
     with pytest.raises((TypeError, ValueError), match=match):
         call(ActiveTrial())
+
+
+def seen_by(run):
+    """The trial that a thread finds, or what it is told."""
+    found = []
+
+    def look():
+        try:
+            found.append(current_trial().number)
+        except RuntimeError as error:
+            found.append(str(error))
+
+    run(look)
+    return found[0]
+
+
+def in_thread(look, context=None):
+    thread = threading.Thread(target=context.run if context else look, args=[look] if context else [])
+    thread.start()
+    thread.join()
+
+
+def in_pool(look):
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(look).result()
+
+
+def test_a_foreign_thread_is_told_of_several_trials_and_finds_a_single_one():
+    """Each trial's own thread, and what has a copy of its context, finds its own at any time."""
+    together, found = threading.Barrier(2, timeout=300), {}
+
+    def trial(number):
+        with running(ActiveTrial(number)):
+            together.wait()
+            context = contextvars.copy_context()
+            own = [seen_by(lambda look: look()), seen_by(lambda look: in_thread(look, context))]
+            found[number] = own, [seen_by(in_thread), seen_by(in_pool)]
+            together.wait()
+
+    threads = [threading.Thread(target=trial, args=[number]) for number in (3, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number in (3, 4):
+        own, foreign = found[number]
+        assert own == [number, number]
+        for told in foreign:
+            assert told.startswith("Trials ") and "run in this process, and this thread belongs to none" in told
+    with running(ActiveTrial(5)):
+        assert [seen_by(in_thread), seen_by(in_pool)] == [5, 5]
+    assert seen_by(in_thread) == -1
