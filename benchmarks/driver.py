@@ -49,7 +49,7 @@ def _clocks() -> Iterator[dict[str, float]]:
 
     wrapped: list[tuple[Any, str, str]] = [
         (Reference, "read", "load"),
-        (driver.report_type, "received", "receive"),
+        (driver.report_delivery, "received", "receive"),
         (rounds, "tell", "tell"),
         (driver, "_draw", "show"),
         (rounds.stopping, "check_failures", "check"),

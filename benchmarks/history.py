@@ -17,7 +17,7 @@ from flytekit.core.data_persistence import FileAccessProvider
 from benchmarks import objectives
 from flyteoptuna.core import plan
 from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.flyte import report_type
+from flyteoptuna.flyte import report_delivery
 from flyteoptuna.flyte.objective import TRIAL
 from flyteoptuna.flyte.references import Reference, refer, reference, unpacked
 from flyteoptuna.search.batches import driver
@@ -79,7 +79,7 @@ def handed_on(made: driver.Asked) -> Reference:
 
 def file(study: Reference) -> Path:
     """A study's file."""
-    return Path(str(report_type.path_of(study)))
+    return Path(str(report_delivery.path_of(study)))
 
 
 def read(study: Reference) -> Any:

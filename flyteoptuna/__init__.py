@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from flyteoptuna.core.trial.current_trial import current_trial
     from flyteoptuna.flyte.outputs import outputs
     from flyteoptuna.journal.backend import JournalConflictError, JournalObjectBackend
-    from flyteoptuna.journal.objects import JournalError
+    from flyteoptuna.journal.object_store import JournalError
     from flyteoptuna.optimizer import Optimizer, optimize
     from flyteoptuna.show.export import export
     from flyteoptuna.show.html_report import report
@@ -39,7 +39,7 @@ __all__ = [
 
 _HOMES = {
     "JournalConflictError": "journal.backend",
-    "JournalError": "journal.objects",
+    "JournalError": "journal.object_store",
     "JournalObjectBackend": "journal.backend",
     "Optimizer": "optimizer",
     "SearchFailedError": "study.stopping",

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from flyteoptuna import call_checks, setting_checks
+from flyteoptuna import input_checks, setting_checks
 from flyteoptuna.core import space
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte.promises import ATTRIBUTES
 from flyteoptuna.flyte.scoped_settings import Scoped
 from flyteoptuna.search import best_outputs
-from flyteoptuna.search.begin import begin, is_local, refuse_while_loading
+from flyteoptuna.search.local_or_graph import begin, is_local, refuse_while_loading
 from flyteoptuna.search.request import Request
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class Optimizer(Scoped):
             SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
         """
         refuse_while_loading()
-        call_checks.refuse_await(sys._getframe(1))
+        input_checks.refuse_await(sys._getframe(1))
         local = is_local()
         result = begin(self._request(args, inputs, local=local), local=local)
         self._set("result", result)
@@ -199,8 +199,8 @@ class Optimizer(Scoped):
         counts["n_trials"] = setting_checks.trials(
             counts["n_trials"], counts["timeout"], counts["batch_size"], pods=not (local or reuse)
         )
-        bound = call_checks.bound(self.objective, args, inputs, _SETTINGS)
-        call_checks.check_space(self.objective, bound)
+        bound = input_checks.bound(self.objective, args, inputs, _SETTINGS)
+        input_checks.check_space(self.objective, bound)
         return Request(
             origin=self.objective,
             objective=objective,

@@ -13,7 +13,7 @@ def _register(module: ModuleType) -> None:
 
 
 def _options(module: ModuleType) -> None:
-    importlib.import_module("flyteoptuna.cli.study_option").install(module)
+    importlib.import_module("flyteoptuna.cli.pyflyte_option").install(module)
 
 
 # Every pod loads flytekit's plugins, but the one of a trial must not pay for optuna.

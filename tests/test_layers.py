@@ -29,8 +29,8 @@ BELOW = {
     "cli": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
     "testing": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
     # The modules at the top: what users write, and the entry points of Python and of flytekit.
-    "optimizer": {"setting_checks", "call_checks", "core", "storage", "study", "flyte", "show", "search"},
-    "call_checks": {"setting_checks", "core", "flyte"},
+    "optimizer": {"setting_checks", "input_checks", "core", "storage", "study", "flyte", "show", "search"},
+    "input_checks": {"setting_checks", "core", "flyte"},
     "setting_checks": {"core", "flyte"},
     "suggest": {"core"},
     "plugin": {"flyte"},
@@ -50,7 +50,7 @@ NEEDS = {
     "cli": {"click", "flytekit", "optuna", "optuna_dashboard", "rich", "wrapt"},
     "testing": {"flyteidl", "flytekit", "google", "hypothesis", "msgpack", "optuna"},
     "optimizer": {"optuna"},
-    "call_checks": {"flytekit"},
+    "input_checks": {"flytekit"},
     "setting_checks": {"flytekit", "optuna"},
     "suggest": set(),
     "plugin": {"wrapt"},
@@ -232,7 +232,7 @@ def test_whether_a_search_is_local_is_asked_once():
         for module, node in nodes
         if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "is_local"
     ]
-    assert (defined, asked) == (["flyteoptuna.search.begin"], ["flyteoptuna.optimizer"])
+    assert (defined, asked) == (["flyteoptuna.search.local_or_graph"], ["flyteoptuna.optimizer"])
     text = "".join(path.read_text() for path in MODULES.values())
     assert "is_local_execution" not in text
 

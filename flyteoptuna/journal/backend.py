@@ -18,7 +18,7 @@ from typing import Any
 from optuna.storages.journal import BaseJournalBackend
 
 from flyteoptuna.journal.entries import Entry, Record, can_wait, disagreement, entry_name, pack_name, parse
-from flyteoptuna.journal.objects import Create, JournalError, Objects
+from flyteoptuna.journal.object_store import Create, JournalError, Objects
 
 PACK = 1000
 """Entries in a pack."""

@@ -10,7 +10,7 @@ from typing import Any
 from optuna.distributions import check_distribution_compatibility, json_to_distribution
 from optuna.trial import TrialState
 
-from flyteoptuna.journal.objects import JournalError
+from flyteoptuna.journal.object_store import JournalError
 
 FORMAT = 1
 """Version of the entries."""

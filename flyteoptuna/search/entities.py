@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from flyteoptuna.flyte.objective import arity, find, input_types, kept_types, place
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import by_reference
-from flyteoptuna.flyte.report_type import path_of
+from flyteoptuna.flyte.report_delivery import path_of
 from flyteoptuna.flyte.resolver import joined, split
 from flyteoptuna.search.best_outputs import PREFIX, output, promised_by
 from flyteoptuna.search.driver_tasks import INPUT, named_tuple

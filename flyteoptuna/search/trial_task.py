@@ -16,10 +16,10 @@ from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFu
 from flytekit.exceptions.user import FlyteRecoverableException
 
 from flyteoptuna.core.trial.call_objective import Returns, recording
+from flyteoptuna.core.trial.check_report import read_report
 from flyteoptuna.core.trial.current_trial import ActiveTrial
-from flyteoptuna.core.trial.read_report import read_report
 from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.flyte import report_type
+from flyteoptuna.flyte import report_delivery
 from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, arity, find, place
 from flyteoptuna.flyte.outputs import returns_of
 from flyteoptuna.flyte.references import Reference, by_reference, unpacked
@@ -118,7 +118,7 @@ def reporting(
         # As a driver reads it, and so the same wherever the trial runs.
         report = read_report(vars(run.report), run.active.number, run.report.key)
         if report.state != "COMPLETE" and cached:
-            report_type.leave(report, run.study)
+            report_delivery.leave(report, run.study)
         return report
 
     def sync(**inputs: Any) -> TrialReport:

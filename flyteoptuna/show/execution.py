@@ -97,7 +97,7 @@ class Found(NamedTuple):
             StudyFormatError: what is there is not a study.
         """
         from flyteoptuna.flyte.references import reference, unpacked
-        from flyteoptuna.flyte.report_type import left, received
+        from flyteoptuna.flyte.report_delivery import left, received
         from flyteoptuna.study.system_attrs import SEARCH_ATTRIBUTE, study_attr
         from flyteoptuna.study.tell import tell, unheard
 

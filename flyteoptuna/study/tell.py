@@ -14,7 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.core.trial.call_objective import raised
-from flyteoptuna.core.trial.read_report import UNKNOWN
+from flyteoptuna.core.trial.check_report import UNKNOWN
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, Expected, TrialReport, match
 from flyteoptuna.study import pruning, unsavable
 from flyteoptuna.study.system_attrs import (

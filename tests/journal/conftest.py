@@ -3,12 +3,12 @@
 import pytest
 
 from flyteoptuna.journal import backend as journal
-from flyteoptuna.journal import objects
+from flyteoptuna.journal import object_store
 
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
-    monkeypatch.setattr(objects, "PAUSE", 0)
+    monkeypatch.setattr(object_store, "PAUSE", 0)
 
 
 @pytest.fixture

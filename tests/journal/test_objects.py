@@ -14,7 +14,7 @@ from stores import Store
 
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.journal.entries import entry_name
-from flyteoptuna.journal.objects import JournalError
+from flyteoptuna.journal.object_store import JournalError
 
 
 def test_a_good_store_passes_and_keeps_nothing_of_the_probe(tmp_path):

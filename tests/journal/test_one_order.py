@@ -21,10 +21,10 @@ from optuna.trial import TrialState, create_trial
 from stores import Store, Turns
 
 from flyteoptuna.journal import backend as journal
-from flyteoptuna.journal import objects
+from flyteoptuna.journal import object_store
 from flyteoptuna.journal.backend import JournalConflictError, JournalObjectBackend
 from flyteoptuna.journal.entries import entry_name
-from flyteoptuna.journal.objects import JournalError
+from flyteoptuna.journal.object_store import JournalError
 
 WORKER = Path(__file__).with_name("journal_worker.py")
 
@@ -129,8 +129,8 @@ def test_all_readers_have_one_study_whatever_comes_between(programs, seed, fault
     """Any interleaving of requests, answers that get lost, and requests that arrive late."""
     rng = random.Random(seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(objects, "PAUSE", 0)
-        patch.setattr(objects, "ATTEMPTS", 2)
+        patch.setattr(object_store, "PAUSE", 0)
+        patch.setattr(object_store, "ATTEMPTS", 2)
         patch.setattr(journal, "PACK", 3)
         patch.setattr(journal, "WINDOW", 4)
         turns = Turns(rng.randrange)

@@ -10,10 +10,10 @@ from journals import run_workers
 from optuna.storages import JournalStorage
 
 from flyteoptuna.journal import backend as journal
-from flyteoptuna.journal import objects
+from flyteoptuna.journal import object_store
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.journal.entries import entry_name, pack_name
-from flyteoptuna.journal.objects import JournalError
+from flyteoptuna.journal.object_store import JournalError
 
 
 class Server:
@@ -96,8 +96,8 @@ def test_a_bucket_that_does_not_exist_is_refused(server):
 
 def test_a_server_that_is_not_there_is_told(server, url, monkeypatch):
     """After a bounded number of attempts."""
-    monkeypatch.setattr(objects, "PAUSE", 0)
-    monkeypatch.setattr(objects, "ATTEMPTS", 2)
+    monkeypatch.setattr(object_store, "PAUSE", 0)
+    monkeypatch.setattr(object_store, "ATTEMPTS", 2)
     config = {"connect_timeout": 1, "read_timeout": 1, "retries": {"max_attempts": 0}}
     fs = fsspec.filesystem("s3", **{**server.options, "endpoint_url": "http://127.0.0.1:9"}, config_kwargs=config)
     fs.retries = 1

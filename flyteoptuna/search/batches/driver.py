@@ -13,7 +13,7 @@ from flytekit.deck import Deck
 from flyteoptuna.core import plan
 from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.flyte import report_type
+from flyteoptuna.flyte import report_delivery
 from flyteoptuna.flyte.objective import TRIAL
 from flyteoptuna.flyte.references import Reference, collection
 from flyteoptuna.flyte.study_type import HeldStudy
@@ -70,8 +70,8 @@ def tell(
         SearchFailedError: the search has failed; names the file that holds the study with all that is known.
     """
     state: SearchStudy = study.read(optuna.Study)
-    reports = report_type.received(sent)
-    reports += report_type.left(study, unheard(state, reports))
+    reports = report_delivery.received(sent)
+    reports += report_delivery.left(study, unheard(state, reports))
     return told(state, reports, max_failures, last=last, shown=shown)
 
 
@@ -110,7 +110,7 @@ def told(
         # What a callback raises ends the search, and what has run is kept.
         failed = failed or raised(error)[1]
     if failed:
-        path = report_type.path_of(HeldStudy(state))
+        path = report_delivery.path_of(HeldStudy(state))
         raise SearchFailedError(f"{failed}\nThe study as it stands: {path}")
     return state
 

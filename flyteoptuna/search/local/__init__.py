@@ -1,1 +1,1 @@
-"""A search in batches on this machine: the loop, the study that is kept, and the worker processes."""
+"""A search in batches on this machine: the loop, the study that is kept, and the worker processes it starts."""

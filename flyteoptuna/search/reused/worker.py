@@ -16,7 +16,7 @@ from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.flyte.objective import STUDY
 from flyteoptuna.flyte.references import Reference, packed
 from flyteoptuna.journal.backend import JournalConflictError
-from flyteoptuna.journal.objects import JournalError, StoreError
+from flyteoptuna.journal.object_store import JournalError, StoreError
 from flyteoptuna.search import rounds
 from flyteoptuna.search.trial_inputs import Build, Job, jobs_of
 from flyteoptuna.search.trial_task import trial_task

@@ -12,7 +12,7 @@ from flytekit.tools.translator import get_serializable
 
 from flyteoptuna import Optimizer, suggest
 from flyteoptuna.core import plan
-from flyteoptuna.journal.objects import JournalError
+from flyteoptuna.journal.object_store import JournalError
 from flyteoptuna.search.reused import search_journal
 from flyteoptuna.study.shared import study_of_journal
 from flyteoptuna.testing.engine.engine import SETTINGS

@@ -13,7 +13,7 @@ from flytekit.models import types as model_types
 from flytekit.models.literals import Literal
 
 from flyteoptuna.core.plain_values import said
-from flyteoptuna.core.trial.read_report import read_report
+from flyteoptuna.core.trial.check_report import read_report
 from flyteoptuna.core.trial.report import Expected, TrialReport
 from flyteoptuna.flyte.references import Reference, packed, unpacked
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyteoptuna.core.trial.read_report import STATES, UNKNOWN, read_report
+from flyteoptuna.core.trial.check_report import STATES, UNKNOWN, read_report
 from flyteoptuna.core.trial.report import Expected, TrialReport, match
 
 GOOD = dataclasses.asdict(TrialReport(3, "key", "COMPLETE", [1.0], 5.0, 6.0, "", [0, 1], [0.5, 0.25]))
