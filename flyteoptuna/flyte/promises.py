@@ -24,6 +24,7 @@ SEVERAL = (
     "of each by `flyteoptuna.outputs(study, number)`."
 )
 _OTHER = "another type"
+_BEST = " What the best trial returned beside its value is the optimizer's: `optimizer.best`."
 _ALL = "A task that takes `study: optuna.Study` gets all of it."
 
 
@@ -68,9 +69,8 @@ class StudyPromise(Promise, Valueless):
         if key.startswith("_"):
             raise AttributeError(key)
         if key not in ATTRIBUTES:
-            raise AttributeError(
-                f"A study has no `{key}` in a workflow; it has: {', '.join(ATTRIBUTES)}.{meant(key, ATTRIBUTES)} {_ALL}"
-            )
+            hint = _BEST if key == "best" else meant(key, ATTRIBUTES)
+            raise AttributeError(f"A study has no `{key}` in a workflow; it has: {', '.join(ATTRIBUTES)}.{hint} {_ALL}")
         if self._several and key in _OF_ONE_OBJECTIVE:
             raise AttributeError(f"A study of several objectives has no `{key}`, but `best_trials`. {_ALL}")
         return _AttributePromise(super().__getattr__(key), key, self._names)

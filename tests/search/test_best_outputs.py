@@ -223,6 +223,19 @@ def test_wrong_uses_say_what_is_right(flow, older):
         _ = outputs(study, 0)["nope"]
 
 
+def test_a_studys_promise_says_where_the_best_trials_outputs_are(flow):
+    """Which users look for there."""
+
+    @fl.workflow
+    def wrong() -> FlyteFile:
+        return Optimizer(flow.train, 1, 1)(x=suggest.float(0, 1)).best.model
+
+    with pytest.raises(
+        Exception, match=r"A study has no `best` in a workflow; .* is the optimizer's: `optimizer.best`"
+    ):
+        wrong()
+
+
 def test_a_type_may_be_said():
     """Where Flyte's value alone does not tell it."""
 
