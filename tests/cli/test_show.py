@@ -68,7 +68,7 @@ def test_show_unpickles_nothing(saved, monkeypatch):
     path = saved(optuna.create_study(sampler=Trap()))
     sprung = []
     monkeypatch.setattr(os, "putenv", lambda *args: sprung.append(args))
-    monkeypatch.setattr(study_file.cloudpickle, "loads", lambda data: sprung.append(data))
+    monkeypatch.setattr(study_file, "unpickled", lambda data: sprung.append(data))
     run("show", path)
     load_study(path)
     assert sprung == []
