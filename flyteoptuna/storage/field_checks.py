@@ -10,6 +10,19 @@ from flyteoptuna.storage.write_trials import NUMBER
 
 _OWN = "flyteoptuna:"
 
+_MARKS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(
+        ("count", "n_trials", "generations", "concurrency", "search", "generation", "knew", "attempt"), (int,)
+    ),
+    **dict.fromkeys(("key", "state", "error", "worker"), (str,)),
+    **dict.fromkeys(("cached", "beyond"), (bool,)),
+    **dict.fromkeys(("start", "timeout"), (int, float)),
+}
+"""Types of what this package notes on a study and on its trials, by name."""
+
+_NEEDED = {f"{_OWN}search": ("count", "start"), f"{_OWN}trial": ("search",)}
+"""What a note has to hold, by its attribute."""
+
 
 class Misfit(Exception):
     """A field that is not as it must be; its place is told from where it was checked."""
@@ -64,9 +77,18 @@ def attributes(where: str, found: Any, *, system: bool = False) -> dict[str, Any
                 _constraints(f"{where}.{key}", value if type(value) is list else [None])
             elif key.startswith("constraints:"):
                 _constraints(f"{where}[{key!r}]", [value])
-            elif key.startswith(_OWN) and type(value) is not dict:
-                refuse(f"{where}[{key!r}]", "an object", value)
+            elif key.startswith(_OWN):
+                _note(f"{where}[{key!r}]", value, _NEEDED.get(key, ()))
     return found
+
+
+def _note(where: str, found: Any, needed: tuple[str, ...]) -> None:
+    if type(found) is not dict or not found.keys() >= set(needed):
+        refuse(where, f"an object{' of ' * bool(needed)}{', '.join(needed)}", found)
+    for name in found.keys() & _MARKS.keys():
+        if type(found[name]) not in _MARKS[name]:
+            kinds = " or ".join(sorted(kind.__name__ for kind in _MARKS[name]))
+            refuse(f"{where}.{name}", f"of type {kinds}", found[name])
 
 
 def _constraints(where: str, found: list[Any]) -> None:

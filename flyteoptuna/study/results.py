@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -21,6 +22,15 @@ def feasible(trial: FrozenTrial) -> bool:
     attrs = trial.system_attrs
     found = [attrs[key] for key in attrs if key == "constraints" or key.startswith("constraints:")]
     return all(v <= 0 for value in found for v in (value if isinstance(value, (list, tuple)) else [value or 0]))
+
+
+def took(trial: FrozenTrial) -> timedelta | None:
+    """How long a trial took; None where that is not known."""
+    try:
+        return trial.duration
+    except TypeError:
+        # Of its two times, one has a time zone.
+        return None
 
 
 def best(study: optuna.Study) -> FrozenTrial | None:

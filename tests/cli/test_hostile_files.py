@@ -6,14 +6,16 @@ import random
 import tempfile
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from mixed_study import mixed
-from study_files import QUICK, example, members, zipped
+from study_files import QUICK, example, members, rewritten, zipped
 
 from flyteoptuna.cli.main import main
-from flyteoptuna.storage.file import dumps
+from flyteoptuna.storage.file import dumps, loads
+from flyteoptuna.storage.read_results import StudyFormatError
 
 HOSTILE = [
     *(None, True, -1, 0, 0.5, 1e308, -1e308, float("nan"), float("inf"), 2**63, 10**400, "", [], {}, [[]], {"a": [1]}),
@@ -94,6 +96,8 @@ def attempt(data, target):
         path.write_bytes(data)
         shown = command("show", path)
         target = target.format(folder) if "://" in target else f"{folder}/{target}"
+        command("report", path, "--to", f"{folder}/page.html")
+        Path(folder, "page.html").unlink(missing_ok=True)
         exported = command("export", path, "--to", target)
         left = sorted(p.name for p in Path(folder).iterdir())
         assert left == ["one.study", *([target.rpartition("/")[2]] if exported.exit_code == 0 else [])]
@@ -113,3 +117,46 @@ def test_many_mutants_are_read():
     seeds = range(40)
     read_ones = sum(attempt(mutant(seed), "t.csv") for seed in seeds)
     assert 0 < read_ones < len(seeds)
+
+
+NOTES = {
+    "flyteoptuna:search": ["x", [1], {}, {"count": 1}, {"count": "1", "start": 0.0}, {"count": 1, "start": "now"}],
+    "flyteoptuna:trial": ["x", [], {}, {"search": [1]}, {"search": 1, "generation": "a"}, {"search": 1, "timeout": []}],
+}
+
+
+@pytest.mark.parametrize(("key", "note"), [(key, note) for key in NOTES for note in NOTES[key]])
+def test_what_the_library_notes_is_of_its_own_kind(key, note):
+    """A search that goes on, and a page, do with a note what it is made for."""
+
+    def change(record):
+        for owner in [record, *record["trials"]][:: 1 if key.endswith("trial") else 1000]:
+            owner.setdefault("system_attrs", {})[key] = note
+
+    with pytest.raises(StudyFormatError, match=f"{key}.*must be"):
+        loads(rewritten(FILES[0], change))
+
+
+TIMES = [
+    *("2024-01-01T00:00:00+05:00", "0001-01-01T00:00:00", "9999-12-31T23:59:59"),
+    *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-14:00"),
+]
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("fields", [("start",), ("complete",), ("start", "complete")])
+@pytest.mark.parametrize("step", [1, 1000])
+def test_any_time_is_shown(time, fields, step):
+    """In a time zone or in none, of years that no clock knows; of all trials, or of one of them."""
+
+    def change(record):
+        for row in [row for row in record["trials"] if "complete" in row][::step]:
+            row.update(dict.fromkeys(fields, time))
+
+    assert attempt(rewritten(FILES[0], change), "t.csv")
+
+
+@pytest.mark.parametrize("name", ["\0", "\x1b]0;x\7", "\u202e", "x" * 1_000_000, "\ud800", ""])
+def test_any_name_is_shown_in_a_short_line(name):
+    """By all commands, and in little time."""
+    assert attempt(rewritten(FILES[0], lambda record: record.update(name=name)), "t.csv")

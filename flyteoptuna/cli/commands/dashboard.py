@@ -16,7 +16,7 @@ import click
 from flyteoptuna.cli.errors import Failure, first
 from flyteoptuna.cli.running import Look, look
 from flyteoptuna.cli.study_source import STUDY_HELP, load, refused
-from flyteoptuna.cli.tables import clean
+from flyteoptuna.cli.tables import clean, short
 
 if TYPE_CHECKING:
     import optuna
@@ -64,7 +64,7 @@ def dashboard(study: str, port: int, every: float) -> None:
     except OSError as error:
         raise Failure(f"Port {port} cannot be had: {first(error)}. Give another --port, or 0 for any.") from error
     with server, interruptible(), suppress(KeyboardInterrupt):
-        click.echo(f"{clean(name)} is at http://{HOST}:{server.server_port}/dashboard until Ctrl-C")
+        click.echo(f"{clean(short(name))} is at http://{HOST}:{server.server_port}/dashboard until Ctrl-C")
         server.serve_forever()
 
 

@@ -8,7 +8,7 @@ import click
 
 from flyteoptuna.cli.errors import Failure, UsageError
 from flyteoptuna.cli.study_source import STUDY_HELP, load
-from flyteoptuna.cli.tables import clean, plural, write
+from flyteoptuna.cli.tables import clean, plural, short, write
 
 
 @click.command(
@@ -46,4 +46,5 @@ def export(study: str, target: str, name: str | None, overwrite: bool) -> None:
         shown = exports.export(found, target, name=name, overwrite=overwrite)
     except exports.ExportError as error:
         raise Failure(str(error)) from error
-    write(f"{plural(len(found.get_trials(deepcopy=False)), 'trial')} of {clean(found.study_name)} written to {shown}")
+    name = clean(short(found.study_name))
+    write(f"{plural(len(found.get_trials(deepcopy=False)), 'trial')} of {name} written to {shown}")

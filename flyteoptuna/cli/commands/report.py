@@ -9,6 +9,7 @@ import click
 
 from flyteoptuna.cli.errors import UsageError, first
 from flyteoptuna.cli.study_source import STUDY_HELP, load
+from flyteoptuna.cli.tables import clean, short
 
 
 @click.command(
@@ -37,4 +38,4 @@ def report(study: str, target: str, overwrite: bool) -> None:
         write(found, target)
     except OSError as error:
         raise click.ClickException(f"{target} cannot be written: {first(error)}") from error
-    click.echo(f"The report of {found.study_name} is in {target}")
+    click.echo(f"The report of {clean(short(found.study_name))} is in {target}")

@@ -130,11 +130,10 @@ def _print_outputs(trials: Sequence[FrozenTrial]) -> None:
 
 
 def _took(trial: FrozenTrial) -> str:
-    try:
-        return duration(trial.duration) if trial.duration is not None else ""
-    except TypeError:
-        # One of its times has a zone, and the other has none.
-        return ""
+    from flyteoptuna.study.results import took
+
+    found = took(trial)
+    return "" if found is None else duration(found)
 
 
 def _print_failures(trials: Sequence[FrozenTrial]) -> None:

@@ -54,10 +54,10 @@ class Cost(NamedTuple):
 
 def cost(study: optuna.Study, trials: Sequence[FrozenTrial]) -> Cost:
     """What the trials of a study cost, of those that have ended and whose times are known."""
-    searches: dict[object, list[FrozenTrial]] = {}
+    searches: dict[object, list[_Span]] = {}
     for trial in trials:
-        if trial.datetime_start and trial.datetime_complete and trial.datetime_complete >= trial.datetime_start:
-            searches.setdefault(trial.system_attrs.get(TRIAL_ATTRIBUTE, {}).get("search"), []).append(trial)
+        if (span := _span(trial)) is not None:
+            searches.setdefault(trial.system_attrs.get(TRIAL_ATTRIBUTE, {}).get("search"), []).append(span)
     runs: list[Run] = []
     offset = 0.0
     for own in searches.values():
@@ -68,9 +68,26 @@ def cost(study: optuna.Study, trials: Sequence[FrozenTrial]) -> Cost:
     return Cost(runs, offset, max(peak, concurrency), concurrency >= peak > 0)
 
 
-def _laid_out(trials: Sequence[FrozenTrial], offset: float) -> list[Run]:
+_Span = tuple[float, float, int, FrozenTrial]
+
+
+def _span(trial: FrozenTrial) -> _Span | None:
+    """Start and end of a trial in seconds since the epoch, with its number; None where they are not known."""
+    start, end = trial.datetime_start, trial.datetime_complete
+    if start is None or end is None:
+        return None
+    try:
+        # Not the times themselves, for one with a zone and one without cannot be compared.
+        span = start.timestamp(), end.timestamp(), trial.number, trial
+    except (ValueError, OverflowError, OSError):
+        # The platform's clock knows some thousand years alone.
+        return None
+    return span if span[0] <= span[1] else None
+
+
+def _laid_out(spans: list[_Span], offset: float) -> list[Run]:
     """The trials of a search in slots, each the lowest that is free."""
-    spans = sorted((t.datetime_start.timestamp(), t.datetime_complete.timestamp(), t.number, t) for t in trials)  # type: ignore[union-attr]
+    spans.sort()
     first = spans[0][0] - offset
     busy: list[tuple[float, int]] = []
     free: list[int] = []

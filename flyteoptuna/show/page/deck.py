@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 import optuna
 from optuna.trial import TrialState
@@ -118,10 +119,11 @@ def _title(study: optuna.Study) -> str:
 
 def _when(spent: Cost) -> str:
     """From when to when its trials ran."""
-    times = [(run.trial.datetime_start, run.trial.datetime_complete) for run in spent.runs]
     if not spent.trials:
         return ""
-    first, last = min(start for start, _ in times if start), max(end for _, end in times if end)
+    starts = [run.trial.datetime_start for run in spent.runs if run.trial.datetime_start]
+    ends = [run.trial.datetime_complete for run in spent.runs if run.trial.datetime_complete]
+    first, last = min(starts, key=datetime.timestamp), max(ends, key=datetime.timestamp)
     same = first.date() == last.date()
     return f"{first:%Y-%m-%d %H:%M} to {last:{'%H:%M' if same else '%Y-%m-%d %H:%M'}}"
 

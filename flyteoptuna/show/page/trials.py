@@ -18,6 +18,7 @@ from flyteoptuna.show.page import elements
 from flyteoptuna.show.page.axis import number, thin
 from flyteoptuna.show.page.summary import STATES, Summary
 from flyteoptuna.study.results import outputs as kept
+from flyteoptuna.study.results import took
 
 MOST_ROWS = 100
 """Rows that are HTML; those that the script shows at a time."""
@@ -86,7 +87,8 @@ def _value(objective: int) -> Callable[[FrozenTrial], Any]:
 
 
 def _seconds(trial: FrozenTrial) -> float | None:
-    return None if trial.duration is None else trial.duration.total_seconds()
+    duration = took(trial)
+    return None if duration is None else duration.total_seconds()
 
 
 def _error(trial: FrozenTrial) -> str | None:
