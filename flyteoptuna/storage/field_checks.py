@@ -10,7 +10,9 @@ from flyteoptuna.storage.write_trials import NUMBER
 
 _OWN = "flyteoptuna:"
 
-_MARKS: dict[str, tuple[type, ...]] = {
+_SEARCH, _TRIAL, _OUTPUTS = (f"{_OWN}{name}" for name in ("search", "trial", "outputs"))
+
+_TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(
         ("count", "n_trials", "generations", "concurrency", "search", "generation", "knew", "attempt"), (int,)
     ),
@@ -20,7 +22,7 @@ _MARKS: dict[str, tuple[type, ...]] = {
 }
 """Types of what this package notes on a study and on its trials, by name."""
 
-_NEEDED = {f"{_OWN}search": ("count", "start"), f"{_OWN}trial": ("search",)}
+_NEEDED = {_SEARCH: ("count", "start"), _TRIAL: ("search",)}
 """What a note has to hold, by its attribute."""
 
 
@@ -78,16 +80,19 @@ def attributes(where: str, found: Any, *, system: bool = False) -> dict[str, Any
             elif key.startswith("constraints:"):
                 _constraints(f"{where}[{key!r}]", [value])
             elif key.startswith(_OWN):
-                _note(f"{where}[{key!r}]", value, _NEEDED.get(key, ()))
+                _note(f"{where}[{key!r}]", key, value)
     return found
 
 
-def _note(where: str, found: Any, needed: tuple[str, ...]) -> None:
+def _note(where: str, key: str, found: Any) -> None:
+    needed = _NEEDED.get(key, ())
     if type(found) is not dict or not found.keys() >= set(needed):
         refuse(where, f"an object{' of ' * bool(needed)}{', '.join(needed)}", found)
-    for name in found.keys() & _MARKS.keys():
-        if type(found[name]) not in _MARKS[name]:
-            kinds = " or ".join(sorted(kind.__name__ for kind in _MARKS[name]))
+    # The names of outputs are those of the user's objective.
+    types = dict.fromkeys(found, (str,)) if key == _OUTPUTS else _TYPES if key in _NEEDED else {}
+    for name in found.keys() & types.keys():
+        if type(found[name]) not in types[name]:
+            kinds = " or ".join(sorted(kind.__name__ for kind in types[name]))
             refuse(f"{where}.{name}", f"of type {kinds}", found[name])
 
 

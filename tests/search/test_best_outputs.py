@@ -223,6 +223,27 @@ def test_wrong_uses_say_what_is_right(flow, older):
         _ = outputs(study, 0)["nope"]
 
 
+class Noted(NamedTuple):
+    start: float
+    count: str
+    search: str
+    generation: str
+    beyond: str
+
+
+@fl.task
+def noted(x: float) -> Noted:
+    return Noted(x, "a", "b", "c", "d")
+
+
+def test_outputs_may_have_any_names(tmp_path):
+    """Those as well that the library uses for what it notes."""
+    optimizer = Optimizer(noted, 1, 2)
+    study = optimizer(x=suggest.float(0, 1))
+    assert [*outputs(load_study(study.file), 1).values()] == ["a", "b", "c", "d"]
+    assert optimizer.best.count == "a" and optimizer.best.search == "b"
+
+
 def test_a_studys_promise_says_where_the_best_trials_outputs_are(flow):
     """Which users look for there."""
 

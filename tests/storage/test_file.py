@@ -196,7 +196,7 @@ def test_ten_thousand_trials_take_a_second_and_weigh_little():
             value=float(n),
             params={f"x{i}": math.sin(n * 9 + i) ** 2 for i in range(9)} | {"c": "b"},
             distributions=distributions,
-            system_attrs={"flyteoptuna:trial": {"generation": n // 50, "key": f"{n * 2**100:032x}"}},
+            system_attrs={"flyteoptuna:trial": {"search": 1, "generation": n // 50, "key": f"{n * 2**100:032x}"}},
         )
         for n in range(10_000)
     ]
