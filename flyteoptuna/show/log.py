@@ -20,7 +20,8 @@ FORMAT, TIME = "[%(levelname).1s %(asctime)s] %(message)s", "%H:%M:%S"
 """The date would leave little of a line of 80 columns."""
 
 
-class _ToStderr(logging.StreamHandler[TextIO]):
+# It takes no type at run time before Python 3.11.
+class _ToStderr(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to what is standard error when it writes, as a bar takes its place and a test replaces it."""
 
     @property

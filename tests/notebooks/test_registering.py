@@ -52,7 +52,7 @@ def in_batches(concurrency: int = 2, n_trials: int = 6) -> float:
     return Optimizer(objective, concurrency, n_trials)(x=suggest.float(0, 1), above=offset()).best_value
 """
 REGISTER = """
-import pathlib, shutil
+import pathlib, shutil, uuid
 from flytekit.configuration import Config
 from flytekit.remote import FlyteRemote
 
@@ -77,7 +77,8 @@ class Admin:
         return lambda *args, **kwargs: None
 
     def _keep(self, kind, spec):
-        name = f"{kind}-{len(list(pathlib.Path().iterdir()))}.pb"
+        # Flytekit registers several tasks at once.
+        name = f"{kind}-{uuid.uuid4().hex}.pb"
         pathlib.Path(name).write_bytes(spec.to_flyte_idl().SerializeToString())
 
 
