@@ -72,8 +72,10 @@ def savable(study: optuna.Study, number: int) -> str:
 
 
 def _held(record: FrozenTrial) -> bool:
+    """Whether a trial can be saved as it is, as a file or in a journal, which knows no scalars of numpy's."""
     try:
         write_trials.check(record)
+        json.dumps([record.user_attrs, record.system_attrs])
     except Exception:
         # The methods of a dictionary's class may raise what they like.
         return False
