@@ -178,9 +178,8 @@ def check_objective(objective: Any) -> PythonFunctionTask[Any]:
     if not arity(objective):
         returned = ", ".join(_named(_bare(kind)) for kind in objective.python_interface.outputs.values()) or "nothing"
         raise TypeError(
-            f"`objective` must return a float or a tuple of floats, beside which there may be other outputs, but "
-            f"{objective.name} returns {returned}: annotate it with `-> float`, or with `-> tuple[float, float]` for "
-            "two directions."
+            f"`objective` must return a float or a tuple of floats, but {objective.name} returns {returned}: annotate "
+            "it with `-> float`, or with `-> tuple[float, float]` for two directions. Other outputs may stand beside them."
         )
     signature = inspect.signature(objective.task_function)
     for parameter in signature.parameters.values():
