@@ -179,7 +179,7 @@ def check_objective(objective: Any) -> PythonFunctionTask[Any]:
         returned = ", ".join(_named(_bare(kind)) for kind in objective.python_interface.outputs.values()) or "nothing"
         raise TypeError(
             f"`objective` must return a float or a tuple of floats, but {objective.name} returns {returned}: annotate "
-            "it with `-> float`, or with `-> tuple[float, float]` for two directions. Other outputs may stand beside them."
+            "it with `-> float`, or with `-> tuple[float, float]` for two directions. Other outputs may stand beside."
         )
     signature = inspect.signature(objective.task_function)
     for parameter in signature.parameters.values():
