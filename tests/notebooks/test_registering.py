@@ -4,12 +4,17 @@ import os
 import sys
 from pathlib import Path
 
+import flytekit
 import msgpack
 import pytest
 from flyteidl.admin import task_pb2, workflow_pb2
 from kernels import CellFailedError, executed
+from packaging.version import Version
 
 from flyteoptuna.testing.engine.engine import Engine
+
+SENT = Version(flytekit.__version__) >= Version("1.16")
+"""Whether what registers a workflow sends the pickle of its tasks, as the documentation says of flytekit 1.16."""
 
 WORKFLOWS = """
 import flytekit as fl
@@ -96,13 +101,16 @@ except Registered:
 """
 
 
+def tasks_of(folder):
+    return [task_pb2.TaskSpec.FromString(path.read_bytes()) for path in folder.glob("task-*.pb")]
+
+
 class OfFolder(Engine):
     """Runs what was registered, of which a folder has the protobufs."""
 
     def compiled(self, workflow):
         [file] = workflow.glob("workflow-*.pb")
-        tasks = [task_pb2.TaskSpec.FromString(path.read_bytes()) for path in workflow.glob("task-*.pb")]
-        return workflow_pb2.WorkflowSpec.FromString(file.read_bytes()), tasks
+        return workflow_pb2.WorkflowSpec.FromString(file.read_bytes()), tasks_of(workflow)
 
     def defaults(self, workflow):
         return {}
@@ -118,6 +126,10 @@ def registered(name, folder):
 def test_a_search_with_reused_pods_runs_as_a_notebook_has_registered_it(name, share, tmp_path, monkeypatch):
     """Each pod has the pickle alone, in which the functions and the globals of the notebook are."""
     found = registered(name, tmp_path / "notebook")
+    commands = {task.template.container.args[0] for task in tasks_of(found)}
+    assert (commands == {"pyflyte-fast-execute"}) == SENT
+    if not SENT:
+        return
     # As in an image, where flytekit's own commands start each other.
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     engine = OfFolder(tmp_path / "engine", tmp_path, cold=True)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import containers
 import optuna
 import pytest
 from containers import CODE
@@ -200,7 +201,7 @@ print(later.LOADED, later.__file__ in worker_process._files())
 def test_what_stands_among_the_modules_and_is_none_is_left_alone(odd, monkeypatch):
     """As the libraries of cffi, which have no attributes of their own."""
     monkeypatch.setitem(sys.modules, "odd", odd)
-    assert worker_process.__file__ in worker_process._files()
+    assert containers.__file__ in worker_process._files()
 
 
 def test_what_is_loaded_lazily_is_not_loaded_by_a_thread_of_the_librarys(tmp_path):
