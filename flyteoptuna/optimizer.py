@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from flyteoptuna import input_checks, setting_checks
 from flyteoptuna.core import space
 from flyteoptuna.flyte import objective as objectives
-from flyteoptuna.flyte.promises import ATTRIBUTES
+from flyteoptuna.flyte.promises import ATTRIBUTES, sure
 from flyteoptuna.flyte.scoped_settings import Scoped
 from flyteoptuna.search import best_outputs
 from flyteoptuna.search.local_or_graph import begin, is_local, refuse_while_loading
@@ -58,7 +58,8 @@ class Optimizer(Scoped):
         concurrency: trials that run at once; at least 1, an int or a promise of one.
         n_trials: trials in all; at least 1, an int or a promise of one. None (the default) asks until the ``timeout``,
             one of which each search needs; both may be set later.
-        study: the study to go on with, or a promise of one. Default: a new one.
+        study: the study to go on with, or a promise of one. Default: a new one. The last four arguments, which are of a
+            new study, are refused beside one; beside a promise that may be of None they hold where it is.
         batch_size: trials of a generation, which are asked together; at least 1, an int or a promise of one. Default:
             ``concurrency``. In a larger batch the slots are filled again as trials end, but the trials know less of
             each other.
@@ -158,13 +159,15 @@ class Optimizer(Scoped):
             AttributeError: the objective has no such output, or the study several objectives.
             LookupError: there is no best trial, or it has no such output.
         """
-        return best_outputs.best(self._mapped(), self._get("result"), self.study)
+        result = self._get("result")
+        study = setting_checks.study(self._get("given"), None, "") if result is None else result
+        return best_outputs.best(self._mapped(), result, study)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "study":
             self._set("given", value)
             self._set("result", None)
-            for short in setting_checks.OF_A_NEW_STUDY if value is not None else ():
+            for short in setting_checks.OF_A_NEW_STUDY if value is not None and sure(value) else ():
                 self._set(short, None)
         else:
             super().__setattr__(name, value)
@@ -250,7 +253,8 @@ class Optimizer(Scoped):
         known = self._known()
         given = self._get("given")
         short = [name for name in setting_checks.OF_A_NEW_STUDY if self._get(name) is not None]
-        if given is not None and short:
+        # Of a promise that may be of None, they are those of the study that is made then.
+        if short and given is not None and sure(given):
             raise TypeError(
                 f"`{short[0]}` is of a new study, and `study` has its own: give one of both, but got {short[0]}="
                 f"{self._get(short[0])!r} and study={given!r}."

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
+from flytekit.core.promise import Promise
 from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models import types as model_types
 from flytekit.models.literals import Literal
 
-from flyteoptuna.core.plain_values import shown
+from flyteoptuna.core.plain_values import said, shown
 from flyteoptuna.core.refusal_words import Words, got, listed, meant
-from flyteoptuna.core.trial.call_objective import Returns
+from flyteoptuna.core.trial.call_objective import NUMBER, Returns
 from flyteoptuna.flyte.objective import kept_types, output_kinds
 from flyteoptuna.flyte.references import Reference, plain_of, refer
 
@@ -65,7 +66,10 @@ def where(data: bytes) -> str:
     """Where an output is, or what it is if it is in no file; for people. Total over all bytes."""
     try:
         found = _within(literal_of(data), _place)
-        return found if isinstance(found, str) else json.dumps(found, default=str)[:LONGEST]
+        if isinstance(found, str):
+            return found
+        text = json.dumps(found, default=str)
+        return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters, cut)"
     except Exception:
         # A file from elsewhere may hold anything.
         return "an output that cannot be read"
@@ -125,10 +129,13 @@ class Outputs(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._kept:
             raise KeyError(Words(missing(self._whose, name, self._kept)))
-        found = literal_of(self._kept[name])
-        if name in self._types:
-            return Reference(found).read(self._types[name])
-        return _within(found, _value)
+        try:
+            found = literal_of(self._kept[name])
+            return Reference(found).read(self._types[name]) if name in self._types else _within(found, _value)
+        except Exception as error:
+            # Each type has exceptions of its own, and an AttributeError would say that there is no such output.
+            kind = f" as {self._types[name]!r}" if name in self._types else ""
+            raise ValueError(f"The output `{name}` of {self._whose} cannot be read{kind}: {said(error)}") from error
 
     def __getattribute__(self, name: str) -> Any:
         # An output may have the name of a method, as `items`, and is then what is meant.
@@ -173,14 +180,17 @@ def outputs(study: optuna.Study, number: int, types: Mapping[str, Any] | None = 
 
     Raises:
         TypeError: an argument of the wrong type.
-        LookupError: the study has no trial of that number.
+        LookupError: the study has no trial of that number, or the trial no output that ``types`` names.
     """
     import optuna
 
     from flyteoptuna.study import results
 
     if not isinstance(study, optuna.Study):
-        raise TypeError(f"`study` must be an optuna.Study, but got {got(study)}.")
+        hint = ""
+        if isinstance(study, Promise):
+            hint = " In a workflow, `optimizer.best` has those of the best trial, and a task that takes the study all."
+        raise TypeError(f"`study` must be an optuna.Study, but got {got(study)}.{hint}")
     if type(number) is not int:
         hint = " Pass its `number`." if isinstance(number, optuna.trial.FrozenTrial) else ""
         raise TypeError(f"`number` must be the number of a trial, but got {got(number)}.{hint}")
@@ -190,32 +200,57 @@ def outputs(study: optuna.Study, number: int, types: Mapping[str, Any] | None = 
         raise LookupError(f"Study {study.study_name!r} has no trial {number}: {has}.")
     trial = trials[number]
     whose = f"Trial {number} of study {study.study_name!r} ({trial.state.name})"
-    return Outputs(whose, results.outputs(trial), types or {})
+    kept = results.outputs(trial)
+    if types is not None and not isinstance(types, Mapping):
+        raise TypeError(f"`types` must be a dictionary of types by the names of outputs, but got {got(types)}.")
+    for name in types or {}:
+        if kept and name not in kept:
+            raise LookupError(f"`types` names no output of it. {missing(whose, name, kept)}")
+    return Outputs(whose, kept, types or {})
 
 
 class Best:
-    """The outputs of the best trial, by the names that the objective gives them.
+    """The outputs of the best trial, by the names that the objective gives them, as attributes and as items.
 
     Args:
         objective: the objective.
         get: what gives an output by its name.
     """
 
+    _name: str
+    _known: Mapping[str, Any]
+    _kinds: Mapping[str, str]
+    _get: Callable[[str], Any]
+
     def __init__(self, objective: PythonFunctionTask[Any], get: Callable[[str], Any]) -> None:
-        self._name = objective.name
-        self._known = kept_types(objective)
-        self._get = get
+        vars(self).update(_name=objective.name, _known=kept_types(objective), _kinds=output_kinds(objective), _get=get)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         if name in self._known:
             return self._get(name)
-        of_study = " Its values and parameters are the study's: `best_value`, `best_params`."
-        raise AttributeError(
-            f"The objective {self._name} returns no `{name}` that is kept; it returns: {listed(self._known)}."
-            f"{meant(name, self._known) or of_study}"
-        )
+        raise AttributeError(self._wrong(name))
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._known:
+            return self._get(name)
+        raise KeyError(Words(self._wrong(name)))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"What a trial has returned cannot be set, but got `best.{name} = {got(value)}`.")
+
+    def _wrong(self, name: object) -> str:
+        hint = meant(name, self._known) or " Its values and parameters are the study's: `best_value`, `best_params`."
+        if self._kinds.get(str(name)) == NUMBER:
+            hint = f" As a number, `{name}` is a user attribute of the trial: `study.best_trial.user_attrs[{name!r}]`."
+        return f"The objective {self._name} returns no `{name}` that is kept; it returns: {listed(self._known)}.{hint}"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def __dir__(self) -> list[str]:
         return [*self._known]

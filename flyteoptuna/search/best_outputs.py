@@ -62,8 +62,13 @@ def best(objective: Any, result: Any, study: Any) -> Best:
             return result.best_output(name)
         return of_best(study, name).read(kept_types(objective)[name])
 
-    if study is None or (isinstance(study, Promise) and not isinstance(result, StudyPromise)):
-        raise TypeError("There is a best trial once the search has been called: call the optimizer before `best`.")
+    if study is None:
+        raise TypeError(
+            "There is a best trial once a search has returned its study, and none has here: call the optimizer before "
+            "`best`."
+        )
+    if isinstance(study, Promise) and not isinstance(result, StudyPromise):
+        raise TypeError("In a workflow, `best` is of the search that it calls: call the optimizer before `best`.")
     return Best(objective, get)
 
 

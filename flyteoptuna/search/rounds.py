@@ -55,7 +55,8 @@ def begun(
             f"and the objective returns {len(directions)}."
         )
     brought = carried(callbacks)
-    study.sampler, study.pruner = brought.get("sampler", study.sampler), brought.get("pruner", study.pruner)
+    if given is None:
+        study.sampler, study.pruner = brought.get("sampler", study.sampler), brought.get("pruner", study.pruner)
     sampler.check_runs(study.sampler)
     inputs = space.loads(settings.space) if settings.space else {}
     ask.check_space(study, inputs)

@@ -95,7 +95,8 @@ def check_failures(study: optuna.Study, *, last: bool, max_failures: int | None 
     elif last and not finished and not completed:
         what = "No trial was asked: its study was stopped, its sampler was exhausted, or the timeout had passed."
     elif last and not completed:
-        what = f"No trial completed: of {len(finished)}, {len(failed)} failed and the others were pruned."
+        rest = " and the others were pruned" if len(failed) < len(finished) else ""
+        what = f"No trial completed: of {len(finished)}, {len(failed)} failed{rest}."
     else:
         return
     raise SearchFailedError("\n".join([what, *_causes(failed)]))

@@ -184,7 +184,8 @@ def test_an_output_too_large_for_its_report_is_told_and_costs_no_value():
     n_trials = 100
     assert room(n_trials) < 50_000
     optimizer = Optimizer(long, n_trials, n_trials)
-    study = optimizer(x=suggest.float(0, 1))
+    with pytest.warns(UserWarning, match=r"The output `o1` takes \d+ bytes .* Return it as a FlyteFile"):
+        study = optimizer(x=suggest.float(0, 1))
     assert {t.state for t in study.trials} == {TrialState.COMPLETE}
     assert optimizer.best.o2 == "short"
     with pytest.raises(LookupError, match=r"the output `o1` was too large, \d+ bytes. Choose a smaller `batch_size`"):
@@ -194,16 +195,26 @@ def test_an_output_too_large_for_its_report_is_told_and_costs_no_value():
 def test_wrong_uses_say_what_is_right(flow, older):
     """The rule, the value, and what there is."""
     optimizer = Optimizer(flow.train, 1, 1)
-    with pytest.raises(TypeError, match="call the optimizer before `best`"):
+    with pytest.raises(TypeError, match="and none has here: call the optimizer before `best`"):
         _ = optimizer.best
+    optimizer.study = "one.study"
+    with pytest.raises(TypeError, match=r"must be an optuna.Study, but got 'one.study' .* Load it"):
+        _ = optimizer.best
+    optimizer.study = None
     study = optimizer(x=suggest.float(0, 1), **FIXED)
     for name, words in {
         "nope": "returns no `nope` that is kept; it returns: model, table, folder, parts, config, items",
         "modle": "Did you mean `model`?",
         "loss": "Its values and parameters are the study's: `best_value`, `best_params`",
+        "epochs": r"is a user attribute of the trial: `study.best_trial.user_attrs\['epochs'\]`",
     }.items():
         with pytest.raises(AttributeError, match=words):
             getattr(optimizer.best, name)
+        with pytest.raises(KeyError, match=words):
+            optimizer.best[name]
+    with pytest.raises(AttributeError, match=r"cannot be set, but got `best.model = 3"):
+        optimizer.best.model = 3
+    assert optimizer.best["items"] == {"x": study.best_params["x"]} and [*optimizer.best] == [*outputs(study, 0)]
     assert dir(optimizer.best) == ["config", "folder", "items", "model", "parts", "table"]
     several = Optimizer(flow.front, 1, 1, directions=["minimize", "minimize"])
     several(x=suggest.float(0, 1))
@@ -216,6 +227,8 @@ def test_wrong_uses_say_what_is_right(flow, older):
         ((study, 1), LookupError, "has no trial 1: its trials are 0 to 0"),
         ((study, -1), LookupError, "has no trial -1"),
         ((optuna.create_study(), 0), LookupError, "it has none yet"),
+        ((study, 0, [str]), TypeError, "`types` must be a dictionary"),
+        ((study, 0, {"modle": str}), LookupError, "`types` names no output of it.* Did you mean `model`"),
     ]:
         with pytest.raises(error, match=words):
             outputs(*args)
@@ -269,6 +282,36 @@ def test_a_type_may_be_said():
     found = outputs(study, 0, {"o1": pd.DataFrame}).o1
     assert found["x"].tolist() == [study.best_params["x"]]
     assert repr(outputs(study, 0)).startswith("Outputs(o1=/")
+    with pytest.raises(ValueError, match=r"The output `o1` of Trial 0 of study .* cannot be read as <class 'int'>: "):
+        _ = outputs(study, 0, {"o1": int}).o1
+
+
+@fl.task
+def tagged(x: float) -> tuple[float, dict]:
+    return x, {"tag": "a" * 500}
+
+
+def test_what_is_cut_for_people_says_so():
+    """Half a number is not to be taken for one."""
+    study = Optimizer(tagged, 1, 1)(x=suggest.float(0, 1))
+    assert repr(outputs(study, 0)).endswith("aaa... (511 characters, cut))")
+    assert outputs(study, 0).o1 == {"tag": "a" * 500}
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_what_is_said_of_a_new_study_holds_where_a_promise_is_of_none(given, older):
+    """And nothing of it touches the study that there is."""
+
+    @fl.workflow
+    def perhaps(study: optuna.Study | None = None) -> optuna.Study:
+        sampler = optuna.samplers.RandomSampler(seed=1)
+        return Optimizer(long, 1, 2, study, direction="maximize", sampler=sampler)(x=suggest.float(0, 1))
+
+    study = perhaps(study=older) if given else perhaps()
+    assert study.direction.name == ("MINIMIZE" if given else "MAXIMIZE")
+    assert isinstance(study.sampler, optuna.samplers.RandomSampler) != given
+    with pytest.raises(TypeError, match="`direction` is of a new study"):
+        Optimizer(long, 1, 2, older, direction="maximize")
 
 
 @pytest.mark.parametrize("noted", [None, 5, "text", [], {"model": 5}, {"model": "no base64"}, {"model": "AAAA"}])

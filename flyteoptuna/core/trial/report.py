@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -113,6 +114,12 @@ def fill(report: TrialReport, active: ActiveTrial, limit: int) -> None:
         size = len(report.outputs[name])
         if size > left:
             notes.append(f"the output `{name}` was too large, {size} bytes")
+            warnings.warn(
+                f"The output `{name}` takes {size} bytes in the report of its trial, which has room for {left}, and is "
+                "not kept. Return it as a FlyteFile, or choose a smaller `batch_size`.",
+                UserWarning,
+                stacklevel=2,
+            )
             del report.outputs[name]
         else:
             left -= size

@@ -169,13 +169,16 @@ def _states(results: Summary) -> str:
 def _best(results: Summary) -> str:
     if results.several:
         return _front(results)
-    found = results.best[0].params if results.best else {}
-    if not found:
+    if not results.best:
         return ""
+    found = results.best[0].params
+    kept = [(elements.path(k, 60), v) for k, v in list(trials.placed(results.best[0]).items())[:MOST_PARAMS]]
     rows = [(elements.path(k, 60), elements.text(v, 60)) for k, v in list(found.items())[:MOST_PARAMS]]
     more = len(found) - MOST_PARAMS
     note = elements.note(f"and {elements.plural(more, 'more parameter')}" if more > 0 else "")
-    return elements.section(f"Parameters of trial {results.best[0].number}, the best", elements.pairs(rows), note)
+    best = f"of trial {results.best[0].number}, the best"
+    params = elements.section(f"Parameters {best}", elements.pairs(rows), note) if rows else ""
+    return params + (elements.section(f"Outputs {best}", elements.pairs(kept)) if kept else "")
 
 
 def _front(results: Summary) -> str:

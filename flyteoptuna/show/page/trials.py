@@ -59,6 +59,16 @@ def link(place: str) -> str:
     return f"file://{quote(place)}" if place.startswith("/") else ""
 
 
+def placed(trial: FrozenTrial) -> dict[str, str]:
+    """The outputs of a trial as HTML, a link where a browser can open one, by their names."""
+    return {name: _linked(place, PLACE) for name, place in outputs_of(trial).items()}
+
+
+def _linked(place: str, limit: int) -> str:
+    shown, target = elements.text(place, limit), link(place)
+    return f'<a href="{target}">{shown}</a>' if target else shown
+
+
 def state_of(results: Summary, trial: FrozenTrial, unfit: set[int]) -> str:
     """What became of a trial, in a word."""
     return "infeasible" if trial.number in unfit else STATES[trial.state]
@@ -148,8 +158,7 @@ def _cell(column: Column, kind: str, value: Any) -> tuple[str, str]:
     if column.kind == "state":
         return "state", f'<i class="{value}"></i>{value}'
     shown = "" if value is None else elements.text(value, column.limit)
-    if column.kind == "output" and value is not None and (target := link(value)):
-        shown = f'<a href="{target}">{shown}</a>'
+    shown = _linked(value, column.limit) if column.kind == "output" and value is not None else shown
     return kind, f"<div>{shown}</div>" if kind == "t" else shown
 
 
