@@ -37,7 +37,7 @@ def returns_of(objective: PythonFunctionTask[Any]) -> Returns:
                 return refer(value, types[name]).serialised()
         except Exception as error:
             raise ValueError(
-                f"The output `{name}` cannot be kept: Flyte does not take {shown(value)} for it."
+                f"The output `{name}` cannot be kept: Flyte does not take {shown(value)} for it. {said(error)}"
             ) from error
 
     return Returns(output_kinds(objective), keep)

@@ -86,14 +86,15 @@ def attributes(where: str, found: Any, *, system: bool = False) -> dict[str, Any
 
 def _note(where: str, key: str, found: Any) -> None:
     needed = _NEEDED.get(key, ())
-    if type(found) is not dict or not found.keys() >= set(needed):
+    if type(found) is not dict or not all(name in found for name in needed):
         refuse(where, f"an object{' of ' * bool(needed)}{', '.join(needed)}", found)
     # The names of outputs are those of the user's objective.
-    types = dict.fromkeys(found, (str,)) if key == _OUTPUTS else _TYPES if key in _NEEDED else {}
-    for name in found.keys() & types.keys():
-        if type(found[name]) not in types[name]:
-            kinds = " or ".join(sorted(kind.__name__ for kind in types[name]))
-            refuse(f"{where}.{name}", f"of type {kinds}", found[name])
+    types = dict.fromkeys(found, (str,)) if key == _OUTPUTS else _TYPES if needed else {}
+    for name, value in found.items():
+        wanted = types.get(name)
+        if wanted is not None and type(value) not in wanted:
+            kinds = " or ".join(sorted(kind.__name__ for kind in wanted))
+            refuse(f"{where}.{name}", f"of type {kinds}", value)
 
 
 def _constraints(where: str, found: list[Any]) -> None:

@@ -109,8 +109,11 @@ def too_deep(attributes: Mapping[str, Any], depth: int = MAX_DEPTH) -> bool:
         level = [
             value
             for container in level
-            for value in (container.values() if isinstance(container, Mapping) else container)
-            if isinstance(value, _CONTAINER)
+            # By their types first, which is quick.
+            for value in (
+                container.values() if type(container) is dict or isinstance(container, Mapping) else container
+            )
+            if type(value) not in _PLAIN and isinstance(value, _CONTAINER)
         ]
         if not level:
             return False

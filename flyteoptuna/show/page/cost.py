@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import NamedTuple
 
 import optuna
 from optuna.trial import FrozenTrial
 
 from flyteoptuna.study.system_attrs import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, study_attr
+
+_NAIVE = datetime(1970, 1, 1)
+_AWARE = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Run(NamedTuple):
@@ -76,13 +80,15 @@ def _span(trial: FrozenTrial) -> _Span | None:
     start, end = trial.datetime_start, trial.datetime_complete
     if start is None or end is None:
         return None
-    try:
-        # Not the times themselves, for one with a zone and one without cannot be compared.
-        span = start.timestamp(), end.timestamp(), trial.number, trial
-    except (ValueError, OverflowError, OSError):
-        # The platform's clock knows some thousand years alone.
-        return None
+    span = seconds(start), seconds(end), trial.number, trial
     return span if span[0] <= span[1] else None
+
+
+def seconds(time: datetime) -> float:
+    """A time in seconds since the epoch, by which times can be compared and taken from each other."""
+    # Not the times themselves, for one with a zone and one without cannot be compared; nor what the platform's clock
+    # makes of them, which takes ten times as long, and knows some thousand years alone.
+    return (time - (_NAIVE if time.tzinfo is None else _AWARE)).total_seconds()
 
 
 def _laid_out(spans: list[_Span], offset: float) -> list[Run]:

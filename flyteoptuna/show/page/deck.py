@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
 import optuna
 from optuna.trial import TrialState
 
 from flyteoptuna.show.page import charts, elements, figures, params, trials
 from flyteoptuna.show.page.axis import number, thin
-from flyteoptuna.show.page.cost import Cost, cost
+from flyteoptuna.show.page.cost import Cost, cost, seconds
 from flyteoptuna.show.page.summary import STATES, Summary, summary
 from flyteoptuna.study.results import reasons
 
@@ -123,7 +122,7 @@ def _when(spent: Cost) -> str:
         return ""
     starts = [run.trial.datetime_start for run in spent.runs if run.trial.datetime_start]
     ends = [run.trial.datetime_complete for run in spent.runs if run.trial.datetime_complete]
-    first, last = min(starts, key=datetime.timestamp), max(ends, key=datetime.timestamp)
+    first, last = min(starts, key=seconds), max(ends, key=seconds)
     same = first.date() == last.date()
     return f"{first:%Y-%m-%d %H:%M} to {last:{'%H:%M' if same else '%Y-%m-%d %H:%M'}}"
 

@@ -40,12 +40,13 @@ def _history(results: Summary, objective: int, most: int) -> str:
     for number, value in places(thin(steps, most // 4)):
         line += [(number, line[-1][1]), (number, value)] if line else [(number, value)]
     line += [(last, line[-1][1])] if line else []
-    values = [t.values[objective] for t in [*results.feasible, *results.infeasible]]
+    feasible, infeasible = places(results.feasible), places(results.infeasible)
     x = axis([0, last], whole=True, ticks=5)
-    y = axis(values, worse=results.worse(objective), keep=[t.values[objective] for t in steps[-1:]])
+    values, latest = [value for _, value in [*feasible, *infeasible]], [t.values[objective] for t in steps[-1:]]
+    y = axis(values, worse=results.worse(objective), keep=latest)
     drawn = [_dots("infeasible", results.infeasible, places, most // 4), _dots("dots", results.feasible, places, most)]
     drawn += [Layer("line", line, line=True), _dots("best", steps[-1:], places, 1)]
-    said = _about(x, y, places(results.feasible), places(results.infeasible), most)
+    said = _about(x, y, feasible, infeasible, most)
     return _figure(x, y, drawn, f"{name} by trial number", f"; the line is the best so far.{said}")
 
 
