@@ -44,9 +44,8 @@ def light(study: optuna.Study, *, generation: int, generations: int, n_trials: i
     bar = charts.bar(parts, label=f"{done} of {n_trials} trials finished")
     head = f"Generation {generation} of {generations}"
     progress = elements.tile(head, f"{done:,} of {n_trials:,}", "trials finished", bar)
-    spent = cost(study, results.trials)
     return elements.wrap(
-        _head(results, progress, spent)
+        _head(results, progress)
         + elements.section("Trials by state", _states(results) or elements.note("There are no trials yet."))
         + figures.outcome(results, MOST_DOTS)
         + _best(results)
@@ -100,14 +99,16 @@ def _part(title: str, make: Callable[[], str]) -> str:
         return elements.section(title, elements.note(f"Not drawn: {why.rstrip('.')}."))
 
 
-def _head(results: Summary, progress: str, spent: Cost) -> str:
+def _head(results: Summary, progress: str, spent: Cost | None = None) -> str:
     goals = ", ".join(
         f"{'maximize' if up else 'minimize'} <bdi>{name}</bdi>"
         for name, up in zip(results.labels[:MOST_VALUES], results.maximize, strict=False)
     )
     more = f" and {len(results.names) - MOST_VALUES} more" if len(results.names) > MOST_VALUES else ""
-    tiles = progress + _best_tile(results) + _cost_tiles(spent)
-    said = elements.note(" \N{MIDDLE DOT} ".join(filter(None, [goals + more, _when(spent)])))
+    # What a search costs, in each trial's times, is for the report at its end.
+    tiles = progress + _best_tile(results) + (_cost_tiles(spent) if spent is not None else "")
+    when = _when(spent) if spent is not None else ""
+    said = elements.note(" \N{MIDDLE DOT} ".join(filter(None, [goals + more, when])))
     return f'<h2>{elements.path(_title(results.study), 80)}</h2>{said}<div class="tiles">{tiles}</div>'
 
 
