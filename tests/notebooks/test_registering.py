@@ -138,7 +138,7 @@ def test_a_search_with_reused_pods_runs_as_a_notebook_has_registered_it(name, sh
     assert complete.primitive.integer == 6
     assert {pod.outcome.name for pod in engine.pods} == {"SUCCEEDED"}
     assert [len(engine.of(role)) for role in ("search-", "worker-", "finish-")] == [1, 2, 1]
-    assert value.primitive.float_value == msgpack.loads(params.binary.value)["x"] * share + 6
+    assert value.primitive.float_value == msgpack.loads(params.binary.value)["x"] * share + 3.0 + 3.0
 
 
 def test_flytekit_refuses_a_search_in_batches(tmp_path):
