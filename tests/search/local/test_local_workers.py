@@ -10,7 +10,7 @@ import containers
 import optuna
 import pytest
 from containers import CODE
-from local_searches import searched
+from local_searches import python, searched
 
 from flyteoptuna import Optimizer, suggest
 from flyteoptuna.search.local import worker_pool, worker_process
@@ -121,15 +121,7 @@ print("best", study.best_value, "here", os.getpid() in {t.user_attrs["process"] 
 
 def script(tmp_path, text, *, count="2"):
     (tmp_path / "script.py").write_text(text)
-    return subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=tmp_path,
-        env={**os.environ, WORKERS: count},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    return python(tmp_path, "script.py", count=count)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,7 @@
 """The classes of a script belong to it: what they hold is the script's, and travels with what is saved."""
 
-import os
-import subprocess
-import sys
-
 import pytest
-
-from flyteoptuna.search.local.worker_pool import WORKERS
+from local_searches import python
 
 SCRIPT = """
 import flytekit as fl
@@ -68,16 +63,7 @@ print(kind.count, kind.drawn, type(second.sampler) is kind, type(second.pruner).
 
 
 def printed(tmp_path, code, *args, count):
-    command = [sys.executable, "-c", code, *args] if args else [sys.executable, "script.py"]
-    made = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env={**os.environ, WORKERS: count},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    made = python(tmp_path, *(("-c", code, *args) if args else ("script.py",)), count=count)
     assert not made.returncode, made.stderr
     return made.stdout.splitlines()
 
