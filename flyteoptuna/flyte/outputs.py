@@ -18,10 +18,11 @@ from flyteoptuna.core.plain_values import said, shown
 from flyteoptuna.core.refusal_words import Words, got, listed, meant
 from flyteoptuna.core.trial.call_objective import NUMBER, Returns
 from flyteoptuna.flyte.objective import kept_types, output_kinds
-from flyteoptuna.flyte.references import Reference, plain_of, refer
+from flyteoptuna.flyte.references import Reference, literal_of, plain_of, refer
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.trial import FrozenTrial
 
 LONGEST = 200
 """Most characters of what tells an output that is in no file."""
@@ -55,13 +56,6 @@ def _uploading() -> Iterator[None]:
         yield
 
 
-def literal_of(data: bytes) -> Literal:
-    """The literal of an output that is kept with a trial."""
-    from flyteidl.core import literals_pb2
-
-    return Literal.from_flyte_idl(literals_pb2.Literal.FromString(data))
-
-
 def where(data: bytes) -> str:
     """Where an output is, or what it is if it is in no file; for people. Total over all bytes."""
     try:
@@ -73,6 +67,13 @@ def where(data: bytes) -> str:
     except Exception:
         # A file from elsewhere may hold anything.
         return "an output that cannot be read"
+
+
+def outputs_of(trial: FrozenTrial) -> dict[str, str]:
+    """Where the outputs of a trial are that are kept with it, by their names."""
+    from flyteoptuna.study import results
+
+    return {name: where(data) for name, data in results.outputs(trial).items()}
 
 
 def _within(found: Literal, of: Callable[[Literal], Any]) -> Any:

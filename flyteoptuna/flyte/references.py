@@ -44,6 +44,13 @@ class Reference:
         return self._bytes
 
 
+def literal_of(data: bytes) -> Literal:
+    """The literal of which :meth:`Reference.serialised` has made the bytes."""
+    from flyteidl.core import literals_pb2
+
+    return Literal.from_flyte_idl(literals_pb2.Literal.FromString(data))
+
+
 class _MapReference(dict[str, Reference], Reference):
     def __init__(self, literal: Literal) -> None:
         Reference.__init__(self, literal)

@@ -9,9 +9,9 @@ from flytekit.core.promise import Promise
 from flytekit.models.literals import Binding, BindingData, Literal, Primitive, Scalar, Void
 
 from flyteoptuna.flyte.objective import kept_types
-from flyteoptuna.flyte.outputs import Best, literal_of, missing
+from flyteoptuna.flyte.outputs import Best, missing
 from flyteoptuna.flyte.promises import SEVERAL, StudyPromise
-from flyteoptuna.flyte.references import Reference, reference
+from flyteoptuna.flyte.references import Reference, literal_of, reference
 from flyteoptuna.flyte.resolver import joined, split
 
 if TYPE_CHECKING:

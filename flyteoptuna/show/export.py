@@ -88,22 +88,16 @@ def export(
 
 def _naming_outputs(study: optuna.Study) -> optuna.Study:
     """A study whose trials have user attributes that tell where their outputs are."""
-    from flyteoptuna.flyte.outputs import where
-    from flyteoptuna.study.results import outputs
+    from flyteoptuna.flyte.outputs import outputs_of
     from flyteoptuna.study.shared.shared_study import in_memory_as
 
-    trials, kept = study.get_trials(deepcopy=False), dict[int, dict[str, bytes]]()
+    trials, named = study.get_trials(deepcopy=False), False
     for position, trial in enumerate(trials):
-        if found := outputs(trial):
-            kept[position] = found
-    if not kept:
-        return study
-    trials = list(trials)
-    for position, found in kept.items():
-        trials[position] = copy.copy(trials[position])
-        places = {name: where(data) for name, data in found.items()}
-        trials[position].user_attrs = {**places, **trials[position].user_attrs}
-    return in_memory_as(study, trials)
+        if places := outputs_of(trial):
+            trials[position] = copy.copy(trial)
+            trials[position].user_attrs = {**places, **trial.user_attrs}
+            named = True
+    return in_memory_as(study, trials) if named else study
 
 
 def _line(error: BaseException) -> str:

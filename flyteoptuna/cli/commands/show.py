@@ -118,13 +118,12 @@ def _best(study: optuna.Study, trials: Sequence[FrozenTrial], names: Sequence[st
 
 def _print_outputs(trials: Sequence[FrozenTrial]) -> None:
     """Where the outputs of trials are."""
-    from flyteoptuna.flyte.outputs import where
-    from flyteoptuna.study import results
+    from flyteoptuna.flyte.outputs import outputs_of
 
     table = new_table(">trial", "output", "where it is")
     for trial in trials:
-        for name, data in islice(results.outputs(trial).items(), MOST_COLUMNS):
-            table.add_row(*map(text, [str(trial.number), short(name), cut(where(data), MOST_REASON)]))
+        for name, place in islice(outputs_of(trial).items(), MOST_COLUMNS):
+            table.add_row(*map(text, [str(trial.number), short(name), cut(place, MOST_REASON)]))
     if table.rows:
         write("", table)
 

@@ -59,23 +59,28 @@ def outcome(result: Any, kinds: Mapping[str, str]) -> Outcome:
         return Outcome(error=f"The objective must return {expected}, but it returned {count}: {shown(result)}")
     values, numbers, kept = list[float](), dict[str, Any](), dict[str, Any]()
     for item, (name, kind) in zip(items, kinds.items(), strict=True):
-        given = f"{shown(item)} ({named(item)})"
         if kind == VALUE:
             try:
                 if isinstance(item, (str, bytes, bool)):
                     raise TypeError
                 values.append(float(item))
             except (TypeError, ValueError, OverflowError):
-                return Outcome(error=f"The objective must return floats, but it returned {given}.")
+                return Outcome(error=f"The objective must return floats, but it returned {_given(item)}.")
             if math.isnan(values[-1]):
                 return Outcome(error="The objective returned nan, which is no value to compare trials by.")
         elif kind == NUMBER:
             numbers[name] = plain(item)
             if not isinstance(numbers[name], (int, float)):
-                return Outcome(error=f"The output `{name}` must be a number, but the objective returned {given}.")
+                return Outcome(
+                    error=f"The output `{name}` must be a number, but the objective returned {_given(item)}."
+                )
         else:
             kept[name] = item
     return Outcome(values, numbers, kept)
+
+
+def _given(item: Any) -> str:
+    return f"{shown(item)} ({named(item)})"
 
 
 def raised(error: BaseException) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flytekit.core.context_manager import FlyteContextManager
 
-from flyteoptuna.flyte.references import packed, reference
+from flyteoptuna.flyte.references import literal_of, packed, reference
 from flyteoptuna.flyte.scoped_settings import apart, as_task
 from flyteoptuna.search.driver_tasks import INPUT
 from flyteoptuna.search.local import local_run, worker_pool
@@ -108,14 +108,8 @@ def _in_processes(args: tuple[str, ...], given: dict[str, Any], count: int) -> N
 
 def work(args: tuple[str, ...], index: int, literals: dict[str, Any], around: Surroundings) -> int:
     """Be a worker of a search, in a process of its own."""
-    from flyteidl.core import literals_pb2
-    from flytekit.models.literals import Literal
-
     given = {
-        name: value
-        if isinstance(value, str)
-        else reference(Literal.from_flyte_idl(literals_pb2.Literal.FromString(value)))
-        for name, value in literals.items()
+        name: value if isinstance(value, str) else reference(literal_of(value)) for name, value in literals.items()
     }
     enter(around)
     with loading():

@@ -106,8 +106,8 @@ def _head(results: Summary, progress: str, spent: Cost | None = None) -> str:
     )
     more = f" and {len(results.names) - MOST_VALUES} more" if len(results.names) > MOST_VALUES else ""
     # What a search costs, in each trial's times, is for the report at its end.
-    tiles = progress + _best_tile(results) + (_cost_tiles(spent) if spent is not None else "")
-    when = _when(spent) if spent is not None else ""
+    costs, when = ("", "") if spent is None else (_cost_tiles(spent), _when(spent))
+    tiles = progress + _best_tile(results) + costs
     said = elements.note(" \N{MIDDLE DOT} ".join(filter(None, [goals + more, when])))
     return f'<h2>{elements.path(_title(results.study), 80)}</h2>{said}<div class="tiles">{tiles}</div>'
 

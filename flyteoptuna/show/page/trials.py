@@ -13,11 +13,10 @@ from urllib.parse import quote
 from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
-from flyteoptuna.flyte.outputs import where
+from flyteoptuna.flyte.outputs import outputs_of
 from flyteoptuna.show.page import elements
 from flyteoptuna.show.page.axis import number, thin
 from flyteoptuna.show.page.summary import STATES, Summary
-from flyteoptuna.study.results import outputs as kept
 from flyteoptuna.study.results import took
 
 MOST_ROWS = 100
@@ -45,11 +44,6 @@ class Column(NamedTuple):
     name: str
     of: Callable[[FrozenTrial], Any]
     limit: int = CELL
-
-
-def outputs_of(trial: FrozenTrial) -> dict[str, str]:
-    """Where the outputs of a trial are that are kept with it, by their names."""
-    return {name: where(data) for name, data in kept(trial).items()}
 
 
 def link(place: str) -> str:
@@ -83,8 +77,10 @@ def columns(results: Summary) -> tuple[list[Column], int]:
     errors = [Column("error", "error", _error, ERROR)] if any(map(_error, results.trials)) else []
     named: list[Column] = [Column("parameter", name, _item("params", name)) for name in results.params]
     attrs = dict.fromkeys(k for t in results.trials for k in t.user_attrs if k != ERROR_ATTRIBUTE)
-    outputs = dict.fromkeys(k for t in results.trials for k in outputs_of(t))
-    named += [Column("output", name, _output(name), PLACE) for name in outputs]
+    # Read once: each is a message of protobuf's.
+    places = {t.number: outputs_of(t) for t in results.trials}
+    outputs = dict.fromkeys(k for found in places.values() for k in found)
+    named += [Column("output", name, _output(places, name), PLACE) for name in outputs]
     named += [Column("attribute", name, _item("user_attrs", name)) for name in attrs]
     # Errors stand last, and before what there is no room for.
     room = max(MOST_COLUMNS - len(found) - len(errors), 0)
@@ -119,8 +115,8 @@ def _item(where: str, name: str) -> Callable[[FrozenTrial], Any]:
     return item
 
 
-def _output(name: str) -> Callable[[FrozenTrial], Any]:
-    return lambda trial: outputs_of(trial).get(name)
+def _output(places: Mapping[int, Mapping[str, str]], name: str) -> Callable[[FrozenTrial], Any]:
+    return lambda trial: places[trial.number].get(name)
 
 
 def table(results: Summary) -> tuple[str, str]:
