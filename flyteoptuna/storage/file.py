@@ -234,11 +234,12 @@ def _member(archive: zipfile.ZipFile, name: str, length: int) -> bytearray:
             "for one are allowed."
         )
     content, counter = bytearray(), limits.Counter()
+    counted = name == _JSON and limits.has_room(info.file_size)
     with archive.open(info) as stream:
         # Reading without a size would inflate all there is, whatever size the zip declares.
         while chunk := stream.read(min(_CHUNK, info.file_size + 1 - len(content))):
             content += chunk
-            if name == _JSON and (excess := counter.add(chunk)):
+            if counted and (excess := counter.add(chunk)):
                 raise StudyFormatError(f"{name} is too large: {excess}.")
     if len(content) != info.file_size:
         raise StudyFormatError(f"{name} is damaged: {len(content)} bytes instead of {info.file_size}.")

@@ -79,9 +79,14 @@ class Counter:
         return begin - sum(attributes)
 
 
+def has_room(size: int) -> bool:
+    """Whether JSON of so many bytes has room for too much, so that what it holds is to be counted."""
+    return size > min(MAX_BYTES, MAX_VALUES, MAX_CONTAINERS, len(_ROW_AND_ATTRIBUTES[0]) * MAX_TRIALS)
+
+
 def oversize(text: bytes | bytearray) -> str:
     """What makes JSON too large to be read; empty where nothing does."""
-    return Counter().add(text)
+    return Counter().add(text) if has_room(len(text)) else ""
 
 
 def inflates(size: int, compressed: int) -> bool:
