@@ -1,5 +1,6 @@
 """What the tests of searches across processes share."""
 
+import os
 from pathlib import Path
 
 import msgpack
@@ -38,3 +39,13 @@ def number_of(pod):
 def driver_pods(engine):
     """The pods of a search that are not trials."""
     return [pod for role in ("search", "span", "ask", "finish") for pod in engine.of(f".{role}-")]
+
+
+def alive(pid):
+    """Whether there is a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # Of a process that nobody waits for its number is left.
+    return "(zombie)" not in open(f"/proc/{pid}/status").read() if os.path.exists(f"/proc/{pid}/status") else True

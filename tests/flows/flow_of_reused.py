@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import time
-from datetime import timedelta
 from pathlib import Path
 
 import flytekit as fl
@@ -105,19 +104,6 @@ def batches_then_reused_then_batches() -> optuna.Study:
     first = Optimizer(line, 2, 4, study=seeded())(x=X)
     second = Optimizer(line, 2, 4, study=first, reuse_pods=True)(x=X)
     return Optimizer(line, 2, 4, study=second)(x=X)
-
-
-@fl.task(timeout=timedelta(seconds=15))
-def hanging(x: float) -> float:
-    if current_trial().number == 1:
-        while True:
-            time.sleep(0.1)
-    return x
-
-
-@fl.workflow
-def hangs(concurrency: int = 1, n_trials: int = 3) -> optuna.Study:
-    return Optimizer(hanging, concurrency, n_trials, reuse_pods=True)(x=X)
 
 
 @fl.task(retries=2)

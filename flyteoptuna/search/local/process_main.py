@@ -18,7 +18,9 @@ from flytekit.models.literals import LiteralMap
 from flyteoptuna.core.unpickling import unpickled
 from flyteoptuna.flyte.references import reference
 from flyteoptuna.flyte.scoped_settings import as_task
+from flyteoptuna.search.timed import end_started, timed
 from flyteoptuna.search.trial_task import rebuild
+from flyteoptuna.show.log import logger
 
 WATCH_EVERY = 0.5
 """Seconds after which a worker process looks again whether the process that made it lives."""
@@ -194,5 +196,18 @@ def run(sent: Sent, around: Surroundings, call: bytes) -> Any:
 
     task = load(sent, around)
     literals = LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(call)).literals
-    with as_task():
+    with as_task(), timed(task.metadata.timeout, _hung):
         return task.execute(**{name: reference(literal) for name, literal in literals.items()})
+
+
+def _hung(seconds: float) -> None:
+    logger.warning("A trial takes longer than the timeout of its task, %g s: its worker process is ended.", seconds)
+    leave()
+
+
+def leave() -> None:
+    """End this process in the middle of a trial that hangs, with all that it has started."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    end_started()
+    os._exit(1)

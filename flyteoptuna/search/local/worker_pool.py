@@ -40,11 +40,17 @@ def workers(concurrency: int) -> int:
     return min(concurrency, int(given))
 
 
+def apart(count: int, timeout: Any) -> bool:
+    """Whether trials run in processes of their own; a single one has one where a timeout may have to end it."""
+    return count > 1 or (bool(timeout) and int(os.environ.get(WORKERS) or 2) > 1)
+
+
 class Pool:
     """Runs the trials of one search.
 
-    Where ``WORKERS`` says how many processes there are, they run all trials. Elsewhere the first trials run in the
-    calling process, until what they take tells that workers pay, which then start beside the trial that is running.
+    Where ``WORKERS`` says how many processes there are, or a trial may have to be ended by its task's timeout, they run
+    all trials. Elsewhere the first trials run in the calling process, until what they take tells that workers pay,
+    which then start beside the trial that is running.
 
     Args:
         task: the trial task.
@@ -55,7 +61,9 @@ class Pool:
     def __init__(self, task: Any, most: int, n_trials: float) -> None:
         self._task = task
         self._count = workers(most)
-        self._patient = self._count > 1 and not os.environ.get(WORKERS)
+        timeout = task.metadata.timeout
+        self._apart = apart(self._count, timeout)
+        self._patient = self._apart and not timeout and not os.environ.get(WORKERS)
         self._left = n_trials
         self._seconds, self._ran, self._began = 0.0, 0, 0.0
         self._changed = threading.Condition()
@@ -70,7 +78,7 @@ class Pool:
     def __enter__(self) -> Self:
         if self._patient:
             threading.Thread(target=self._wait_until_it_pays, daemon=True).start()
-        elif self._count > 1:
+        elif self._apart:
             self._start()
         return self
 

@@ -15,7 +15,7 @@ from flyteoptuna.flyte.references import literal_of, packed, reference
 from flyteoptuna.flyte.scoped_settings import apart, as_task
 from flyteoptuna.search.driver_tasks import INPUT
 from flyteoptuna.search.local import local_run, worker_pool
-from flyteoptuna.search.local.process_main import Surroundings, TaskNotLoadedError, enter, loading
+from flyteoptuna.search.local.process_main import Surroundings, TaskNotLoadedError, enter, leave, loading
 from flyteoptuna.search.local.worker_process import Worker, WorkerDiedError, roots
 from flyteoptuna.search.request import Request
 from flyteoptuna.search.reused.worker_graph import WORKER_RETRIES, ReusedSearch, rebuild
@@ -53,7 +53,7 @@ def _run_apart(request: Request) -> Any:
     given |= {f"{INPUT}{name}": value for name, value in start.fixed.items()}
     try:
         with local_run.interruptible():
-            _run(request, given, count)
+            _run(request, given, count, start.settings.n_trials)
         found: SearchStudy = search_journal.finish(study, folder, settings, shown=False)
     except SearchFailedError:
         # It names its file itself.
@@ -66,29 +66,35 @@ def _run_apart(request: Request) -> Any:
     return local_run.result(found, request, start.settings)
 
 
-def _run(request: Request, given: dict[str, Any], count: int) -> None:
+def _run(request: Request, given: dict[str, Any], count: int, n_trials: int) -> None:
     search = ReusedSearch.asked_for(request)
-    try:
-        if count > 1:
-            _in_processes(search.worker.rebuild_args[1:], given, count)
-    except TaskNotLoadedError as error:
-        # What was made in a notebook or in a function no other process can load.
-        logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
-        count = 1
-    if count == 1:
-        with as_task():
-            search.work(0, **given)
+    if worker_pool.apart(count, request.objective.metadata.timeout):
+        try:
+            _in_processes(search.worker.rebuild_args[1:], given, count, n_trials)
+        except TaskNotLoadedError as error:
+            # What was made in a notebook or in a function no other process can load.
+            logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
+        else:
+            return
+    with as_task():
+        search.work(0, **given)
 
 
-def _in_processes(args: tuple[str, ...], given: dict[str, Any], count: int) -> None:
+def _in_processes(args: tuple[str, ...], given: dict[str, Any], count: int, n_trials: int) -> None:
     literals = {name: value if isinstance(value, str) else value.serialised() for name, value in given.items()}
     around = Surroundings.now([*roots(args[1]), *roots(args[3])])
     processes, over = [Worker() for _ in range(count)], threading.Event()
 
     def attend(index: int) -> None:
-        for _ in range(WORKER_RETRIES + 1):
+        process = processes[index]
+        try:
+            process.call(load, args, around)
+        except WorkerDiedError as error:
+            raise TaskNotLoadedError(f"the process died: {error}") from None
+        # A trial that is ended by its timeout takes its process with it.
+        for _ in range(WORKER_RETRIES + n_trials):
             try:
-                processes[index].call(work, args, index, literals, around)
+                process.call(work, args, index, literals, around)
             except WorkerDiedError as error:
                 if over.is_set():
                     return
@@ -106,13 +112,18 @@ def _in_processes(args: tuple[str, ...], given: dict[str, Any], count: int) -> N
                 process.end()
 
 
+def load(args: tuple[str, ...], around: Surroundings) -> None:
+    """Load the task of a search's workers, to know whether that works."""
+    enter(around)
+    with loading():
+        rebuild(*args)
+
+
 def work(args: tuple[str, ...], index: int, literals: dict[str, Any], around: Surroundings) -> int:
     """Be a worker of a search, in a process of its own."""
     given = {
         name: value if isinstance(value, str) else reference(literal_of(value)) for name, value in literals.items()
     }
-    enter(around)
-    with loading():
-        task = rebuild(*args)
+    load(args, around)
     with as_task():
-        return int(task.execute(optuna_worker=index, hung=None, **given))
+        return int(rebuild(*args).execute(optuna_worker=index, hung=leave, **given))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from flytekit.exceptions.user import FlyteRecoverableException
@@ -18,6 +17,7 @@ from flyteoptuna.flyte.references import Reference, packed
 from flyteoptuna.journal.backend import JournalConflictError
 from flyteoptuna.journal.object_store import JournalError, StoreError
 from flyteoptuna.search import rounds
+from flyteoptuna.search.timed import timed
 from flyteoptuna.search.trial_inputs import Build, Job, jobs_of
 from flyteoptuna.search.trial_task import trial_task
 from flyteoptuna.show.log import logger, trial_line
@@ -165,19 +165,13 @@ class Worker:
                 state, reason = raised(error)
         return TrialReport(number, key, state=state, error=reason)
 
-    @contextmanager
-    def _timed(self, number: int, key: str) -> Iterator[None]:
+    def _timed(self, number: int, key: str) -> AbstractContextManager[None]:
         """End a trial that takes longer than the objective's timeout: it FAILs, and its process begins anew."""
-        timeout = self._objective.metadata.timeout
-        seconds = timeout.total_seconds() if hasattr(timeout, "total_seconds") else float(timeout or 0)
-        if not seconds or self._hung is None:
-            yield
-            return
-        hung, ended = self._hung, threading.Lock()
+        hung = self._hung
+        if hung is None:
+            return nullcontext()
 
-        def end() -> None:
-            if not ended.acquire(blocking=False):
-                return
+        def end(seconds: float) -> None:
             error = f"Trial {number} took longer than the timeout of its task, {seconds:g} s."
             try:
                 self._tell(number, TrialReport(number, key, error=error))
@@ -186,15 +180,7 @@ class Worker:
             finally:
                 hung()
 
-        timer = threading.Timer(seconds, end)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            # One that is just being ended never comes back.
-            ended.acquire()
+        return timed(self._objective.metadata.timeout, end)
 
     def _log(self, number: int) -> None:
         trial = system_attrs.record_of(self.shared.study, number)

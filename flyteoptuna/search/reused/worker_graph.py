@@ -22,6 +22,7 @@ from flyteoptuna.search.best_outputs import NONE_USED, USED
 from flyteoptuna.search.driver_tasks import INPUT, driver_task, named_tuple, study_input
 from flyteoptuna.search.entities import Entities, asked, fixed_inputs, promised
 from flyteoptuna.search.request import COUNTS, Request
+from flyteoptuna.search.timed import end_started
 from flyteoptuna.search.trial_inputs import builder
 
 WORKER_RETRIES = 100
@@ -145,6 +146,7 @@ def begin_anew() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     # What was put on the path after Python had begun is to be found again.
+    end_started()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     os.execve(sys.executable, [sys.executable, program, *sys.argv[1:]], environment)  # noqa: S606 - its own command
 

@@ -9,7 +9,7 @@ import time
 import containers
 import optuna
 import pytest
-from containers import CODE
+from containers import CODE, alive
 from local_searches import python, searched
 
 from flyteoptuna import Optimizer, suggest
@@ -91,7 +91,7 @@ def test_workers_start_where_they_pay(flows, monkeypatch, start, here):
 def test_what_workers_gain(monkeypatch, flows, seconds, left):
     """A share of what the trials that are left would take one after another."""
     monkeypatch.setenv(WORKERS, "4")
-    pool = worker_pool.Pool(None, 8, left)
+    pool = worker_pool.Pool(flows("flow_of_surroundings").looking, 8, left)
     assert pool._gain() == 0.0
     monkeypatch.setattr(worker_pool.time, "monotonic", lambda: 100.0 + seconds)
     pool._began = 100.0
@@ -244,15 +244,6 @@ from flyteoptuna import Optimizer, suggest
 if __name__ == "__main__":
     Optimizer(sleeping, 2, 4)(x=suggest.float(0, 1), notes={notes!r})
 """
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # Of a process that nobody waits for its number is left.
-    return "(zombie)" not in open(f"/proc/{pid}/status").read() if os.path.exists(f"/proc/{pid}/status") else True
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])

@@ -193,16 +193,6 @@ def test_a_driver_that_is_killed_is_retried_to_the_same_study(tmp_path, flows):
         assert results(study) == results(expected)
 
 
-@pytest.mark.parametrize("cold", [False, True])
-def test_a_trial_that_hangs_is_ended_by_the_timeout_and_its_pod_goes_on(tmp_path, flows, cold):
-    """The one pod runs the trials before and after it."""
-    study, engine = run(flows, tmp_path, "hangs", cold=cold)
-    check(study, 3)
-    assert [t.state.name for t in study.trials] == ["COMPLETE", "FAIL", "COMPLETE"]
-    assert reason(study.trials[1]) == "Trial 1 took longer than the timeout of its task, 15 s."
-    assert len(engine.of(".worker-")) == 1
-
-
 def test_a_table_of_misfortunes(tmp_path, flows):
     """Each is that trial's own, with its reason, and no other's."""
     folder = folder_in(tmp_path)
