@@ -43,10 +43,15 @@ def bound(origin: Any, args: Sequence[Any], inputs: Mapping[str, Any], settings:
     """All inputs of an objective or a callback by name: the given ones, and the defaults of the others.
 
     Raises:
-        TypeError: one is unknown, missing or given twice.
+        TypeError: one is unknown, missing or given twice, or a callback is decorated by what is no decorator.
     """
     known = objectives.input_types(origin)
     name = objectives.name_of(origin)
+    if len(args) == 1 and not inputs and inspect.isfunction(args[0]):
+        raise TypeError(
+            f"An optimizer is called with the inputs of {name}, but got the function {args[0].__qualname__}. To decorate "
+            f"a callback, name the task that it calls by `task`: @optimize(task={name.rpartition('.')[2]}, ...)."
+        )
     if len(args) > len(known):
         raise TypeError(f"{name} takes {len(known)} inputs, but got {len(args)} positional ones.")
     positional = dict(zip(known, args, strict=False))

@@ -112,6 +112,10 @@ def without_trial(x: float):
         (lambda: Optimizer(callback, 1, 1)(2, trial=1), "callback has no input `trial`"),
         (lambda: Optimizer(square, 1, 1)(y=1), "has no input `y`; it has: x, power"),
         (lambda: Optimizer(square, 1, 1)(1.0, x=1.0), "`x` of .*square was given twice"),
+        (
+            lambda: optimize(objective=square, n_trials=1)(callback),
+            r"got the function callback\. .*@optimize\(task=square",
+        ),
         (lambda: Optimizer(square, 1, 1)(1.0, 2, 3), "takes 2 inputs, but got 3 positional"),
         (lambda: Optimizer(square, 1, 1)(power=1), "missing: x"),
         (lambda: Optimizer(square, 1, 1)(x=1.0), "At least one input must hold a suggestion"),

@@ -27,7 +27,8 @@ study = Optimizer(objective, 2, 8, sampler=optuna.samplers.RandomSampler(seed=1)
 MEETING = """
 import os, time
 import flytekit as fl
-from flyteoptuna import Optimizer, current_trial, suggest
+import optuna
+from flyteoptuna import Optimizer, current_trial, optimize, suggest
 
 OFFSET = 3.0
 
@@ -44,7 +45,12 @@ def meeting(x: float) -> float:
     return x + OFFSET
 
 
-study = Optimizer(meeting, 2, 2)(x=suggest.float(0, 1))
+@optimize(concurrency=2, n_trials=2, task=meeting, reuse_pods=True)
+def called(trial: optuna.Trial, high: float):
+    return meeting(x=trial.suggest_float("x", 0, high))
+
+
+study = SEARCH
 processes = {trial.user_attrs["process"] for trial in study.trials}
 assert os.getpid() not in processes and len(processes) == 2, processes
 assert study.best_value == study.best_params["x"] + OFFSET
@@ -69,9 +75,18 @@ def test_the_quickstart_as_a_notebook_runs(tmp_path):
     assert "<!DOCTYPE html>" in (tmp_path / "report.html").read_text()[:20]
 
 
-def test_trials_of_a_notebook_run_beside_each_other(tmp_path):
+@pytest.mark.parametrize(
+    "search",
+    [
+        "Optimizer(meeting, 2, 2)(x=suggest.float(0, 1))",
+        "Optimizer(meeting, 2, 2, reuse_pods=True)(x=suggest.float(0, 1))",
+        "called(high=1.0)",
+    ],
+    ids=["batch", "reused", "callback"],
+)
+def test_trials_of_a_notebook_run_beside_each_other(search, tmp_path):
     """In processes of their own: each waits for the other. What a cell defines is sent to them without a warning."""
-    made = executed([MEETING], tmp_path, FLYTEOPTUNA_LOCAL_WORKERS="2")
+    made = executed([MEETING.replace("SEARCH", search)], tmp_path, FLYTEOPTUNA_LOCAL_WORKERS="2")
     assert "[W " not in shown(made)
 
 

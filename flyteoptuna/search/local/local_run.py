@@ -177,7 +177,7 @@ class _Local:
         task = trial_task(request.objective, request.mapped, tuple(self.shared), again=False)
         most = min(settings.concurrency, settings.batch, settings.n_trials)
         reports: list[Any] = []
-        with Pool(task, most, settings.n_trials) as pool:
+        with Pool(task, request.objective, most, settings.n_trials) as pool:
             for index in range(plan.generations(settings.n_trials, settings.batch)):
                 self._told(reports, last=False)
                 self.kept.now_and_then()

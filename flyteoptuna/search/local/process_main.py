@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import Any, NamedTuple
@@ -19,7 +19,6 @@ from flyteoptuna.core.unpickling import unpickled
 from flyteoptuna.flyte.references import reference
 from flyteoptuna.flyte.scoped_settings import as_task
 from flyteoptuna.search.timed import end_started, timed
-from flyteoptuna.search.trial_task import rebuild
 from flyteoptuna.show.log import logger
 
 WATCH_EVERY = 0.5
@@ -55,11 +54,13 @@ class Sent(NamedTuple):
     """A task on its way: by name, or where ``key`` says so, by value.
 
     Attributes:
-        args: what builds the task by name.
+        build: makes the task of its name.
+        args: what it makes it of.
         key: digest of the task's pickle; empty for one that goes by name.
         pickle: the task; None where the worker is thought to have it.
     """
 
+    build: Callable[..., Any]
     args: tuple[str, ...]
     key: str = ""
     pickle: bytes | None = None
@@ -173,7 +174,7 @@ def load(sent: Sent, around: Surroundings) -> Any:
     if sent.key and sent.pickle is None:
         raise TaskNotSentError
     with loading():
-        task = unpickled(sent.pickle) if sent.pickle else rebuild(*sent.args, again=False)
+        task = unpickled(sent.pickle) if sent.pickle else sent.build(*sent.args)
     if sent.key:
         _tasks[sent.key] = task
     return task

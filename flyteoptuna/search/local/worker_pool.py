@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from flytekit.models.literals import LiteralMap
 
 from flyteoptuna.flyte.scoped_settings import as_task
+from flyteoptuna.search.local import process_main
 from flyteoptuna.search.local.worker_process import Road, Worker, WorkerDiedError, given_back, taken
+from flyteoptuna.search.trial_task import rebuild
 from flyteoptuna.show.log import logger
 
 if TYPE_CHECKING:
@@ -54,12 +57,13 @@ class Pool:
 
     Args:
         task: the trial task.
+        objective: the user's task.
         most: most trials at once.
         n_trials: trials of the search.
     """
 
-    def __init__(self, task: Any, most: int, n_trials: float) -> None:
-        self._task = task
+    def __init__(self, task: Any, objective: Any, most: int, n_trials: float) -> None:
+        self._task, self._objective = task, objective
         self._count = workers(most)
         timeout = task.metadata.timeout
         self._apart = apart(self._count, timeout)
@@ -156,7 +160,7 @@ class Pool:
         return each * self._left * (1 - 1 / self._count)
 
     def _start(self) -> None:
-        road = Road(self._task)
+        road = Road(self._task, functools.partial(rebuild, again=False), self._objective)
         with self._changed:
             if self._over:
                 return
@@ -198,7 +202,7 @@ class Pool:
                 self._running += 1
             report: Any = None
             try:
-                report = road.run(worker, _call(item))
+                report = road.call(worker, process_main.run, _call(item))
             except WorkerDiedError as error:
                 logger.warning("A worker process died in a trial: %s", error)
             except Exception as error:

@@ -15,6 +15,7 @@ from typing import Any
 
 import cloudpickle
 
+from flyteoptuna.flyte.objective import place
 from flyteoptuna.search.local import process_main
 from flyteoptuna.search.local.process_main import Sent, Surroundings, TaskNotLoadedError, TaskNotSentError
 from flyteoptuna.show.log import logger
@@ -133,15 +134,21 @@ def _files() -> dict[str, int]:
 
 
 class Road:
-    """The way of a task to the workers: by name where they can load it, by value where they cannot."""
+    """The way of a task to the workers: by name where they can load it, by value where they cannot.
 
-    def __init__(self, task: Any) -> None:
-        self._task = task
+    Args:
+        task: what the workers run.
+        build: makes it in a worker, of the arguments that its resolver was given.
+        origins: the user's task, and a callback that calls it, which stand in modules.
+    """
+
+    def __init__(self, task: Any, build: Callable[..., Any], *origins: Any) -> None:
+        self._task, self._origins = task, origins
         self._lock = threading.Lock()
-        self.args: tuple[str, ...] = task.rebuild_args[1:]
-        self._roots = roots(self.args[0])
+        self._modules = [place(origin)[0] for origin in origins]
+        self._roots = [root for module in self._modules for root in roots(module)]
         self._whole: Sent | None = None
-        self._sent = Sent(self.args)
+        self._sent = Sent(build, task.rebuild_args[1:])
 
     def prepare(self, process: Worker) -> None:
         """Let a worker load the task.
@@ -155,24 +162,21 @@ class Road:
             if why is None:
                 return
             self._by_value(why)
-        self._call(process, process_main.prepare)
+        self.call(process, process_main.prepare)
 
     def _why_not_by_name(self, process: Worker) -> str | None:
         # In a notebook flytekit knows no module, which is as it should be.
-        return _reason(process, process_main.prepare, self._sent, self._around()) if self.args[0] else ""
+        return _reason(process, process_main.prepare, self._sent, self._around()) if all(self._modules) else ""
 
-    def run(self, process: Worker, call: bytes) -> Any:
-        """The report of a trial that a worker runs."""
-        return self._call(process, process_main.run, call)
-
-    def _around(self) -> Surroundings:
-        return Surroundings.now(self._roots)
-
-    def _call(self, process: Worker, function: Callable[..., Any], *args: Any) -> Any:
+    def call(self, process: Worker, function: Callable[..., Any], *args: Any) -> Any:
+        """What a function returns in a worker, of the task on its way, the surroundings and the arguments."""
         try:
             return process.call(function, self._sent, self._around(), *args)
         except TaskNotSentError:
             return process.call(function, self._whole, self._around(), *args)
+
+    def _around(self) -> Surroundings:
+        return Surroundings.now(self._roots)
 
     def _by_value(self, reason: str) -> None:
         with self._lock:
@@ -181,11 +185,23 @@ class Road:
             if reason:
                 logger.warning("The task is sent to worker processes by value, for they cannot load it: %s", reason)
             try:
-                data = _pickled(self._task)
+                data = self._pickled()
             except Exception as error:
                 raise TaskNotLoadedError(f"{reason}; {type(error).__name__}: {error}") from None
             key = hashlib.sha256(data).hexdigest()
-            self._whole, self._sent = Sent(self.args, key, data), Sent(self.args, key)
+            self._whole, self._sent = self._sent._replace(key=key, pickle=data), self._sent._replace(key=key)
+
+    def _pickled(self) -> bytes:
+        functions = (getattr(origin, "task_function", origin) for origin in self._origins)
+        names = {getattr(function, "__module__", "") for function in functions} - {"__main__"}
+        own = [sys.modules[name] for name in names if name in sys.modules]
+        for module in own:
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            return bytes(cloudpickle.dumps(self._task))
+        finally:
+            for module in own:
+                cloudpickle.unregister_pickle_by_value(module)
 
 
 def _reason(process: Worker, function: Callable[..., Any], *args: Any) -> str | None:
@@ -197,18 +213,6 @@ def _reason(process: Worker, function: Callable[..., Any], *args: Any) -> str | 
     except WorkerDiedError as error:
         return f"the process died: {error}"
     return None
-
-
-def _pickled(task: Any) -> bytes:
-    module = sys.modules.get(getattr(task.task_function, "__module__", ""))
-    own = module is not None and module.__name__ != "__main__"
-    if own:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return bytes(cloudpickle.dumps(task))
-    finally:
-        if own:
-            cloudpickle.unregister_pickle_by_value(module)
 
 
 def roots(module: str) -> list[str]:

@@ -15,8 +15,8 @@ from flyteoptuna.flyte.references import literal_of, packed, reference
 from flyteoptuna.flyte.scoped_settings import apart, as_task
 from flyteoptuna.search.driver_tasks import INPUT
 from flyteoptuna.search.local import local_run, worker_pool
-from flyteoptuna.search.local.process_main import Surroundings, TaskNotLoadedError, enter, leave, loading
-from flyteoptuna.search.local.worker_process import Worker, WorkerDiedError, roots
+from flyteoptuna.search.local.process_main import Sent, Surroundings, TaskNotLoadedError, leave, load
+from flyteoptuna.search.local.worker_process import Road, Worker, WorkerDiedError
 from flyteoptuna.search.request import Request
 from flyteoptuna.search.reused.worker_graph import WORKER_RETRIES, ReusedSearch, rebuild
 from flyteoptuna.show.log import logger
@@ -70,9 +70,8 @@ def _run(request: Request, given: dict[str, Any], count: int, n_trials: int) -> 
     search = ReusedSearch.asked_for(request)
     if worker_pool.apart(count, request.objective.metadata.timeout):
         try:
-            _in_processes(search.worker.rebuild_args[1:], given, count, n_trials)
+            _in_processes(Road(search.worker, rebuild, search.origin, search.objective), given, count, n_trials)
         except TaskNotLoadedError as error:
-            # What was made in a notebook or in a function no other process can load.
             logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
         else:
             return
@@ -80,21 +79,20 @@ def _run(request: Request, given: dict[str, Any], count: int, n_trials: int) -> 
         search.work(0, **given)
 
 
-def _in_processes(args: tuple[str, ...], given: dict[str, Any], count: int, n_trials: int) -> None:
+def _in_processes(road: Road, given: dict[str, Any], count: int, n_trials: int) -> None:
     literals = {name: value if isinstance(value, str) else value.serialised() for name, value in given.items()}
-    around = Surroundings.now([*roots(args[1]), *roots(args[3])])
     processes, over = [Worker() for _ in range(count)], threading.Event()
 
     def attend(index: int) -> None:
         process = processes[index]
         try:
-            process.call(load, args, around)
+            road.prepare(process)
         except WorkerDiedError as error:
             raise TaskNotLoadedError(f"the process died: {error}") from None
         # A trial that is ended by its timeout takes its process with it.
         for _ in range(WORKER_RETRIES + n_trials):
             try:
-                process.call(work, args, index, literals, around)
+                road.call(process, work, index, literals)
             except WorkerDiedError as error:
                 if over.is_set():
                     return
@@ -112,18 +110,11 @@ def _in_processes(args: tuple[str, ...], given: dict[str, Any], count: int, n_tr
                 process.end()
 
 
-def load(args: tuple[str, ...], around: Surroundings) -> None:
-    """Load the task of a search's workers, to know whether that works."""
-    enter(around)
-    with loading():
-        rebuild(*args)
-
-
-def work(args: tuple[str, ...], index: int, literals: dict[str, Any], around: Surroundings) -> int:
-    """Be a worker of a search, in a process of its own."""
+def work(sent: Sent, around: Surroundings, index: int, literals: dict[str, Any]) -> int:
+    """Be a worker of a search, in a process of its own; raises as :func:`process_main.load`."""
+    task = load(sent, around)
     given = {
         name: value if isinstance(value, str) else reference(literal_of(value)) for name, value in literals.items()
     }
-    load(args, around)
     with as_task():
-        return int(rebuild(*args).execute(optuna_worker=index, hung=leave, **given))
+        return int(task.execute(optuna_worker=index, hung=leave, **given))

@@ -145,8 +145,8 @@ def begin_anew() -> None:
     program = shutil.which(sys.argv[0]) or (beside if os.path.exists(beside) else sys.argv[0])
     sys.stdout.flush()
     sys.stderr.flush()
-    # What was put on the path after Python had begun is to be found again.
     end_started()
+    # What was put on the path after Python had begun is to be found again.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     os.execve(sys.executable, [sys.executable, program, *sys.argv[1:]], environment)  # noqa: S606 - its own command
 

@@ -91,7 +91,8 @@ def test_workers_start_where_they_pay(flows, monkeypatch, start, here):
 def test_what_workers_gain(monkeypatch, flows, seconds, left):
     """A share of what the trials that are left would take one after another."""
     monkeypatch.setenv(WORKERS, "4")
-    pool = worker_pool.Pool(flows("flow_of_surroundings").looking, 8, left)
+    task = flows("flow_of_surroundings").looking
+    pool = worker_pool.Pool(task, task, 8, left)
     assert pool._gain() == 0.0
     monkeypatch.setattr(worker_pool.time, "monotonic", lambda: 100.0 + seconds)
     pool._began = 100.0
