@@ -49,8 +49,9 @@ def bound(origin: Any, args: Sequence[Any], inputs: Mapping[str, Any], settings:
     name = objectives.name_of(origin)
     if len(args) == 1 and not inputs and inspect.isfunction(args[0]):
         raise TypeError(
-            f"An optimizer is called with the inputs of {name}, but got the function {args[0].__qualname__}. To decorate "
-            f"a callback, name the task that it calls by `task`: @optimize(task={name.rpartition('.')[2]}, ...)."
+            f"An optimizer is called with the inputs of {name}, but got the function {args[0].__qualname__}. To "
+            f"decorate a callback, name the task that it calls by `task`: "
+            f"@optimize(task={name.rpartition('.')[2]}, ...)."
         )
     if len(args) > len(known):
         raise TypeError(f"{name} takes {len(known)} inputs, but got {len(args)} positional ones.")

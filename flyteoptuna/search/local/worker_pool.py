@@ -204,7 +204,7 @@ class Pool:
             try:
                 report = road.call(worker, process_main.run, _call(item))
             except WorkerDiedError as error:
-                logger.warning("A worker process died in a trial: %s", error)
+                logger.warning("A worker process died in a trial, by %s.", error)
             except Exception as error:
                 # Nothing that a trial does: the worker can not be started again, or not load the task again.
                 with self._changed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
+import re
 import sys
 import sysconfig
 import threading
@@ -55,7 +56,7 @@ class Worker:
 
         with self._making:
             if self._ended:
-                raise WorkerDiedError("its search has ended")
+                raise WorkerDiedError("the end of its search")
             # The first call starts the process, and so does one after it has left for idleness.
             with process_main.interrupts_held():
                 if self._executor is None:
@@ -65,7 +66,7 @@ class Worker:
             return future.result()
         except BrokenProcessPool as error:
             self._drop()
-            raise WorkerDiedError(str(error)) from None
+            raise WorkerDiedError(_ended_by(error)) from None
 
     def _made(self) -> Any:
         from joblib.externals.loky import ProcessPoolExecutor
@@ -84,6 +85,12 @@ class Worker:
         """End the process, and what it has started, at once and for good."""
         self._ended = True
         self._drop()
+
+
+def _ended_by(error: Exception) -> str:
+    """How a process has ended, out of what loky tells of it in three lines."""
+    codes = re.search(r"\{(.+?)\}", str(error))
+    return codes[1] if codes else str(error).partition("\n")[0]
 
 
 _idle: list[Worker] = []
@@ -211,7 +218,7 @@ def _reason(process: Worker, function: Callable[..., Any], *args: Any) -> str | 
     except TaskNotLoadedError as error:
         return str(error)
     except WorkerDiedError as error:
-        return f"the process died: {error}"
+        return f"the process died by {error}"
     return None
 
 

@@ -88,7 +88,7 @@ def _in_processes(road: Road, given: dict[str, Any], count: int, n_trials: int) 
         try:
             road.prepare(process)
         except WorkerDiedError as error:
-            raise TaskNotLoadedError(f"the process died: {error}") from None
+            raise TaskNotLoadedError(f"the process died by {error}") from None
         # A trial that is ended by its timeout takes its process with it.
         for _ in range(WORKER_RETRIES + n_trials):
             try:
@@ -96,7 +96,7 @@ def _in_processes(road: Road, given: dict[str, Any], count: int, n_trials: int) 
             except WorkerDiedError as error:
                 if over.is_set():
                     return
-                logger.warning("Worker process %d died: %s", index, error)
+                logger.warning("Worker process %d died in a trial, by %s.", index, error)
             else:
                 return
 
