@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import containers
 import optuna
@@ -248,11 +249,11 @@ if __name__ == "__main__":
 
 def alive(pid):
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        # Of a process that nobody waits for its number is left.
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        # It may end between any two looks.
         return False
-    # Of a process that nobody waits for its number is left.
-    return "(zombie)" not in open(f"/proc/{pid}/status").read() if os.path.exists(f"/proc/{pid}/status") else True
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
