@@ -44,8 +44,8 @@ def driver_pods(engine):
 def alive(pid):
     """Whether there is a process of that number."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        # Of a process that nobody waits for its number is left.
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        # It may end between any two looks.
         return False
-    # Of a process that nobody waits for its number is left.
-    return "(zombie)" not in open(f"/proc/{pid}/status").read() if os.path.exists(f"/proc/{pid}/status") else True

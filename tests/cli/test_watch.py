@@ -1,5 +1,6 @@
 """`flyteoptuna watch`: a search while it runs."""
 
+import codecs
 import os
 import pty
 import signal
@@ -180,6 +181,8 @@ class Terminal:
         self.process = subprocess.Popen(command, env=environment, stdin=there, stdout=there, stderr=there)
         os.close(there)
         self.text = ""
+        # What is read may end within a character.
+        self.decoded = codecs.getincrementaldecoder("utf-8")().decode
 
     def read(self, until=None):
         """Read until a text comes, or to the end."""
@@ -192,7 +195,7 @@ class Terminal:
             if not part:
                 assert until is None, self.text
                 break
-            self.text += part.decode()
+            self.text += self.decoded(part)
         return self.text
 
     def end(self):

@@ -261,7 +261,7 @@ def slow_then_pruned(x: float, folder: str) -> float:
         current_trial().report(0.0, 1)
         current_trial().should_prune()
         return 0.0
-    for turn in range(600):
+    for turn in range(10_000):
         current_trial().report(100.0, 1)
         if current_trial().should_prune():
             raise optuna.TrialPruned(f"in turn {turn}")

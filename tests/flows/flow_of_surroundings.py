@@ -56,6 +56,16 @@ def noting(x: float, notes: str, deadly: int) -> float:
 
 
 @fl.task
+def meeting(x: float, notes: str, processes: int) -> float:
+    """Return once trials have begun in so many processes."""
+    current_trial().set_user_attr("process", os.getpid())
+    Path(notes, str(os.getpid())).touch()
+    while len([*Path(notes).iterdir()]) < processes:
+        time.sleep(0.05)
+    return x
+
+
+@fl.task
 def sleeping(x: float, notes: str) -> float:
     Path(notes, str(os.getpid())).touch()
     while True:

@@ -2,15 +2,15 @@
 
 import json
 import math
-import socket
 import subprocess
 import sys
-import time
+import threading
 import urllib.request
 from collections import Counter
-from contextlib import suppress
+from wsgiref.simple_server import make_server
 
 import optuna
+import optuna_dashboard
 import pytest
 from command_line import run
 from mixed_study import mixed
@@ -105,25 +105,17 @@ def test_an_export_that_fails_leaves_nothing(saved, tmp_path, monkeypatch):
 @pytest.fixture
 def dashboard(saved, tmp_path):
     """The address of a dashboard over an exported study."""
-    pytest.importorskip("optuna_dashboard")
     base = f"sqlite:///{tmp_path}/study.db"
     command = [sys.executable, "-m", "flyteoptuna.cli.main", "export", str(saved(mixed())), "--to", base]
     made = subprocess.run(command, check=True, capture_output=True, text=True)
     assert made.stdout == f"14 trials of mixed written to {base}\n" and made.stderr == ""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
-    args = [sys.executable, "-c", code, base, "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    while process.poll() is None:
-        with suppress(OSError), urllib.request.urlopen(f"{address}/api/studies"):
-            break
-        time.sleep(0.1)
-    yield address
-    process.terminate()
-    process.wait()
+    # On a port that it is given by the system, which no other process can take meanwhile.
+    with make_server("127.0.0.1", 0, optuna_dashboard.wsgi(base)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 def test_the_dashboard_shows_an_exported_study(dashboard):

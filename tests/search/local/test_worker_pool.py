@@ -12,11 +12,11 @@ from flyteoptuna import Optimizer, suggest
 from flyteoptuna.search.local.worker_pool import WORKERS, workers
 
 
-def test_trials_run_in_processes_of_their_own_and_change_nothing(flows, monkeypatch):
+def test_trials_run_in_processes_of_their_own_and_change_nothing(flows, monkeypatch, tmp_path):
     """The study equals that of a run in one process, and no trial ran in the caller's."""
-    busy = flows("flow_of_local").busy
-    apart = searched(busy, monkeypatch, "2", seconds=0.5)
-    together = searched(busy, monkeypatch, "1", seconds=0.0)
+    meeting = flows("flow_of_surroundings").meeting
+    apart = searched(meeting, monkeypatch, "2", notes=str(tmp_path), processes=2)
+    together = searched(meeting, monkeypatch, "1", notes=str(tmp_path), processes=1)
     assert [(t.params, t.values, t.state) for t in apart.trials] == [
         (t.params, t.values, t.state) for t in together.trials
     ]

@@ -73,10 +73,10 @@ def test_a_search_that_fails_keeps_its_study(flows, monkeypatch, said, workers, 
     callbacks = [getattr(flow, name)] if name else []
     objective = flow.line if name else flow.failing
     with pytest.raises(error, match=match) as failed:
-        Optimizer(objective, 2, 50, reuse_pods=True, callbacks=callbacks, max_failures=1)(x=X)
+        Optimizer(objective, 2, 5000, reuse_pods=True, callbacks=callbacks, max_failures=1)(x=X)
     text = said[-1] if name else str(failed.value)
     study = load_study(text.rpartition("as it stands: ")[2].split()[0])
-    assert 2 <= len(study.trials) < 50
+    assert 2 <= len(study.trials) < 5000
 
 
 RUNNING = """
@@ -88,9 +88,13 @@ if __name__ == "__main__":
 """
 
 
+def complete(study):
+    return {t.number for t in study.trials if t.state.name == "COMPLETE"}
+
+
 def trials_in(journal):
-    study = optuna.load_study(study_name=None, storage=JournalStorage(JournalObjectBackend(journal, read_only=True)))
-    return [t for t in study.trials if t.state.name == "COMPLETE"]
+    storage = JournalStorage(JournalObjectBackend(journal, read_only=True))
+    return complete(optuna.load_study(study_name=None, storage=storage))
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -104,16 +108,16 @@ def test_an_ended_search_loses_nothing(tmp_path, workers, end):
         [sys.executable, "running.py"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
         journal = next(line for line in process.stderr if "The journal of the search" in line).split()[-1]
-        while not trials_in_or_none(journal):
+        while not (before := trials_in_or_none(journal)):
             assert process.poll() is None
         process.send_signal(end)
         rest = process.communicate(timeout=600)[1]
     assert process.returncode
-    done = trials_in(journal)
-    assert done
+    # Of two workers the second may have been the first to end a trial.
+    assert before <= trials_in(journal)
     if end == signal.SIGINT:
         study = load_study(rest.rpartition("The study as it stands: ")[2].split()[0])
-        assert {t.number for t in study.trials if t.state.name == "COMPLETE"} >= {0}
+        assert before <= complete(study)
         assert study.sampler is not None
 
 
@@ -121,4 +125,4 @@ def trials_in_or_none(journal):
     try:
         return trials_in(journal)
     except (KeyError, RuntimeError):
-        return []
+        return set()

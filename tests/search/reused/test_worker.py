@@ -166,10 +166,10 @@ def test_an_aborted_search_is_recovered_without_the_loss_of_a_trial(tmp_path, fl
     """The workers go on with the same journal: what had ended is not run again."""
     folder = folder_in(tmp_path)
     flow = flows(FLOW)
-    inputs = {"folder": folder, "seed": 1, "share": 0.4, "concurrency": 1, "n_trials": 12}
+    inputs = {"folder": folder, "seed": 1, "share": 1.0, "concurrency": 1, "n_trials": 12}
 
     def faults(pod):
-        if ".worker-" in pod.task and pod.attempt == 3:
+        if ".worker-" in pod.task and pod.attempt == 2:
             raise Aborted
 
     first = Engine(tmp_path / "first", CODE, faults=faults, system_retries=9)
