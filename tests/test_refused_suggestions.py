@@ -96,11 +96,12 @@ def test_the_numbers_of_numpy_are_made_plain():
         (lambda x: x[0], r"\[\]"),
         (lambda x: 1 in x, "in"),
         (lambda x: np.array([x]) * 2, r"\*"),
+        (lambda x: f"{x:.2f}", r"a format, `\.2f"),
     ],
 )
 def test_a_suggestion_is_no_value(use, symbol):
     """Python would take it for true, or say nothing of why."""
-    with pytest.raises(TypeError, match=rf"^suggest.float\(0, 1\) has no value where .* but got `{symbol}`"):
+    with pytest.raises(TypeError, match=rf"^suggest.float\(0, 1\) has no value where .* but got `?{symbol}`"):
         use(suggest.float(0, 1))
 
 

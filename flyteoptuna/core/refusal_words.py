@@ -53,6 +53,12 @@ class Valueless:
         """A sentence without its end: what the object is, and where the value can be used."""
         raise NotImplementedError
 
+    def __format__(self, spec: str) -> str:
+        # To print it is no wrong use.
+        if spec:
+            raise TypeError(f"{self._stands_for()}, but got a format, `{spec}`.")
+        return str(self)
+
 
 _CALLED = ["bool", "int", "float", "complex", "index", "abs", "round", "len", "iter"]
 _WRITTEN = {

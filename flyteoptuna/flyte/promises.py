@@ -28,7 +28,17 @@ _BEST = " What the best trial returned beside its value is the optimizer's: `opt
 _ALL = "A task that takes `study: optuna.Study` gets all of it."
 
 
-class StudyPromise(Promise, Valueless):
+class _Uncompared(Promise, Valueless):
+    """A promise that no condition of Flyte's takes: flytekit would compare the study itself, and say nothing."""
+
+    __iter__, __bool__ = refusing("iter()"), refusing("bool()")
+    __lt__, __le__, __gt__, __ge__ = map(refusing, ("<", "<=", ">", ">="))
+    __eq__, __ne__ = map(refusing, ("==", "!="))
+    __hash__ = Promise.__hash__
+    is_, is_none = refusing("is_()"), refusing("is_none()")
+
+
+class StudyPromise(_Uncompared):
     """The promise of a search's study. It refuses at once what Flyte would not find once the search has run.
 
     Args:
@@ -81,10 +91,8 @@ class StudyPromise(Promise, Valueless):
     def _stands_for(self) -> str:
         return "A study is known once the search has run: a task that takes `study: optuna.Study` gets all of it"
 
-    __iter__, __bool__ = refusing("iter()"), refusing("bool()")
 
-
-class _AttributePromise(Promise, Valueless):
+class _AttributePromise(_Uncompared):
     """The promise of an attribute of a study: a number, the parameters by name, or numbers by index."""
 
     def __init__(self, made: Promise, path: str, names: Collection[str] | None) -> None:
@@ -100,7 +108,8 @@ class _AttributePromise(Promise, Valueless):
         if self._path != "best_params":
             raise AttributeError(self._wrong(f".{key}"))
         if hasattr(dict, key) and key not in (self._names or ()):
-            raise AttributeError(
+            # By `keys` Python asks for a mapping, and would say that there is none.
+            raise (TypeError if key == "keys" else AttributeError)(
                 f"`best_params` is no dictionary where a workflow is written, but got `best_params.{key}`: read one as "
                 "`best_params[name]`, or give all to a task that takes a `dict`."
             )
@@ -133,8 +142,6 @@ class _AttributePromise(Promise, Valueless):
 
     def _stands_for(self) -> str:
         return f"`study.{self._path}` is known once the search has run: give it to a task, which gets the value"
-
-    __iter__, __bool__ = refusing("iter()"), refusing("bool()")
 
 
 def anywhere(value: Any) -> bool:

@@ -35,7 +35,7 @@ def as_task() -> Iterator[None]:
     """In the body, what is called runs at once, as in a task; in a workflow's body a call makes a promise."""
     ctx = FlyteContextManager.current_context()
     state = ctx.execution_state or ctx.new_execution_state()
-    state = state.with_params(mode=ExecutionState.Mode.LOCAL_TASK_EXECUTION)
+    state = state.with_params(mode=ExecutionState.Mode.EAGER_LOCAL_EXECUTION)
     with FlyteContextManager.with_context(ctx.with_execution_state(state)):
         yield
 

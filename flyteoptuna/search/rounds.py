@@ -45,7 +45,8 @@ def begun(
 
     Raises:
         ValueError: the given study has another number of directions.
-        SpaceError: it has a parameter of the same name with another kind of distribution, or other choices.
+        SpaceError: it has a parameter of the same name with another kind of distribution, or other choices; or its
+            sampler can suggest no trial of the space.
         ImportError: its sampler needs a package that is not installed.
     """
     study = sampler.create(settings.batch, seed, directions or ("minimize",)) if given is None else given
@@ -59,7 +60,7 @@ def begun(
         study.sampler, study.pruner = brought.get("sampler", study.sampler), brought.get("pruner", study.pruner)
     sampler.check_runs(study.sampler)
     inputs = space.loads(settings.space) if settings.space else {}
-    ask.check_space(study, inputs)
+    ask.check_space(study, inputs, as_database=not batches)
     if batches and (waste := sampler.wasteful(study, settings.batch, len([*space.suggestions(inputs)]) or None)):
         logger.warning(waste)
     study.stopped = False

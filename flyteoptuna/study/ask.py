@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import logging
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
@@ -17,6 +20,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.core import space
+from flyteoptuna.core.optuna_log import log_of
 from flyteoptuna.core.plain_values import plain, said
 from flyteoptuna.core.suggestions import Choice, Float, Integer, SpaceError, Suggestion
 from flyteoptuna.core.trial.call_objective import raised
@@ -182,20 +186,25 @@ class _Declares:
         return choices[0]
 
 
-def check_space(study: optuna.Study, inputs: Mapping[str, Any]) -> None:
-    """Refuse a space that contradicts a study.
+def check_space(study: optuna.Study, inputs: Mapping[str, Any], *, as_database: bool = False) -> None:
+    """Refuse a space that contradicts a study, or that its sampler suggests no trial of.
 
     Args:
         study: the study, in memory.
         inputs: the inputs with their suggestions.
+        as_database: whether the trials are kept as in a database, where those that were added to the study count too.
 
     Raises:
-        SpaceError: the study knows one of its parameters by a distribution that optuna does not let it change.
+        SpaceError: the study knows one of its parameters by a distribution that optuna does not let it change, or a
+            sampler of a grid or of all points cannot suggest one of them.
     """
     declares = _Declares()
     for name, suggestion in space.suggestions(inputs):
         draw(declares, name, suggestion)
     known = memory.declared(study)
+    if as_database:
+        trials = study.get_trials(deepcopy=False)
+        known = {name: each for trial in reversed(trials) for name, each in trial.distributions.items()}
     for name, distribution in declares.distributions.items():
         if name not in known:
             continue
@@ -206,3 +215,21 @@ def check_space(study: optuna.Study, inputs: Mapping[str, Any]) -> None:
                 f"Parameter `{name}` was {known[name]} in the study, and cannot be {distribution} now: {error} Give it "
                 "another name, or begin a new study."
             ) from None
+    _check_suggested(study, inputs)
+
+
+def _check_suggested(study: optuna.Study, inputs: Mapping[str, Any]) -> None:
+    # What these cannot suggest once they never can; others may be unlucky.
+    if inputs and isinstance(study.sampler, (optuna.samplers.GridSampler, optuna.samplers.BruteForceSampler)):
+        tried = copy.deepcopy(study)
+        with log_of(logging.ERROR), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # What is enqueued is asked of nobody.
+            trial: Any = optuna.Trial(tried, tried._storage.create_new_trial(tried._study_id))
+            try:
+                for name, suggestion in space.suggestions(inputs):
+                    draw(trial, name, suggestion)
+            except NotSuggestedError as error:
+                raise SpaceError(
+                    f"{type(study.sampler).__name__} can suggest no trial of this space. {error}"
+                ) from None

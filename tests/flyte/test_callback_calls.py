@@ -54,6 +54,7 @@ AS_IT_IS = "must return what .*line returned as it is, for the task runs later.*
         (lambda trial: line(x=1.0)[0], rf"{AS_IT_IS} `\[\]`"),
         (lambda trial: line(x=1.0).item(), f"{AS_IT_IS} `.item`"),
         (lambda trial: [*line(x=1.0)], rf"{AS_IT_IS} `iter\(\)`"),
+        (lambda trial: f"{line(x=1.0):.3f}", f"{AS_IT_IS} a format, `.3f`"),
         (awaiting, rf"{AS_IT_IS} `\+`"),
         (noted, "must call one task, once for a trial, but noted called .*line, .*line"),
         (dropping, r"but dropping returned None \(NoneType\). Write `return line\(...\)`"),

@@ -1,10 +1,12 @@
 """The attributes of a study in a workflow: those that resolve, and those that are refused while it is written."""
 
+import operator
 from typing import Any
 
 import flytekit as fl
 import optuna
 import pytest
+from flytekit import conditional
 
 from flyteoptuna import Optimizer, optimize, suggest
 
@@ -81,6 +83,7 @@ def test_what_a_study_has_resolves(search, use, kind):
     assert isinstance(run(search, use, kind), getattr(kind, "__origin__", kind))
 
 
+COMPARING = (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne)
 NO_VALUE = "is known once the search has run: give it to a task, which gets the value, but got"
 
 
@@ -119,6 +122,19 @@ NO_VALUE = "is known once the search has run: give it to a task, which gets the 
         (one, lambda s: float(s.best_value), rf"{NO_VALUE} `float\(\)`"),
         (one, lambda s: [*range(s.n_trials)], rf"{NO_VALUE} `index\(\)`"),
         (one, lambda s: round(s.best_value, 2), rf"{NO_VALUE} `round\(\)`"),
+        *((one, lambda s, op=op: op(s.best_value, 0.5), f"`study.best_value` {NO_VALUE} `.") for op in COMPARING),
+        *((one, lambda s, op=op: op(s.best_params["x"], s.best_value), f"{NO_VALUE} `.") for op in COMPARING),
+        (one, lambda s: conditional("c").if_(s.n_fail == 0).then(line(x=1.0)).else_().fail("no"), f"{NO_VALUE} `==`"),
+        (one, lambda s: max(s.best_value, 0.5), f"{NO_VALUE} `[<>]`"),
+        (one, lambda s: s.best_value.is_none(), rf"{NO_VALUE} `is_none\(\)`"),
+        (one, lambda s: s == None, "A study is known once the search has run: .* but got `==`"),  # noqa: E711
+        (
+            one,
+            lambda s: line(**s.best_params),
+            "is no dictionary where a workflow is written, .* `best_params.keys",
+        ),
+        (one, lambda s: {**s.best_params}, "is no dictionary where a workflow is written, .* `best_params.keys`"),
+        (one, lambda s: f"{s.best_value:.3f}", rf"{NO_VALUE} a format, `\.3f`"),
         (one, lambda s: [*s.best_trials], rf"{NO_VALUE} `iter\(\)`"),
         (one, lambda s: len(s.best_trials), rf"{NO_VALUE} `len\(\)`"),
         (one, lambda s: 1.0 if s.best_value else 0.0, rf"{NO_VALUE} `bool\(\)`"),

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import IntDistribution
 from searches import LINE, asked, begun, flat, reloaded
 
 from flyteoptuna import SpaceError, suggest
@@ -257,3 +258,58 @@ def test_a_lost_trial_tells_its_timeout():
     tell(study, [TrialReport(-1, error="The report of the trial is not as it must be.")])
     assert "it was ended by its timeout of 90 s, its pod died" in reason(study, 0)
     assert "does not say whose it is" in reason(study, 0)
+
+
+def known(sampler, *distributions):
+    """A study of trials that were added to it, and not asked of it."""
+    study = optuna.create_study(sampler=sampler)
+    for distribution in distributions:
+        value = distribution.to_external_repr(0.0)
+        trial = optuna.trial.create_trial(params={"n": value}, distributions={"n": distribution}, value=1.0)
+        study.add_trial(trial)
+    return study
+
+
+N = {"n": suggest.integer(0, 3)}
+GRID, BRUTE = optuna.samplers.GridSampler, optuna.samplers.BruteForceSampler
+
+
+@pytest.mark.parametrize(
+    ("study", "space", "match"),
+    [
+        (known(GRID({"n": [1]})), {**N, "m": suggest.integer(0, 3)}, "GridSampler can suggest no .* `m`: .* not found"),
+        (known(BRUTE()), {"x": suggest.float(0, 1)}, "BruteForceSampler can suggest no .* `x`: .*step must be given"),
+        (known(BRUTE(), IntDistribution(0, 9)), N, r"BruteForceSampler can suggest no .* `n`: .* mismatch"),
+        (known(BRUTE(), IntDistribution(0, 9)), {"m": suggest.integer(0, 3)}, "suggest no .* `m`: .* mismatch"),
+    ],
+)
+def test_a_sampler_that_can_suggest_no_trial_of_a_space_is_refused_at_once(study, space, match):
+    """Its parameter is named, and the study is left as it was."""
+    before = len(study.trials)
+    with pytest.raises(SpaceError, match=match):
+        check_space(study, space)
+    assert len(study.trials) == before
+
+
+@pytest.mark.parametrize("make", [lambda: GRID({"n": [1, 2]}, seed=3), lambda: BRUTE(seed=3)])
+def test_a_sampler_that_was_tried_suggests_as_if_it_had_not_been(make):
+    """Also where a point is enqueued that it would not suggest."""
+    found = []
+    for tried in (False, True):
+        study = optuna.create_study(sampler=make())
+        study.enqueue_trial({"n": 3})
+        if tried:
+            check_space(study, N)
+        study.optimize(lambda trial: trial.suggest_int("n", 0, 3), n_trials=3)
+        found.append([trial.params for trial in study.trials])
+    assert found[0] == found[1]
+
+
+def test_trials_that_were_added_count_where_a_journal_keeps_them():
+    """As in a database; in memory they do not, as in Optuna's."""
+    study = known(None, IntDistribution(0, 3))
+    space = {"n": suggest.float(0, 1)}
+    check_space(study, space)
+    with pytest.raises(SpaceError, match=r"Parameter `n` was IntDistribution.*different distribution kind"):
+        check_space(study, space, as_database=True)
+    check_space(study, N, as_database=True)
