@@ -12,7 +12,7 @@ from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte.promises import ATTRIBUTES, sure
 from flyteoptuna.flyte.scoped_settings import Scoped
 from flyteoptuna.search import best_outputs
-from flyteoptuna.search.local_or_graph import begin, is_local, refuse_while_loading
+from flyteoptuna.search.local_or_graph import begin, check_place, is_local
 from flyteoptuna.search.request import Request
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class Optimizer(Scoped):
                 there are no ``directions`` for several values, or the call is awaited.
             SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
         """
-        refuse_while_loading()
+        check_place()
         input_checks.refuse_await(sys._getframe(1))
         local = is_local()
         result = begin(self._request(args, inputs, local=local), local=local)

@@ -10,7 +10,7 @@ from flytekit.models.literals import Literal
 from flytekit.models.types import LiteralType, SimpleType
 
 from flyteoptuna.core.refusal_words import Valueless, Words, listed, meant, refusing
-from flyteoptuna.flyte.references import plain_of
+from flyteoptuna.flyte.references import plain_of, refer
 
 _OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
 COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waiting")
@@ -88,9 +88,14 @@ class _AttributePromise(Promise, Valueless):
     """The promise of an attribute of a study: a number, the parameters by name, or numbers by index."""
 
     def __init__(self, made: Promise, path: str, names: Collection[str] | None) -> None:
-        super().__init__(made.var, made.val if made.is_ready else made.ref)
-        # Flytekit has no way to set it but one step after another.
-        self._attr_path = made.attr_path
+        found = value_at(made) if made.is_ready else None
+        if isinstance(found, (bool, int, float, str)):
+            # As a backend resolves it: flytekit's local conditional compares no attribute that is not.
+            super().__init__(made.var, refer(found, type(found)).literal)
+        else:
+            super().__init__(made.var, made.val if made.is_ready else made.ref)
+            # Flytekit has no way to set it but one step after another.
+            self._attr_path = made.attr_path
         self._path = path
         self._names = names
 
@@ -106,7 +111,7 @@ class _AttributePromise(Promise, Valueless):
             )
         try:
             return self[key]
-        except KeyError as error:
+        except LookupError as error:
             raise AttributeError(*error.args) from None
 
     def __getitem__(self, key: Any) -> Promise:

@@ -7,27 +7,45 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, ClassVar, TypeVar
 
-from flytekit.core.context_manager import ExecutionState, FlyteContextManager, flyte_context_Var
+from flytekit.core.context_manager import ExecutionState, FlyteContext, FlyteContextManager, flyte_context_Var
 
 from flyteoptuna.core.refusal_words import listed, meant
 
 T = TypeVar("T")
 
-_BODIES = {"flyte_entity_call_handler": True, "dynamic_execute": True, "dispatch_execute": False, "as_task": False}
+_BODIES = {
+    "compile": True,
+    "flyte_entity_call_handler": True,
+    "dynamic_execute": True,
+    "dispatch_execute": False,
+    "as_task": False,
+}
 """The functions that open a context before they run a body, and whether it is that of a workflow."""
+_CONDITIONAL = "__init__"
+"""What opens the context of a conditional, which stays open until its last branch."""
+
+
+def _openers() -> Iterator[tuple[FlyteContext, str]]:
+    """The open contexts, the latest one first, with the functions that have opened them."""
+    for each in reversed(flyte_context_Var.get()):
+        yield each, each.get_origin_stackframe_repr().partition("(")[2].partition(",")[0]
 
 
 def scope() -> Any:
     """What stands for the present run of a workflow's body; None outside of any, as in the body of a task."""
-    ctx = FlyteContextManager.current_context()
-    if ctx.compilation_state is not None:
-        return ctx
     # The mode does not tell: in a task that a workflow calls, flytekit leaves it at that of the workflow.
-    for each in reversed(flyte_context_Var.get()):
-        opener = each.get_origin_stackframe_repr().partition("(")[2].partition(",")[0]
+    for each, opener in _openers():
         if opener in _BODIES:
             return each if _BODIES[opener] else None
     return None
+
+
+def in_conditional() -> bool:
+    """Whether the present run of a body is between ``conditional(...)`` and the end of its last branch."""
+    for _, opener in _openers():
+        if opener == _CONDITIONAL or opener in _BODIES:
+            return opener == _CONDITIONAL
+    return False
 
 
 @contextmanager
