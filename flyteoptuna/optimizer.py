@@ -86,8 +86,8 @@ class Optimizer(Scoped):
         ValueError: a number is out of range, or the study's directions do not fit the objective.
     """
 
-    SETTINGS = _SETTINGS
-    MADE_WITH = _MADE_WITH
+    _SETTINGS = _SETTINGS
+    _MADE_WITH = _MADE_WITH
     objective: Any
     task: Any
 

@@ -76,8 +76,8 @@ class Scoped:
     sets, a promise above all, holds in that run of that body, and elsewhere what the object was made with.
     """
 
-    SETTINGS: ClassVar[tuple[str, ...]] = ()
-    MADE_WITH: ClassVar[tuple[str, ...]] = ()
+    _SETTINGS: ClassVar[tuple[str, ...]] = ()
+    _MADE_WITH: ClassVar[tuple[str, ...]] = ()
     """What cannot be set afterwards."""
     _held: dict[str, Any]
     _within: dict[str, tuple[Any, Any]]
@@ -88,11 +88,11 @@ class Scoped:
 
     def __setattr__(self, name: str, value: Any) -> None:
         made = type(self).__name__
-        if name in self.MADE_WITH:
+        if name in self._MADE_WITH:
             raise AttributeError(f"`{name}` cannot be set afterwards: make another {made}.")
-        if name not in self.SETTINGS:
+        if name not in self._SETTINGS:
             raise AttributeError(
-                f"{made} has no setting `{name}`; it has: {listed(self.SETTINGS)}.{meant(name, self.SETTINGS)}"
+                f"{made} has no setting `{name}`; it has: {listed(self._SETTINGS)}.{meant(name, self._SETTINGS)}"
             )
         self._set(name, value)
 
@@ -105,13 +105,16 @@ class Scoped:
             self._within[name] = (here, value)
 
     def __getattr__(self, name: str) -> Any:
-        if name not in self.SETTINGS:
+        if name not in self._SETTINGS:
             raise AttributeError(f"{type(self).__name__} has no attribute `{name}`.{self._hint(name)}")
         return self._get(name)
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._SETTINGS})
+
     def _hint(self, name: str) -> str:
         """What was meant by an attribute that there is none of."""
-        return meant(name, (*self.SETTINGS, *self.MADE_WITH))
+        return meant(name, (*self._SETTINGS, *self._MADE_WITH))
 
     def _get(self, name: str) -> Any:
         here, value = self._within.get(name, (None, None))
