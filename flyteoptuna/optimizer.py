@@ -217,6 +217,8 @@ class Optimizer(Scoped):
     def _hint(self, name: str) -> str:
         if name in ("optimize", "run", "ask", "tell"):
             return " Call the optimizer itself, with the inputs of the objective."
+        if name == "outputs":
+            return " Those of the best trial are `best`, and those of any `flyteoptuna.outputs(study, number)`."
         if name in (*ATTRIBUTES, "trials", "directions", "user_attrs", "trials_dataframe"):
             return f" The study has it: optimizer.study.{name}."
         return super()._hint(name)

@@ -70,7 +70,7 @@ def numbers(values: Sequence[float] | None) -> str:
 
 
 def _reason(why: str) -> str:
-    return textwrap.shorten(why.partition("\n")[0], 200, placeholder=" ...")
+    return textwrap.shorten(why.partition("\n")[0].rstrip("."), 200, placeholder=" ...")
 
 
 def trial_line(
