@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.promise import Promise
 from flytekit.models.literals import Literal
 from flytekit.models.types import LiteralType, SimpleType
 
 from flyteoptuna.core.refusal_words import Valueless, Words, listed, meant, refusing
 from flyteoptuna.flyte.references import plain_of, refer
+from flyteoptuna.flyte.scoped_settings import in_conditional
 
 _OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
 COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waiting")
@@ -54,6 +56,7 @@ class StudyPromise(Promise, Valueless):
         self._several = several
         self._names = names
         self._best_output = best_output
+        self._compared: list[tuple[Any, str]] = []
 
     def best_output(self, name: str) -> Promise:
         """The promise of an output of the best trial.
@@ -73,7 +76,7 @@ class StudyPromise(Promise, Valueless):
             raise AttributeError(f"A study has no `{key}` in a workflow; it has: {', '.join(ATTRIBUTES)}.{hint} {_ALL}")
         if self._several and key in _OF_ONE_OBJECTIVE:
             raise AttributeError(f"A study of several objectives has no `{key}`, but `best_trials`. {_ALL}")
-        return _AttributePromise(super().__getattr__(key), key, self._names)
+        return _AttributePromise(super().__getattr__(key), key, self._names, self._compared)
 
     def __getitem__(self, key: Any) -> Promise:
         raise TypeError(f"A study has attributes, as `study.best_value`, and no items, but got study[{key!r}].")
@@ -85,9 +88,18 @@ class StudyPromise(Promise, Valueless):
 
 
 class _AttributePromise(Promise, Valueless):
-    """The promise of an attribute of a study: a number, the parameters by name, or numbers by index."""
+    """The promise of an attribute of a study: a number, the parameters by name, or numbers by index.
 
-    def __init__(self, made: Promise, path: str, names: Collection[str] | None) -> None:
+    Args:
+        made: flytekit's promise of it.
+        path: the attribute, as it is written.
+        names: of the parameters, where it has them and they are known.
+        compared: which attributes of the study have been compared, and the context of the conditional.
+    """
+
+    def __init__(
+        self, made: Promise, path: str, names: Collection[str] | None, compared: list[tuple[Any, str]]
+    ) -> None:
         found = value_at(made) if made.is_ready else None
         if isinstance(found, (bool, int, float, str)):
             # As a backend resolves it: flytekit's local conditional compares no attribute that is not.
@@ -98,6 +110,7 @@ class _AttributePromise(Promise, Valueless):
             self._attr_path = made.attr_path
         self._path = path
         self._names = names
+        self._compared = compared
 
     def __getattr__(self, key: str) -> Promise:
         if key.startswith("_"):
@@ -130,16 +143,41 @@ class _AttributePromise(Promise, Valueless):
                     f"{meant(key, self._names)}"
                 )
             )
-        return _AttributePromise(super().__getitem__(key), known, None)
+        return _AttributePromise(super().__getitem__(key), known, None, self._compared)
 
     def _wrong(self, written: str) -> str:
         number = " It is the number of a trial." if "best_trial" in self._path else ""
         return f"`study.{self._path}` has nothing inside, but got `study.{self._path}{written}`.{number} {_ALL}"
 
+    def _noted(self) -> None:
+        # Flytekit gives a conditional each output once, by its name, and so another attribute of it for this one.
+        if not in_conditional():
+            return
+        here = FlyteContextManager.current_context()
+        first = next((path for conditional, path in self._compared if conditional is here), self._path)
+        if first != self._path:
+            raise TypeError(
+                f"A conditional can compare one attribute of a study, but got `study.{first}` and "
+                f"`study.{self._path}`: let a task compare them."
+            )
+        self._compared.append((here, self._path))
+
     def _stands_for(self) -> str:
         return f"`study.{self._path}` is known once the search has run: give it to a task, which gets the value"
 
     __iter__, __bool__ = refusing("iter()"), refusing("bool()")
+
+
+def _comparing(name: str) -> Callable[[Any, Any], Any]:
+    def compare(self: _AttributePromise, other: Any) -> Any:
+        self._noted()
+        return getattr(Promise, name)(self, other)
+
+    return compare
+
+
+for _name in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):
+    setattr(_AttributePromise, _name, _comparing(_name))
 
 
 def anywhere(value: Any) -> bool:

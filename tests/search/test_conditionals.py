@@ -59,6 +59,47 @@ def in_a_nested_one(again, reuse_pods):
     return inner.else_().fail("no")
 
 
+def two_attributes(study, more):
+    both = (study.n_complete == 1) & (study.n_fail == 0)
+    return more.if_(both).then(say(text="a")).else_().then(say(text="b"))
+
+
+def two_parameters(study, more):
+    first = more.if_(study.best_params["x"] > 0.5).then(say(text="a"))
+    return first.elif_(study.best_params["y"] > 0.5).then(say(text="a")).else_().then(say(text="b"))
+
+
+@pytest.mark.parametrize("compare", [two_attributes, two_parameters])
+def test_a_second_attribute_in_a_conditional_is_refused(compare):
+    """Flytekit would give the conditional the first one for it."""
+
+    @fl.task
+    def both(x: float, y: float) -> float:
+        return x
+
+    def workflow() -> str:
+        study = Optimizer(both, 1, 1)(x=suggest.float(0, 1), y=suggest.float(0, 1))
+        more = fl.conditional("again")
+        return compare(study, more)
+
+    with pytest.raises(TypeError, match=r"can compare one attribute of a study, but got `study.\S+` and `study.\S+`: "):
+        fl.workflow(workflow).compile()
+
+
+def test_an_attribute_may_be_compared_again_and_another_one_in_another_conditional():
+    """As each conditional is a node of its own."""
+
+    @fl.workflow
+    def workflow() -> tuple[str, str]:
+        study = Optimizer(objective, 1, 1)(x=suggest.float(0, 1))
+        within = (study.best_value > 0.0) & (study.best_value < 1.0)
+        first = fl.conditional("first").if_(within).then(say(text="a")).else_().then(say(text="b"))
+        well = study.n_fail == 0
+        return first, fl.conditional("second").if_(well).then(say(text="c")).else_().then(say(text="d"))
+
+    assert tuple(workflow()) == ("a", "c")
+
+
 @pytest.mark.parametrize("reuse_pods", [False, True])
 @pytest.mark.parametrize("branches", [in_a_branch, in_a_condition, in_a_nested_one])
 def test_a_search_in_a_conditional_is_refused(branches, reuse_pods):
