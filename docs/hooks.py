@@ -25,11 +25,17 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Turn links from places in the project to pages of the site."""
+    """Turn links from places in the project to pages of the site; one to an example, alone in its line, to the code."""
     if page.file.src_uri not in PAGES.values():
+        markdown = re.sub(r"^\[(examples/.+\.py)\]\(\.\./\1\)$", _code, markdown, flags=re.MULTILINE)
+        markdown = re.sub(r"\]\(\.\./examples[^)]*\)", "](examples.md)", markdown)
         return re.sub(rf"\]\(\.\./({'|'.join(map(re.escape, PAGES))})", lambda found: f"]({PAGES[found[1]]}", markdown)
     markdown = re.sub(r"\]\(docs/", "](", markdown)
     return re.sub(r"\]\(examples/[^)]*\)|\]\(examples\)", "](examples.md)", markdown)
+
+
+def _code(found: re.Match[str]) -> str:
+    return f"```python\n{(ROOT / found[1]).read_text()}```"
 
 
 def on_serve(server: Any, **_: Any) -> Any:

@@ -12,7 +12,7 @@ from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte.promises import ATTRIBUTES, sure
 from flyteoptuna.flyte.scoped_settings import Scoped
 from flyteoptuna.search import best_outputs
-from flyteoptuna.search.local_or_graph import begin, is_local, refuse_while_loading
+from flyteoptuna.search.local_or_graph import begin, check_place, is_local
 from flyteoptuna.search.request import Request
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ class Optimizer(Scoped):
         ValueError: a number is out of range, or the study's directions do not fit the objective.
     """
 
-    SETTINGS = _SETTINGS
-    MADE_WITH = _MADE_WITH
+    _SETTINGS = _SETTINGS
+    _MADE_WITH = _MADE_WITH
     objective: Any
     task: Any
 
@@ -180,7 +180,7 @@ class Optimizer(Scoped):
                 there are no ``directions`` for several values, or the call is awaited.
             SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
         """
-        refuse_while_loading()
+        check_place()
         input_checks.refuse_await(sys._getframe(1))
         local = is_local()
         result = begin(self._request(args, inputs, local=local), local=local)
@@ -217,6 +217,8 @@ class Optimizer(Scoped):
     def _hint(self, name: str) -> str:
         if name in ("optimize", "run", "ask", "tell"):
             return " Call the optimizer itself, with the inputs of the objective."
+        if name == "outputs":
+            return " Those of the best trial are `best`, and those of any `flyteoptuna.outputs(study, number)`."
         if name in (*ATTRIBUTES, "trials", "directions", "user_attrs", "trials_dataframe"):
             return f" The study has it: optimizer.study.{name}."
         return super()._hint(name)

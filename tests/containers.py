@@ -1,6 +1,5 @@
 """What the tests of searches across processes share."""
 
-import os
 from pathlib import Path
 
 import msgpack

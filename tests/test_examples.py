@@ -100,3 +100,11 @@ def test_the_tests_of_an_example_pass():
     made = subprocess.run(command, cwd=ROOT / "examples" / "tested", capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
     assert "4 passed" in made.stdout
+
+
+def test_the_page_about_testing_shows_the_example_as_it_is():
+    """There it can be read without the site, and is the code that the tests run."""
+    page = (ROOT / "docs" / "testing.md").read_text()
+    shown = dict(re.findall(r'^```python title="(\S+)"\n(.*?)^```$', page, re.MULTILINE | re.DOTALL))
+    files = ("tuning.py", "tests/test_tuning.py")
+    assert shown == {name: (ROOT / "examples" / "tested" / name).read_text() for name in files}

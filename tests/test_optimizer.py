@@ -1,11 +1,13 @@
 """Searches from end to end, in one process."""
 
+import inspect
 import math
 
 import flytekit as fl
 import optuna
 import pytest
 
+import flyteoptuna
 from flyteoptuna import Optimizer, SearchFailedError, optimize, suggest
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 
@@ -125,3 +127,12 @@ def test_five_hundred_generations_run_locally():
     """Neither Python's recursion limit nor the length of a path is in the way."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     assert len(Optimizer(awaited, 1, 500, study=study)(x=suggest.float(0, 1)).trials) == 500
+
+
+def test_who_types_is_shown_what_there_is_to_type():
+    """As a notebook asks: public names alone, and the settings of an optimizer, which are no plain attributes."""
+    assert dir(flyteoptuna) == sorted(flyteoptuna.__all__)
+    assert dir(suggest) == ["category", "float", "integer"]
+    shown = [name for name in dir(Optimizer(square)) if not name.startswith("_")]
+    settings = [name for name in inspect.signature(Optimizer).parameters if name not in ("objective", "task", "study")]
+    assert sorted(shown) == sorted({*settings, "best", "objective", "study", "task"})

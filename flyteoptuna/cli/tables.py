@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,27 +21,11 @@ WIDE = 100_000
 """Columns of what is no terminal."""
 
 
-def plural(count: int, noun: str) -> str:
-    """A count with its noun: ``1 trial``, ``2 trials``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def short(value: Any) -> str:
     """A value at six significant digits; a long text is cut."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return cut(value if isinstance(value, str) else str(value), MOST_CHARACTERS)
-
-
-def duration(span: timedelta) -> str:
-    """A time as people say it: seconds, minutes or hours."""
-    seconds = span.total_seconds()
-    if seconds < 0:
-        return f"-{duration(-span)}"
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds >= 0.005 else "<0.01 s"
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def new_table(*headers: str) -> Table:

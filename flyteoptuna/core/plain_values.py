@@ -1,4 +1,4 @@
-"""Values and exceptions in words and as JSON, whatever they do when they are looked at, in bounded time."""
+"""Values, exceptions, counts and times in words, and values as JSON, whatever they do when they are looked at."""
 
 from __future__ import annotations
 
@@ -25,12 +25,28 @@ LARGEST = 1_500_000
 DEEPEST = 100
 """Most lists and dictionaries inside each other. Reading and writing JSON recurses, beneath stacks of any depth."""
 
+_UNITS = (("ms", 0.001, 0.9995), ("s", 1, 60), ("min", 60, 2 * 3600), ("h", 3600, 2 * 86_400))
+"""Units of time, their seconds, and the seconds from which on the next one is taken."""
 
 _HERE = str(Path(__file__).parents[1])
 
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = 200
 _repr.maxlong = 40
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: ``1 trial``, ``2,000 trials``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time at three significant digits: ``0.41 ms``, ``12.3 s``, ``6.8 min``, ``47 h``, ``3.2 d``."""
+    if seconds < 0:
+        return f"-{duration(-seconds)}"
+    unit, size = next(((unit, size) for unit, size, most in _UNITS if seconds < most), ("d", 86_400))
+    count = seconds / size
+    return f"{count:.3g} {unit}" if count < 999.5 else f"{count:,.0f} {unit}"
 
 
 def named(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,49 @@ def _value(found: Literal) -> Any:
     return Reference(found).read(TypeEngine.guess_python_type(kind))
 
 
-class Outputs(Mapping[str, Any]):
+class _ByName(Mapping[str, Any]):
+    """Outputs by the names that the objective gives them, as attributes and as items; none is read to be listed."""
+
+    _known: Mapping[str, Any]
+
+    @abstractmethod
+    def _read(self, name: str) -> Any:
+        """An output that there is."""
+
+    @abstractmethod
+    def _wrong(self, name: object) -> str:
+        """The words for an output that there is none of."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self:
+            raise KeyError(Words(self._wrong(name)))
+        return self._read(name)
+
+    def __getattribute__(self, name: str) -> Any:
+        # An output may have the name of a method, as `items`, and is then what is meant.
+        if not name.startswith("_") and name in self._known:
+            return self._read(name)
+        try:
+            return super().__getattribute__(name)
+        except AttributeError:
+            if name.startswith("_"):
+                raise
+            raise AttributeError(self._wrong(name)) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __dir__(self) -> list[str]:
+        return [*self._known]
+
+
+class Outputs(_ByName):
     """What the objective of one trial returned beside its values.
 
     Each is an attribute and an item, of the name that the objective's output has: ``outputs.model``,
@@ -124,42 +167,23 @@ class Outputs(Mapping[str, Any]):
 
     def __init__(self, whose: str, kept: Mapping[str, bytes], types: Mapping[str, Any]) -> None:
         self._whose = whose
-        self._kept = kept
+        self._known = kept
         self._types = types
 
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._kept:
-            raise KeyError(Words(missing(self._whose, name, self._kept)))
+    def _read(self, name: str) -> Any:
         try:
-            found = literal_of(self._kept[name])
+            found = literal_of(self._known[name])
             return Reference(found).read(self._types[name]) if name in self._types else _within(found, _value)
         except Exception as error:
             # Each type has exceptions of its own, and an AttributeError would say that there is no such output.
             kind = f" as {self._types[name]!r}" if name in self._types else ""
             raise ValueError(f"The output `{name}` of {self._whose} cannot be read{kind}: {said(error)}") from error
 
-    def __getattribute__(self, name: str) -> Any:
-        # An output may have the name of a method, as `items`, and is then what is meant.
-        if not name.startswith("_") and name in self._kept:
-            return self[name]
-        return super().__getattribute__(name)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise AttributeError(missing(self._whose, name, self._kept))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._kept)
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self._kept]
+    def _wrong(self, name: object) -> str:
+        return missing(self._whose, name, self._known)
 
     def __repr__(self) -> str:
-        return f"Outputs({', '.join(f'{name}={where(data)}' for name, data in self._kept.items())})"
+        return f"Outputs({', '.join(f'{name}={where(data)}' for name, data in self._known.items())})"
 
 
 def missing(whose: str, name: object, known: Mapping[str, Any]) -> str:
@@ -210,7 +234,7 @@ def outputs(study: optuna.Study, number: int, types: Mapping[str, Any] | None = 
     return Outputs(whose, kept, types or {})
 
 
-class Best:
+class Best(_ByName):
     """The outputs of the best trial, by the names that the objective gives them, as attributes and as items.
 
     Args:
@@ -219,27 +243,14 @@ class Best:
     """
 
     _name: str
-    _known: Mapping[str, Any]
     _kinds: Mapping[str, str]
     _get: Callable[[str], Any]
 
     def __init__(self, objective: PythonFunctionTask[Any], get: Callable[[str], Any]) -> None:
         vars(self).update(_name=objective.name, _known=kept_types(objective), _kinds=output_kinds(objective), _get=get)
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        if name in self._known:
-            return self._get(name)
-        raise AttributeError(self._wrong(name))
-
-    def __getitem__(self, name: str) -> Any:
-        if name in self._known:
-            return self._get(name)
-        raise KeyError(Words(self._wrong(name)))
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"What a trial has returned cannot be set, but got `best.{name} = {got(value)}`.")
+    def _read(self, name: str) -> Any:
+        return self._get(name)
 
     def _wrong(self, name: object) -> str:
         hint = meant(name, self._known) or " Its values and parameters are the study's: `best_value`, `best_params`."
@@ -247,14 +258,8 @@ class Best:
             hint = f" As a number, `{name}` is a user attribute of the trial: `study.best_trial.user_attrs[{name!r}]`."
         return f"The objective {self._name} returns no `{name}` that is kept; it returns: {listed(self._known)}.{hint}"
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def __dir__(self) -> list[str]:
-        return [*self._known]
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"What a trial has returned cannot be set, but got `best.{name} = {got(value)}`.")
 
     def __repr__(self) -> str:
         return f"<the best trial's {listed(self._known)}>"

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.promise import Promise
 from flytekit.models.literals import Literal
 from flytekit.models.types import LiteralType, SimpleType
 
 from flyteoptuna.core.refusal_words import Valueless, Words, listed, meant, refusing
-from flyteoptuna.flyte.references import plain_of
+from flyteoptuna.flyte.references import plain_of, refer
+from flyteoptuna.flyte.scoped_settings import in_conditional
 
 _OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
 COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waiting")
+_WITH_MORE_INSIDE = ("best_params", "best_trials")
 ATTRIBUTES = (*_OF_ONE_OBJECTIVE, "best_trials", *COUNTS)
 """What a study has in a workflow, where no pod reads it."""
+_COMPARISONS = {"__eq__": "==", "__ne__": "!=", "__lt__": "<", "__le__": "<=", "__gt__": ">", "__ge__": ">="}
 STUDY = "optuna.Study"
 """Tag of a study's Flyte type."""
 NONE = "None"
@@ -28,17 +32,7 @@ _BEST = " What the best trial returned beside its value is the optimizer's: `opt
 _ALL = "A task that takes `study: optuna.Study` gets all of it."
 
 
-class _Uncompared(Promise, Valueless):
-    """A promise that no condition of Flyte's takes: flytekit would compare the study itself, and say nothing."""
-
-    __iter__, __bool__ = refusing("iter()"), refusing("bool()")
-    __lt__, __le__, __gt__, __ge__ = map(refusing, ("<", "<=", ">", ">="))
-    __eq__, __ne__ = map(refusing, ("==", "!="))
-    __hash__ = Promise.__hash__
-    is_, is_none = refusing("is_()"), refusing("is_none()")
-
-
-class StudyPromise(_Uncompared):
+class StudyPromise(Promise, Valueless):
     """The promise of a search's study. It refuses at once what Flyte would not find once the search has run.
 
     Args:
@@ -64,6 +58,7 @@ class StudyPromise(_Uncompared):
         self._several = several
         self._names = names
         self._best_output = best_output
+        self._compared: list[tuple[Any, str]] = []
 
     def best_output(self, name: str) -> Promise:
         """The promise of an output of the best trial.
@@ -83,7 +78,7 @@ class StudyPromise(_Uncompared):
             raise AttributeError(f"A study has no `{key}` in a workflow; it has: {', '.join(ATTRIBUTES)}.{hint} {_ALL}")
         if self._several and key in _OF_ONE_OBJECTIVE:
             raise AttributeError(f"A study of several objectives has no `{key}`, but `best_trials`. {_ALL}")
-        return _AttributePromise(super().__getattr__(key), key, self._names)
+        return _AttributePromise(super().__getattr__(key), key, self._names, self._compared)
 
     def __getitem__(self, key: Any) -> Promise:
         raise TypeError(f"A study has attributes, as `study.best_value`, and no items, but got study[{key!r}].")
@@ -91,16 +86,34 @@ class StudyPromise(_Uncompared):
     def _stands_for(self) -> str:
         return "A study is known once the search has run: a task that takes `study: optuna.Study` gets all of it"
 
+    __iter__, __bool__ = refusing("iter()"), refusing("bool()")
+    is_none = refusing("is_none()")
 
-class _AttributePromise(_Uncompared):
-    """The promise of an attribute of a study: a number, the parameters by name, or numbers by index."""
 
-    def __init__(self, made: Promise, path: str, names: Collection[str] | None) -> None:
-        super().__init__(made.var, made.val if made.is_ready else made.ref)
-        # Flytekit has no way to set it but one step after another.
-        self._attr_path = made.attr_path
+class _AttributePromise(Promise, Valueless):
+    """The promise of an attribute of a study: a number, the parameters by name, or numbers by index.
+
+    Args:
+        made: flytekit's promise of it.
+        path: the attribute, as it is written.
+        names: of the parameters, where it has them and they are known.
+        compared: which attributes of the study have been compared, and the context of the conditional.
+    """
+
+    def __init__(
+        self, made: Promise, path: str, names: Collection[str] | None, compared: list[tuple[Any, str]]
+    ) -> None:
+        found = value_at(made) if made.is_ready else None
+        if isinstance(found, (bool, int, float, str)):
+            # As a backend resolves it: flytekit's local conditional compares no attribute that is not.
+            super().__init__(made.var, refer(found, type(found)).literal)
+        else:
+            super().__init__(made.var, made.val if made.is_ready else made.ref)
+            # Flytekit has no way to set it but one step after another.
+            self._attr_path = made.attr_path
         self._path = path
         self._names = names
+        self._compared = compared
 
     def __getattr__(self, key: str) -> Promise:
         if key.startswith("_"):
@@ -115,7 +128,7 @@ class _AttributePromise(_Uncompared):
             )
         try:
             return self[key]
-        except KeyError as error:
+        except LookupError as error:
             raise AttributeError(*error.args) from None
 
     def __getitem__(self, key: Any) -> Promise:
@@ -134,14 +147,47 @@ class _AttributePromise(_Uncompared):
                     f"{meant(key, self._names)}"
                 )
             )
-        return _AttributePromise(super().__getitem__(key), known, None)
+        return _AttributePromise(super().__getitem__(key), known, None, self._compared)
 
     def _wrong(self, written: str) -> str:
         number = " It is the number of a trial." if "best_trial" in self._path else ""
         return f"`study.{self._path}` has nothing inside, but got `study.{self._path}{written}`.{number} {_ALL}"
 
+    def _noted(self) -> None:
+        # Flytekit gives a conditional each output once, by its name, and so another attribute of it for this one.
+        if not in_conditional():
+            return
+        here = FlyteContextManager.current_context()
+        first = next((path for conditional, path in self._compared if conditional is here), self._path)
+        if first != self._path:
+            raise TypeError(
+                f"A conditional can compare one attribute of a study, but got `study.{first}` and "
+                f"`study.{self._path}`: let a task compare them."
+            )
+        self._compared.append((here, self._path))
+
     def _stands_for(self) -> str:
         return f"`study.{self._path}` is known once the search has run: give it to a task, which gets the value"
+
+    __iter__, __bool__ = refusing("iter()"), refusing("bool()")
+    is_none = refusing("is_none()")
+
+
+def _comparing(name: str, symbol: str) -> Callable[[Any, Any], Any]:
+    refuse = refusing(symbol)
+
+    def compare(self: _AttributePromise, other: Any) -> Any:
+        if self._path in _WITH_MORE_INSIDE:
+            refuse(self)
+        self._noted()
+        return getattr(Promise, name)(self, other)
+
+    return compare
+
+
+for _name, _symbol in _COMPARISONS.items():
+    setattr(StudyPromise, _name, refusing(_symbol))
+    setattr(_AttributePromise, _name, _comparing(_name, _symbol))
 
 
 def anywhere(value: Any) -> bool:

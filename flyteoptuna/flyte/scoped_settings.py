@@ -7,27 +7,45 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, ClassVar, TypeVar
 
-from flytekit.core.context_manager import ExecutionState, FlyteContextManager, flyte_context_Var
+from flytekit.core.context_manager import ExecutionState, FlyteContext, FlyteContextManager, flyte_context_Var
 
 from flyteoptuna.core.refusal_words import listed, meant
 
 T = TypeVar("T")
 
-_BODIES = {"flyte_entity_call_handler": True, "dynamic_execute": True, "dispatch_execute": False, "as_task": False}
+_BODIES = {
+    "compile": True,
+    "flyte_entity_call_handler": True,
+    "dynamic_execute": True,
+    "dispatch_execute": False,
+    "as_task": False,
+}
 """The functions that open a context before they run a body, and whether it is that of a workflow."""
+_CONDITIONAL = "__init__"
+"""What opens the context of a conditional, which stays open until its last branch."""
+
+
+def _openers() -> Iterator[tuple[FlyteContext, str]]:
+    """The open contexts, the latest one first, with the functions that have opened them."""
+    for each in reversed(flyte_context_Var.get()):
+        yield each, each.get_origin_stackframe_repr().partition("(")[2].partition(",")[0]
 
 
 def scope() -> Any:
     """What stands for the present run of a workflow's body; None outside of any, as in the body of a task."""
-    ctx = FlyteContextManager.current_context()
-    if ctx.compilation_state is not None:
-        return ctx
     # The mode does not tell: in a task that a workflow calls, flytekit leaves it at that of the workflow.
-    for each in reversed(flyte_context_Var.get()):
-        opener = each.get_origin_stackframe_repr().partition("(")[2].partition(",")[0]
+    for each, opener in _openers():
         if opener in _BODIES:
             return each if _BODIES[opener] else None
     return None
+
+
+def in_conditional() -> bool:
+    """Whether the present run of a body is between ``conditional(...)`` and the end of its last branch."""
+    for _, opener in _openers():
+        if opener == _CONDITIONAL or opener in _BODIES:
+            return opener == _CONDITIONAL
+    return False
 
 
 @contextmanager
@@ -58,8 +76,8 @@ class Scoped:
     sets, a promise above all, holds in that run of that body, and elsewhere what the object was made with.
     """
 
-    SETTINGS: ClassVar[tuple[str, ...]] = ()
-    MADE_WITH: ClassVar[tuple[str, ...]] = ()
+    _SETTINGS: ClassVar[tuple[str, ...]] = ()
+    _MADE_WITH: ClassVar[tuple[str, ...]] = ()
     """What cannot be set afterwards."""
     _held: dict[str, Any]
     _within: dict[str, tuple[Any, Any]]
@@ -70,11 +88,11 @@ class Scoped:
 
     def __setattr__(self, name: str, value: Any) -> None:
         made = type(self).__name__
-        if name in self.MADE_WITH:
+        if name in self._MADE_WITH:
             raise AttributeError(f"`{name}` cannot be set afterwards: make another {made}.")
-        if name not in self.SETTINGS:
+        if name not in self._SETTINGS:
             raise AttributeError(
-                f"{made} has no setting `{name}`; it has: {listed(self.SETTINGS)}.{meant(name, self.SETTINGS)}"
+                f"{made} has no setting `{name}`; it has: {listed(self._SETTINGS)}.{meant(name, self._SETTINGS)}"
             )
         self._set(name, value)
 
@@ -87,13 +105,16 @@ class Scoped:
             self._within[name] = (here, value)
 
     def __getattr__(self, name: str) -> Any:
-        if name not in self.SETTINGS:
+        if name not in self._SETTINGS:
             raise AttributeError(f"{type(self).__name__} has no attribute `{name}`.{self._hint(name)}")
         return self._get(name)
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._SETTINGS})
+
     def _hint(self, name: str) -> str:
         """What was meant by an attribute that there is none of."""
-        return meant(name, (*self.SETTINGS, *self.MADE_WITH))
+        return meant(name, (*self._SETTINGS, *self._MADE_WITH))
 
     def _get(self, name: str) -> Any:
         here, value = self._within.get(name, (None, None))

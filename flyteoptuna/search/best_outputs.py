@@ -41,7 +41,7 @@ def of_best(study: optuna.Study, name: str) -> Reference:
     if name in kept:
         return reference(literal_of(kept[name]))
     cut = results.cut(best)
-    why = f" Its report says: {cut}. Choose a smaller `batch_size`." if cut else ""
+    why = f" Its report says: {cut}. Return it in a file, or choose a smaller `batch_size`." if cut else ""
     raise LookupError(f"{missing(f'The best trial, {best.number}, of study {study.study_name!r}', name, kept)}{why}")
 
 

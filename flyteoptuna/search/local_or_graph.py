@@ -6,6 +6,7 @@ from typing import Any
 
 from flytekit.core.context_manager import FlyteContextManager
 
+from flyteoptuna.flyte.scoped_settings import in_conditional
 from flyteoptuna.search.request import Request
 
 
@@ -36,12 +37,19 @@ def begin(request: Request, *, local: bool) -> Any:
     return graph.nodes(request)
 
 
-def refuse_while_loading() -> None:
-    """Keep a script that runs a search when it is imported from starting it again in each worker process.
+def check_place() -> None:
+    """Keep a search from beginning where none can.
 
     Raises:
-        TaskNotLoadedError: this is a worker process, which loads the module of a task.
+        TaskNotLoadedError: this is a worker process, which loads the module of a task, and a script that runs a search
+            when it is imported would start it again in each.
+        TypeError: this is a conditional, of which each branch is one node, and a search is several.
     """
     from flyteoptuna.search.local import process_main
 
     process_main.refuse_while_loading()
+    if in_conditional():
+        raise TypeError(
+            "A search cannot stand in a conditional, of which each branch is one node of Flyte: call the optimizer in "
+            "a workflow of its own, and that workflow in the branch."
+        )

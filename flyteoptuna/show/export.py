@@ -117,7 +117,9 @@ def writer(target: str) -> _Writer:
     if separator:
         if scheme.partition("+")[0] in DATABASES:
             return _to_database
-        raise ValueError(f"`--to` must be a file here or a database ({', '.join(DATABASES)}), but got {scheme}://.")
+        raise ValueError(
+            f"A study is written to a file here or a database ({', '.join(DATABASES)}), but got {scheme}://."
+        )
     writers: dict[str, _Writer] = {
         ".log": _to_journal,
         ".journal": _to_journal,
@@ -126,7 +128,10 @@ def writer(target: str) -> _Writer:
     }
     suffix = Path(target).suffix.lower()
     if suffix not in writers:
-        raise ValueError(f"`--to` must be a database URL or end in {', '.join(writers)}, but got {target!r}.")
+        raise ValueError(
+            f"A study is written to a database, as sqlite:///study.db, or to a file that ends in {', '.join(writers)}, "
+            f"but got {target!r}."
+        )
     return writers[suffix]
 
 
@@ -142,7 +147,7 @@ def _to_database(study: optuna.Study, url: str, name: str, overwrite: bool) -> s
             with suppress(KeyError):
                 existing = storage.get_study_id_from_name(name)
             if existing is not None and not overwrite:
-                raise TargetExistsError(f"The database has a study {name!r}: give another --name, or --overwrite it.")
+                raise TargetExistsError(f"The database has a study {name!r}: give another name, or overwrite it.")
             _replace(study, storage, name, existing)
         finally:
             storage.engine.dispose()
@@ -258,7 +263,7 @@ def _replacing(target: str, overwrite: bool) -> Iterator[str]:
     end = Path(os.path.realpath(target))
     _check_place(end)
     if end.exists() and not overwrite:
-        raise TargetExistsError(f"{target} exists: give another one, or --overwrite it.")
+        raise TargetExistsError(f"{target} exists: give another one, or overwrite it.")
     with tempfile.TemporaryDirectory(prefix=".export-", dir=end.parent) as folder:
         path = os.path.join(folder, f"part{end.suffix}")
         yield path

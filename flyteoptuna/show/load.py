@@ -13,6 +13,7 @@ import optuna
 from flyteoptuna.core.refusal_words import got
 from flyteoptuna.show import execution
 from flyteoptuna.show.execution import Place
+from flyteoptuna.show.export import DATABASES
 from flyteoptuna.show.stored_file import StudyNotFoundError, contents, reason
 from flyteoptuna.storage import file
 from flyteoptuna.storage.memory import SearchStudy
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 SCHEME = "flyte://"
 SYNTAX = "flyte://PROJECT/DOMAIN/EXECUTION, with /OUTPUT or #NODE after it to say which study"
+
+_OPTUNAS = {b"SQLite format 3\0": "database", b'{"op_code":': "journal"}
+"""With what the files begin in which Optuna itself keeps studies, and what they are."""
+_READS = "which Optuna's own load_study reads: optuna.load_study(study_name=..., storage=...)"
 
 _EXECUTION = re.compile(r"flyte://([^/#]+)/([^/#]+)/([^/#]+)(?:/([^/#]+)|#([^/#]+))?/?")
 
@@ -63,11 +68,18 @@ def load_study(
     if not text.strip():
         raise ValueError(f"`source` must be a path, a URL or {SCHEME}..., but got {got(source)}.")
     load = file.loads if trusted else file.read
+    scheme, separator, _ = text.partition("://")
+    if separator and scheme.partition("+")[0] in DATABASES:
+        raise StudyFormatError(f"Not a study file, but a database, {_READS}")
     if text.startswith(SCHEME):
         with _reached(text, remote) as (place, cluster):
             study = execution.find(cluster, place).load(load)
     else:
-        study = load(contents(text))
+        content = contents(text)
+        for begin, kind in _OPTUNAS.items():
+            if content.startswith(begin):
+                raise StudyFormatError(f"Not a study file, but a {kind}, {_READS}")
+        study = load(content)
     if isinstance(study, SearchStudy):
         study.file = text if "://" in text else os.path.abspath(text)
     return study

@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from flyteoptuna.core.plain_values import duration, plural
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -67,15 +69,8 @@ def numbers(values: Sequence[float] | None) -> str:
     return ", ".join(f"{value:.6g}" for value in values or ())
 
 
-def _duration(seconds: float) -> str:
-    """A duration in a line: ``0 ms``, ``12 ms``, ``3.4 s``, ``0:02:10``."""
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 99.95 else str(dt.timedelta(seconds=round(seconds)))
-
-
 def _reason(why: str) -> str:
-    return textwrap.shorten(why.partition("\n")[0], 200, placeholder=" ...")
+    return textwrap.shorten(why.partition("\n")[0].rstrip("."), 200, placeholder=" ...")
 
 
 def trial_line(
@@ -84,7 +79,7 @@ def trial_line(
     """What has become of a trial, in a line; see :meth:`Narration.trial`."""
     said = numbers(values) if state == "COMPLETE" else {"FAIL": "failed"}.get(state, state.lower())
     result = ", ".join(filter(None, (said, _reason(why))))
-    return f"Trial {number}: {result}; {assignments(params)} ({_duration(took)})"
+    return f"Trial {number}: {result}; {assignments(params)} ({duration(took)})"
 
 
 class Bar(Protocol):
@@ -192,8 +187,8 @@ class Narration:
         self._reasons: set[str] = set()
 
     def __enter__(self) -> Self:
-        what = "A search until its timeout" if self._n_trials is None else f"A search of {self._n_trials} trials"
-        logger.info("%s, %d at once, begins.", what, self._concurrency)
+        how_long = "until its timeout" if self._n_trials is None else f"of {plural(self._n_trials, 'trial')}"
+        logger.info("A search %s, %d at once, begins.", how_long, self._concurrency)
         self._bar = _bar(self._n_trials)
         if self._bar is not None:
             _shown.append(self._bar)

@@ -41,6 +41,12 @@ def best(study: optuna.Study) -> FrozenTrial | None:
         return None
 
 
+def value_names(study: optuna.Study) -> list[str]:
+    """The names of the values of a trial, as the user gave them, or in their order."""
+    count = len(study.directions)
+    return list(study.metric_names or (["value"] if count == 1 else [f"value {i}" for i in range(count)]))
+
+
 def outputs(trial: FrozenTrial) -> dict[str, bytes]:
     """What the objective of a trial returned beside its values, as Flyte's literals, by the names of its outputs."""
     noted = trial.system_attrs.get(OUTPUTS_ATTRIBUTE)

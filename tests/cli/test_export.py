@@ -10,8 +10,8 @@ from flyteoptuna.show import export
 @pytest.mark.parametrize(
     ("target", "code", "message"),
     [
-        ("study.db", 2, "`--to` must be a database URL or end in .log, .journal, .csv, .parquet, but got 'study.db'."),
-        ("s3://b/t.csv", 2, "`--to` must be a file here or a database (sqlite, mysql, postgresql), but got s3://."),
+        ("study.db", 2, "A study is written to a database, as sqlite:///study.db, or to a file that ends in .log, .j"),
+        ("s3://b/t.csv", 2, "A study is written to a file here or a database (sqlite, mysql, postgresql), but got s3"),
         ("/no/such/t.csv", 1, "There is no folder /no/such"),
         ("/no/such/t.log", 1, "There is no folder /no/such"),
         ("sqlite:////no/such/t.db", 1, "There is no folder /no/such"),

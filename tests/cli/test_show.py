@@ -15,12 +15,12 @@ def test_show_a_study_with_trials_of_every_state(saved):
     """The best trials come first, with few digits; failures that differ in their number alone are one line."""
     text = run("show", saved(mixed()), "--best", 2)
     assert "mixed: minimize\n14 trials: 6 complete, 3 pruned, 3 failed, 1 running, 1 waiting\n" in text
-    assert "2026-01-02 03:04:05 to 2026-01-02 03:15:22 (11 min 16 s)" in text
+    assert "2026-01-02 03:04:05 to 2026-01-02 03:15:22 (11.3 min)" in text
     assert "The best 2 of 6 complete trials:" in text
     lines = [line.split() for line in text.splitlines()]
     assert ["trial", "value", "x", "rate", "n.layers", "kind", "took"] in lines
-    assert ["0", "0", "0.333333", "1e-05", "1", "tree", "<0.01", "s"] in lines
-    assert ["3", "0.1", "0.166667", "4e-05", "4", "True", "3", "min", "4", "s"] in lines
+    assert ["0", "0", "0.333333", "1e-05", "1", "tree", "0", "ms"] in lines
+    assert ["3", "0.1", "0.166667", "4e-05", "4", "True", "3.08", "min"] in lines
     assert "     3  1, 5, 9  ValueError: trial 1 [bold]\ufffd[31m is bad" in text.splitlines()
     assert "\x1b" not in text and "Traceback" not in text
 
@@ -41,13 +41,22 @@ def test_show_the_pareto_front(saved):
     assert ["trial", "loss", "accuracy"] in [line.split()[:3] for line in text.splitlines()]
 
 
+def test_values_without_names_are_called_as_optuna_calls_them(saved, tmp_path):
+    """On the terminal and on the page alike."""
+    path = saved(mixed(["minimize", "maximize"]))
+    assert "mixed: minimize value 0, maximize value 1\n" in run("show", path)
+    run("report", path, "--to", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "minimize <bdi>value 0</bdi>, maximize <bdi>value 1</bdi>" in page and "objective" not in page
+
+
 def test_show_trials_that_violate_constraints_last_or_not_at_all(saved):
     """A trial is only the best if its constraints hold."""
     study = optuna.create_study()
     for value, excess in [(1.0, 1.0), (2.0, -1.0)]:
         study.add_trial(create_trial(value=value, system_attrs={"constraints": [excess]}))
     text = run("show", saved(study))
-    assert "The best 1 of 2 complete trials; 1 violate a constraint:" in text
+    assert "The best 1 of 2 complete trials; 1 violates a constraint:" in text
     assert text.splitlines()[-1].split()[:2] == ["1", "2"]
 
 

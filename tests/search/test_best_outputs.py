@@ -105,6 +105,19 @@ def older():
     return study
 
 
+def test_outputs_that_are_listed_are_not_used(flow, older):
+    """So that code over all names runs with any study."""
+
+    @fl.workflow
+    def listed(study: optuna.Study) -> optuna.Study:
+        optimizer = Optimizer(flow.train, 1, 1, study=study)
+        optimizer(x=suggest.float(0, 1), **FIXED)
+        assert "model" in optimizer.best and [*optimizer.best.keys()] == [*optimizer.best]
+        return optimizer.study
+
+    assert len(listed(study=older).trials) == 2
+
+
 MISSING = "The best trial, 0, of study 'older' has no output 'model'; it has: none."
 
 
@@ -188,7 +201,7 @@ def test_an_output_too_large_for_its_report_is_told_and_costs_no_value():
         study = optimizer(x=suggest.float(0, 1))
     assert {t.state for t in study.trials} == {TrialState.COMPLETE}
     assert optimizer.best.o2 == "short"
-    with pytest.raises(LookupError, match=r"the output `o1` was too large, \d+ bytes. Choose a smaller `batch_size`"):
+    with pytest.raises(LookupError, match=r"the output `o1` was too large, \d+ bytes. Return it in a file, or choose"):
         _ = optimizer.best.o1
 
 
@@ -215,7 +228,12 @@ def test_wrong_uses_say_what_is_right(flow, older):
     with pytest.raises(AttributeError, match=r"cannot be set, but got `best.model = 3"):
         optimizer.best.model = 3
     assert optimizer.best["items"] == {"x": study.best_params["x"]} and [*optimizer.best] == [*outputs(study, 0)]
-    assert dir(optimizer.best) == ["config", "folder", "items", "model", "parts", "table"]
+    assert dir(optimizer.best) == dir(outputs(study, 0)) == ["config", "folder", "items", "model", "parts", "table"]
+    for found in (optimizer.best, outputs(study, 0)):
+        assert {**found}.keys() == dict(found).keys() == {*found} and len(found) == 6
+        assert "model" in found and "loss" not in found and found.get("loss") is None
+    with pytest.raises(AttributeError, match=r"Those of the best trial are `best`, and those of any `flyteoptuna.out"):
+        _ = optimizer.outputs
     several = Optimizer(flow.front, 1, 1, directions=["minimize", "minimize"])
     several(x=suggest.float(0, 1))
     with pytest.raises(AttributeError, match="no best trial, but `best_trials`"):

@@ -32,7 +32,7 @@ def test_it_is_public_and_returns_the_target(tmp_path):
         ((None, 5), {}, TypeError, "`target` must be a path or the URL of a database, but got int"),
         ((None, "t.csv"), {"name": 5}, TypeError, "`name` must be a string or None, but got int"),
         ((None, "t.csv"), {"overwrite": "no"}, TypeError, "`overwrite` must be True or False, but got str"),
-        ((None, "t.xlsx"), {}, ValueError, "must be a database URL or end in"),
+        ((None, "t.xlsx"), {}, ValueError, "or to a file that ends in .log, .journal, .csv, .parquet, but got .t.xlsx"),
         ((None, "{}/folder.csv"), {"overwrite": True}, ExportError, "folder.csv is a folder: name a file in it"),
         ((None, "{}/pipe.csv"), {"overwrite": True}, ExportError, "is no file that could be replaced"),
         ((None, "{}/none/t.csv"), {}, ExportError, "There is no folder"),

@@ -1,5 +1,7 @@
 """Studies that are found and loaded: files, URLs, executions of a cluster."""
 
+import re
+
 import msgpack
 import optuna
 import pytest
@@ -11,7 +13,7 @@ from flyteidl.core import literals_pb2 as pb
 from mixed_study import mixed
 from optuna.trial import TrialState
 
-from flyteoptuna import StudyNotFoundError, load_study
+from flyteoptuna import StudyFormatError, StudyNotFoundError, export, load_study
 from flyteoptuna.storage.file import dumps
 
 
@@ -36,6 +38,24 @@ def test_a_study_at_a_url(saved, scheme, tmp_path):
     assert "14 trials" in run("show", url)
     missing = url.replace("one", "two")
     assert run("show", missing, code=1) == f"Error: There is no file {missing}\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "kind"),
+    [
+        ("sqlite:///{}/one.db", "{}/one.db", "database"),
+        ("sqlite:///{}/one.db", "sqlite:///{}/one.db", "database"),
+        ("sqlite:///{}/one.db", "postgresql+psycopg2://u:secret@host/base", "database"),
+        ("{}/one.log", "file://{}/one.log", "journal"),
+    ],
+)
+def test_what_optuna_itself_keeps_is_left_to_its_own_load_study(tmp_path, target, source, kind):
+    """Which the error names, in Python and on the command line."""
+    export(mixed(), target.format(tmp_path))
+    words = f"Not a study file, but a {kind}, which Optuna's own load_study reads: optuna.load_study(study_name=..."
+    with pytest.raises(StudyFormatError, match=re.escape(words)) as raised:
+        load_study(source.format(tmp_path))
+    assert words in run("show", source.format(tmp_path), code=1) and "secret" not in str(raised.value)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ import click
 
 from flyteoptuna.cli.errors import Failure, UsageError
 from flyteoptuna.cli.study_source import STUDY_HELP, load
-from flyteoptuna.cli.tables import clean, plural, short, write
+from flyteoptuna.cli.tables import clean, short, write
+from flyteoptuna.core.plain_values import plural
 
 
 @click.command(

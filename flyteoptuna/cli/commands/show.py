@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from flyteoptuna.cli.study_source import STUDY_HELP, load
-from flyteoptuna.cli.tables import cut, duration, fits, new_table, plural, short, text, write
+from flyteoptuna.cli.tables import cut, fits, new_table, short, text, write
+from flyteoptuna.core.plain_values import duration, plural
 
 if TYPE_CHECKING:
     import optuna
@@ -48,6 +49,8 @@ def show(study: str, best: int) -> None:
 def _heading(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[str]:
     from optuna.trial import TrialState
 
+    from flyteoptuna.study.results import value_names
+
     order = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
     counts = [(sum(t.state == state for t in trials), state.name.lower()) for state in order]
     states = ", ".join(f"{count} {name.replace('fail', 'failed')}" for count, name in counts if count)
@@ -55,7 +58,7 @@ def _heading(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[str]:
     goal = (
         directions[0]
         if len(directions) == 1
-        else ", ".join(map(" ".join, zip(directions, _values(study), strict=True)))
+        else ", ".join(map(" ".join, zip(directions, map(short, value_names(study)), strict=True)))
     )
     lines = [f"{short(study.study_name)}: {goal}", f"{plural(len(trials), 'trial')}{f': {states}' if states else ''}"]
     starts = [t.datetime_start for t in trials if t.datetime_start]
@@ -64,14 +67,9 @@ def _heading(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[str]:
         # Times with and without a zone cannot be compared.
         with suppress(TypeError):
             start, end = min(starts), max(ends)
-            lines.append(f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} ({duration(end - start)})")
+            lasted = duration((end - start).total_seconds())
+            lines.append(f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} ({lasted})")
     return lines
-
-
-def _values(study: optuna.Study) -> list[str]:
-    count = len(study.directions)
-    names = study._storage.get_study_system_attrs(study._study_id).get("study:metric_names")
-    return list(map(short, names or (["value"] if count == 1 else [f"value {i}" for i in range(count)])))
 
 
 def _print_best(study: optuna.Study, trials: Sequence[FrozenTrial], most: int) -> None:
@@ -93,7 +91,8 @@ def _print_best(study: optuna.Study, trials: Sequence[FrozenTrial], most: int) -
         chosen = study.best_trials
         title = f"{min(most, len(chosen))} of the {plural(len(chosen), 'trial')} on the Pareto front"
     if len(feasible) < len(complete):
-        title += f"; {len(complete) - len(feasible)} violate a constraint"
+        unfit = len(complete) - len(feasible)
+        title += f"; {unfit} violate{'s' * (unfit == 1)} a constraint"
     names = list(dict.fromkeys(name for t in chosen[:most] for name in t.params))
     table = _best(study, chosen[:most], names) if len(names) <= MOST_COLUMNS else None
     if table is None or not fits(table):
@@ -104,8 +103,10 @@ def _print_best(study: optuna.Study, trials: Sequence[FrozenTrial], most: int) -
 
 def _best(study: optuna.Study, trials: Sequence[FrozenTrial], names: Sequence[str] | None) -> Table:
     """A table of trials, with a column for each parameter, or one for all."""
+    from flyteoptuna.study.results import value_names
+
     labels = ["params"] if names is None else [f">{short(name)}" for name in names]
-    table = new_table(">trial", *(f">{name}" for name in _values(study)), *labels, ">took")
+    table = new_table(">trial", *(f">{short(name)}" for name in value_names(study)), *labels, ">took")
     for trial in trials:
         if names is None:
             few = [f"{short(name)}={short(value)}" for name, value in islice(trial.params.items(), MOST_COLUMNS)]
@@ -132,7 +133,7 @@ def _took(trial: FrozenTrial) -> str:
     from flyteoptuna.study.results import took
 
     found = took(trial)
-    return "" if found is None else duration(found)
+    return "" if found is None else duration(found.total_seconds())
 
 
 def _print_failures(trials: Sequence[FrozenTrial]) -> None:

@@ -15,7 +15,8 @@ from flyteoptuna.cli.commands.show import failures
 from flyteoptuna.cli.errors import Failure
 from flyteoptuna.cli.running import Look, look
 from flyteoptuna.cli.study_source import STUDY_HELP
-from flyteoptuna.cli.tables import MOST_CHARACTERS, cut, new_table, plural, short, text, write
+from flyteoptuna.cli.tables import MOST_CHARACTERS, cut, new_table, short, text, write
+from flyteoptuna.core.plain_values import plural
 
 if TYPE_CHECKING:
     import optuna

@@ -16,6 +16,7 @@ from flytekit.core.type_engine import TypeEngine
 from flytekit.models.interface import Variable
 
 from flyteoptuna.core import plan
+from flyteoptuna.core.plain_values import plural
 from flyteoptuna.flyte.objective import STUDY, input_types
 from flyteoptuna.flyte.promises import StudyPromise, copied, value_at
 from flyteoptuna.flyte.references import Reference, reference
@@ -240,7 +241,8 @@ def _end(study: SearchStudy, settings: plan.Settings, *, open_ended: bool) -> st
 
     asked = len(own(study))
     if asked >= settings.n_trials:
-        return f"The search has ended: all of its {asked} trials have run."
+        ran = "its one trial has run" if asked == 1 else f"all of its {asked:,} trials have run"
+        return f"The search has ended: {ran}."
     of = "" if open_ended else f" of {settings.n_trials}"
     return f"The search has ended after {asked}{of} trials: {rounds.why_over(study, settings)}."
 
@@ -249,7 +251,7 @@ def _best(study: SearchStudy) -> str:
     from flyteoptuna.study import results
 
     if len(study.directions) > 1:
-        return f"{len(study.best_trials)} trials are on the Pareto front."
+        return f"On the Pareto front: {plural(len(study.best_trials), 'trial')}."
     best = results.best(study)
     if best is None:
         return ""

@@ -104,12 +104,14 @@ def _without_outliers(ordered: Sequence[float], worse: int) -> tuple[float, floa
 
 
 def _ticks(low: float, high: float, most: int, whole: bool) -> tuple[tuple[float, str], ...]:
-    rough = high / most - low / most
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(base * power for base in (1, 2, 5, 10) if base * power >= rough * (1 - 1e-9))
-    if whole:
-        step = max(step, 1.0)
-    values = [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    power = 10.0 ** math.floor(math.log10(high / (most + 1) - low / (most + 1)))
+    for base in (1, 2, 5, 10, 20):
+        # The first that fits: a coarser one may leave a single tick, which tells no scale.
+        step = max(base * power, 1.0 if whole else 0.0)
+        first, last = math.ceil(low / step), math.floor(high / step)
+        if last - first <= most:
+            break
+    values = [i * step for i in range(first, last + 1)]
     values = [v for v in values if not whole or v >= 0]
     return tuple((v, _label(v, step, max(map(abs, values)))) for v in values)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import optuna
 from optuna.trial import TrialState
 
+from flyteoptuna.core.plain_values import duration, plural
 from flyteoptuna.show.page import charts, elements, figures, params, trials
 from flyteoptuna.show.page.axis import number, thin
 from flyteoptuna.show.page.cost import Cost, cost, seconds
@@ -141,16 +142,19 @@ def _best_tile(results: Summary) -> str:
 def _cost_tiles(spent: Cost) -> str:
     if not spent.trials:
         return ""
-    count = elements.plural(len(spent.runs), "trial")
-    took = elements.tile(
-        "Trial time", elements.duration(spent.trials), f"of {count}, in {elements.duration(spent.wall)}"
-    )
+    count = plural(len(spent.runs), "trial")
+    took = elements.tile("Trial time", duration(spent.trials), f"of {count}, in {duration(spent.wall)}")
     bar = charts.bar(
         [("complete", spent.trials), ("left", spent.waited)], label="share of the slots' time that was used"
     )
-    waited = f"slots waited {elements.duration(spent.waited)} in all" if spent.waited else "no slot waited"
-    used = elements.tile("Slots used, on average", f"{number(round(spent.at_once, 1))} of {spent.slots}", waited, bar)
+    waited = f"slots waited {duration(spent.waited)} in all" if spent.waited else "no slot waited"
+    used = elements.tile("Slots used, on average", f"{_share(spent.at_once)} of {spent.slots}", waited, bar)
     return took + used
+
+
+def _share(count: float) -> str:
+    """A number of slots: ``7.2``, or ``0.031`` where the time between short trials outweighs them."""
+    return number(round(count, 1) if count >= 1 else float(f"{count:.2g}"))
 
 
 def _states(results: Summary) -> str:
@@ -175,7 +179,7 @@ def _best(results: Summary) -> str:
     kept = [(elements.path(k, 60), v) for k, v in list(trials.placed(results.best[0]).items())[:MOST_PARAMS]]
     rows = [(elements.path(k, 60), elements.text(v, 60)) for k, v in list(found.items())[:MOST_PARAMS]]
     more = len(found) - MOST_PARAMS
-    note = elements.note(f"and {elements.plural(more, 'more parameter')}" if more > 0 else "")
+    note = elements.note(f"and {plural(more, 'more parameter')}" if more > 0 else "")
     best = f"of trial {results.best[0].number}, the best"
     params = elements.section(f"Parameters {best}", elements.pairs(rows), note) if rows else ""
     return params + (elements.section(f"Outputs {best}", elements.pairs(kept)) if kept else "")
@@ -205,6 +209,6 @@ def _failures(results: Summary) -> str:
         latest = ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
         rows.append([("reason", elements.text(reason, 160)), ("n", f"{len(numbers):,}"), ("few", latest)])
     more = len(groups) - len(rows)
-    note = elements.note(f"and {elements.plural(more, 'earlier reason')}" if more > 0 else "")
+    note = elements.note(f"and {plural(more, 'earlier reason')}" if more > 0 else "")
     head = ["reason", "trials", "numbers"]
     return elements.section("Failed trials, the latest first", elements.table(head, rows), note)

@@ -40,21 +40,6 @@ def widest(name: str, limit: int) -> int:
     return max(map(len, re.split(r"(?<=[._/:-])", short(name, limit))))
 
 
-def duration(seconds: float) -> str:
-    """A time as people say it: seconds, minutes, hours or days."""
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    for unit, size in (("d", 86_400), ("h", 3600)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:,.1f} {unit}"
-    return f"{seconds / 60:.1f} min"
-
-
-def plural(count: int, noun: str) -> str:
-    """A count with its noun: ``1 trial``, ``2,000 trials``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def tile(head: str, value: str, foot: str, below: str = "") -> str:
     """A frame around one large value."""
     return (

@@ -16,7 +16,7 @@ from flyteoptuna.show.page.summary import STATES, Summary
 MOST_CHARTS = 6
 """Objectives with a chart of their own."""
 
-_SECONDS = ((86_400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
+_SECONDS = ((86_400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"), (0.001, "milliseconds"))
 
 
 def outcome(results: Summary, most: int) -> str:

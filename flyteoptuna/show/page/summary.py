@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.show.page import elements
-from flyteoptuna.study.results import feasible
+from flyteoptuna.study.results import feasible, value_names
 
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -101,13 +101,7 @@ def summary(study: optuna.Study) -> Summary:
     unfit: list[FrozenTrial] = []
     for trial in complete:
         (fit if feasible(trial) else unfit).append(trial)
-    return Summary(study, trials, objective_names(study), maximize, fit, unfit)
-
-
-def objective_names(study: optuna.Study) -> list[str]:
-    """The names of the values, as the user gave them, or in their order."""
-    default = ["value"] if len(study.directions) == 1 else [f"objective {i}" for i in range(len(study.directions))]
-    return list(study.metric_names or default)
+    return Summary(study, trials, value_names(study), maximize, fit, unfit)
 
 
 def pareto(losses: np.ndarray[Any, Any]) -> list[bool]:

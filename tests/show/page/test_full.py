@@ -303,9 +303,20 @@ def test_the_head_says_what_the_search_cost():
     ):
         trial.datetime_start, trial.datetime_complete = START + timedelta(seconds=start), START + timedelta(seconds=end)
     text = Outline(deck.full(study)).text
-    assert "Trial time4.0 hof 3 trials, in 3.0 h" in text
-    assert "Slots used, on average1.3 of 2slots waited 2.0 h in all" in text
+    assert "Trial time4 hof 3 trials, in 3 h" in text
+    assert "Slots used, on average1.3 of 2slots waited 2 h in all" in text
     assert "2026-01-02 03:04 to 06:04" in text
+
+
+def test_short_trials_used_their_slot_for_a_part_of_the_time():
+    """Which is not none, though the time between them, as of asking and telling, outweighs them."""
+    study = make([1.0, 2.0])
+    for trial, start in zip(study.get_trials(deepcopy=False), (0, 0.0315), strict=True):
+        trial.datetime_start = START + timedelta(seconds=start)
+        trial.datetime_complete = trial.datetime_start + timedelta(seconds=0.0005)
+    text = Outline(deck.full(study)).text
+    assert "Trial time1 msof 2 trials, in 32 ms" in text
+    assert "Slots used, on average0.031 of 1slots waited 31 ms in all" in text
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
