@@ -30,6 +30,14 @@ def results(study):
     return [(t.params, t.values, t.state) for t in study.trials]
 
 
+def told(study):
+    """All of its trials but their times, and the marks that tell which search they are of."""
+    return [
+        (t.params, t.distributions, t.values, t.state, t.intermediate_values, t.user_attrs, t.system_attrs)
+        for t in study.trials
+    ]
+
+
 def number_of(pod):
     """The trial that a pod runs."""
     return msgpack.loads(pod.inputs["optuna_trial"].scalar.binary.value)["number"]

@@ -43,7 +43,8 @@ def _made() -> logging.Logger:
         handler = _ToStderr()
         handler.setFormatter(logging.Formatter(FORMAT, TIME))
         made.addHandler(handler)
-        made.setLevel(logging.INFO)
+        # One that was set before this was imported stays.
+        made.setLevel(made.level or logging.INFO)
         made.propagate = False
     return made
 

@@ -7,6 +7,8 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import datetime
 from numbers import Real
@@ -133,7 +135,9 @@ def simulate(
     except SearchFailedError as failed:
         error = failed
     search.date()
-    return Simulation(search.study, search.timeline, search.settings.concurrency, error)
+    # As whoever reads its file gets it.
+    study = file.loads(file.dumps(search.study))
+    return Simulation(study, search.timeline, search.settings.concurrency, error)
 
 
 class _Study(Reference):
@@ -228,8 +232,7 @@ class _Search:
             shared = {n: copy.deepcopy(v) if isinstance(v, (dict, list)) else v for n, v in self._shared.items()}
             given = {STUDY: _Study(self.study), **job.inputs, **shared}
             self._lost = False
-            made = self._trial(**given)
-            report = asyncio.run(made) if inspect.iscoroutine(made) else made
+            report = _awaited(self._trial(**given))
             if not self._lost:
                 yield replace(report, start=EPOCH + ran.start, end=EPOCH + ran.end)
 
@@ -238,8 +241,7 @@ class _Search:
 
         def called(**inputs: Any) -> Any:
             try:
-                made = function(**inputs)
-                return self._values(asyncio.run(made) if inspect.iscoroutine(made) else made)
+                return self._values(_awaited(function(**inputs)))
             except PodLostError:
                 self._lost = True
                 raise
@@ -287,3 +289,11 @@ class _Search:
             record.datetime_start = datetime.fromtimestamp(EPOCH + ran.start)
             if record.state.is_finished():
                 record.datetime_complete = datetime.fromtimestamp(EPOCH + ran.end)
+
+
+def _awaited(made: Any) -> Any:
+    """What a call has made, once it has been awaited; also where a loop runs here already, as in a notebook."""
+    if not inspect.iscoroutine(made):
+        return made
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(copy_context().run, asyncio.run, made).result()

@@ -4,7 +4,7 @@ import math
 
 import flytekit as fl
 import optuna
-from optuna.samplers import TPESampler
+from optuna.samplers import NSGAIISampler, TPESampler
 
 from flyteoptuna import Optimizer, current_trial, suggest
 
@@ -56,15 +56,24 @@ def good_enough(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         study.stop()
 
 
+def within(trial: optuna.trial.FrozenTrial) -> tuple[float, ...]:
+    return (trial.params["x"] - 0.5,)
+
+
 def optimizer(origin, n_trials, **settings):
-    sampler = TPESampler(seed=4, n_startup_trials=3)
-    return Optimizer(origin, 2, n_trials, batch_size=3, sampler=sampler, **settings)
+    return Optimizer(
+        origin, 2, n_trials, batch_size=3, **{"sampler": TPESampler(seed=4, n_startup_trials=3), **settings}
+    )
 
 
 MADE = {
     "searched": (lambda: optimizer(objective, 8), SPACE),
     "stopped": (lambda: optimizer(conditional, 30, callbacks=[good_enough], max_failures=5), {}),
     "exhausted": (lambda: optimizer(lost, 30, avoid_duplicates=True), {"x": suggest.float(0, 3, step=1)}),
+    "constrained": (
+        lambda: optimizer(lost, 6, sampler=NSGAIISampler(seed=4, population_size=3, constraints_func=within)),
+        {"x": suggest.float(0, 1)},
+    ),
     "lossy": (lambda: optimizer(lost, 6), {"x": suggest.float(0, 1)}),
     "failed": (lambda: optimizer(failing, 30, max_failures=4), {"x": suggest.float(0, 1)}),
 }
@@ -89,6 +98,11 @@ def stopped() -> optuna.Study:
 @fl.workflow
 def exhausted() -> optuna.Study:
     return made("exhausted")
+
+
+@fl.workflow
+def constrained() -> optuna.Study:
+    return made("constrained")
 
 
 @fl.workflow

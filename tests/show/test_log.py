@@ -11,6 +11,8 @@ from containers import CODE
 CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 SHOWN, HIDDEN = "\x1b[?25h", "\x1b[?25l"
 SCRIPT = """
+import logging
+logging.getLogger("flyteoptuna").setLevel({level})
 from flow_of_local import failing, interrupted, pruned
 from flyteoptuna import Optimizer, suggest
 
@@ -18,8 +20,8 @@ Optimizer({task}, 2, {n_trials})(x=suggest.float(0, 1))
 """
 
 
-def started(task, stderr):
-    code = SCRIPT.format(task=task, n_trials=20 if task == "failing" else 8)
+def started(task, stderr, level=0):
+    code = SCRIPT.format(task=task, n_trials=20 if task == "failing" else 8, level=level)
     environment = {**os.environ, "PYTHONPATH": str(CODE), "TERM": "xterm", "COLUMNS": "80"}
     return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=stderr)
 
@@ -76,3 +78,9 @@ def test_without_a_terminal_there_are_lines():
     assert sorted(line.split(":")[0] for line in lines[1:9]) == [f"Trial {number}" for number in range(8)]
     assert [line.split(" ")[0] for line in lines[9:]] == ["The", "The", "Its"]
     assert "\x1b" not in text
+
+
+def test_a_level_that_was_set_before_the_import_stays():
+    """Nothing is said of a search that goes well."""
+    with started("pruned", subprocess.PIPE, level="logging.WARNING") as process:
+        assert process.communicate(timeout=600)[1] == b""

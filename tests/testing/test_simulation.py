@@ -1,12 +1,15 @@
 """`testing.simulate`: the same search as in pods and as a local run, on a clock that is simulated."""
 
+import asyncio
 import math
+import sys
 import warnings
 from statistics import mean
 
 import flytekit as fl
 import optuna
 import pytest
+from containers import told
 from optuna.trial import TrialState
 
 import flyteoptuna
@@ -42,14 +45,6 @@ def optimizer(origin=objective, concurrency=2, n_trials=10, **settings):
     return Optimizer(origin, concurrency, n_trials, **settings)
 
 
-def told(study):
-    """All of its trials but their times, and the marks that tell which search they are of."""
-    return [
-        (t.params, t.distributions, t.values, t.state, t.intermediate_values, t.user_attrs, t.system_attrs)
-        for t in study.trials
-    ]
-
-
 def params(simulation):
     return [trial.params for trial in simulation.study.trials]
 
@@ -67,63 +62,6 @@ def misbehaved(x, inner, power):
     trial.report(0.5, step=1)
     trial.set_user_attr("seen", trial.params["x"])
     return x
-
-
-SAME = {
-    # Fails, reports, keeps attributes.
-    "searched": "CCCFCCCC",
-    # A conditional space; returns NaN, is pruned, fails, and a callback stops it.
-    "stopped": "CFCCPFCCCCCC",
-    # Has no more points.
-    "exhausted": "CCCC",
-}
-"""What becomes of the trials of each workflow: complete, failed or pruned."""
-
-
-@pytest.mark.parametrize("name", SAME)
-def test_a_search_in_memory_is_a_local_run_and_one_in_pods_to_the_bit(flows, name):
-    """Parameters, distributions, values, states, attributes, and which generation asked them."""
-    flow = flows("flow_of_simulations")
-    make, inputs = flow.MADE[name]
-    simulated = testing.simulate(make(), inputs)
-    assert "".join(trial.state.name[0] for trial in simulated.study.trials) == SAME[name]
-    assert told(simulated.study) == told(make()(**inputs)) == told(testing.run(getattr(flow, name)).outputs)
-
-
-def test_trials_whose_pods_are_lost_in_memory_are_those_in_pods_to_the_bit(flows):
-    """With the reason that they have."""
-    flow = flows("flow_of_simulations")
-    make, inputs = flow.MADE["lossy"]
-
-    def losing(x):
-        if flyteoptuna.current_trial().number in (1, 3):
-            raise testing.PodLostError
-        return x
-
-    maps = {}
-
-    def gone(pod):
-        # The trials of a batch of three are the elements of one map.
-        return pod.index is not None and 3 * maps.setdefault(pod.path, len(maps)) + pod.index in (1, 3)
-
-    simulated = testing.simulate(make(), inputs, objective=losing)
-    pods = testing.run(flow.lossy, system_retries=0, kill=[gone]).outputs
-    assert told(simulated.study) == told(pods)
-
-
-def test_a_search_that_fails_in_memory_fails_locally_and_in_pods_for_the_same_reason(flows):
-    """It quotes the first cause, with its traceback."""
-    flow = flows("flow_of_simulations")
-    make, inputs = flow.MADE["failed"]
-    error = str(testing.simulate(make(), inputs).error)
-    assert "`max_failures=4` was exceeded: 6 of 6 trials failed." in error and "none works" in error
-    with pytest.raises(SearchFailedError) as local:
-        make()(**inputs)
-    with pytest.raises(testing.ExecutionFailed) as pods:
-        testing.run(flow.failed)
-    # What they add is where the study is.
-    assert str(local.value).startswith(error)
-    assert all(line.strip() in str(pods.value) for line in error.splitlines())
 
 
 @pytest.mark.parametrize("reuse", [False, True])
@@ -264,6 +202,24 @@ def test_several_values_and_objectives_that_are_awaited():
     for function in (None, lambda x: x):
         made = testing.simulate(optimizer(awaited), {"x": suggest.float(0, 1)}, objective=function)
         assert [t.value for t in made.study.trials] == [t.params["x"] for t in made.study.trials]
+
+
+def test_what_is_awaited_is_so_where_a_loop_runs():
+    """As in a notebook: an async objective, and an async stand-in of one that is not; what they raise fails a trial."""
+
+    async def standing(x, **others):
+        await asyncio.sleep(0)
+        if flyteoptuna.current_trial().number == 1:
+            sys.exit("no")
+        return x
+
+    async def simulated(origin, space, function):
+        return testing.simulate(optimizer(origin, n_trials=3), space, objective=function).study
+
+    for origin, space in [(awaited, {"x": suggest.float(0, 1)}), (objective, SPACE)]:
+        study = asyncio.run(simulated(origin, space, standing))
+        assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "COMPLETE"]
+        assert all(trial.value == trial.params["x"] for trial in study.trials if trial.values)
 
 
 @pytest.mark.parametrize(
