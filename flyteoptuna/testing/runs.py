@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import sys
 import tempfile
 from collections import namedtuple
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ class Run:
         depth: dynamic tasks inside each other.
         visits: nodes that Flyte's walk visits in one round, in all graphs together.
         largest: bytes of the largest message: of inputs, outputs, an error or a graph. Flyte reads 2 MiB by default.
+
+    Outputs that are files, and the pods' logs, are there until the process of the test ends.
     """
 
     outputs: Any
@@ -44,8 +48,6 @@ class Run:
     depth: int
     visits: int
     largest: int
-    # Logs, and outputs that are files, are there as long as the record is.
-    _folder: Any = field(repr=False)
 
     def of(self, name: str) -> list[Pod]:
         """The pods of the tasks whose names contain ``name``."""
@@ -103,9 +105,10 @@ def run(
     given = _literals(workflow, _named(inputs, more))
     faults = Faults(kill, drop, delay)
     end_pods_on_interrupt()
-    folder = tempfile.TemporaryDirectory(prefix="flyteoptuna-", ignore_cleanup_errors=True)
+    folder = tempfile.mkdtemp(prefix="flyteoptuna-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     engine = Engine(
-        Path(folder.name),
+        Path(folder),
         _code(workflow),
         faults=faults.fault,
         delays=faults.delay,
@@ -117,13 +120,13 @@ def run(
     try:
         literals = engine.run(workflow, given)
     except ExecutionFailed as error:
-        error.pods, error.kept = engine.pods, folder
+        error.pods = engine.pods
         # How the engine got there says nothing.
         raise error.with_traceback(None) from None
     faults.check(engine.pods)
     outputs = _outputs(workflow, literals)
     visits = sum(graph.visits for graph in engine.graphs)
-    return Run(outputs, engine.pods, engine.hits, engine.depth, visits, engine.largest, folder)
+    return Run(outputs, engine.pods, engine.hits, engine.depth, visits, engine.largest)
 
 
 def _named(inputs: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:

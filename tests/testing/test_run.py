@@ -1,10 +1,14 @@
 """`testing.run`: what it gives, which pods meet which faults, and what it refuses."""
 
 import functools
+import os
+import subprocess
+import sys
 import traceback
 
 import optuna
 import pytest
+from containers import CODE
 
 from flyteoptuna import testing
 from flyteoptuna.testing.engine.engine import Engine
@@ -29,6 +33,18 @@ def test_the_outputs_are_python_values_and_the_record_says_what_ran(flows):
     assert all(pod.outcome is Outcome.SUCCEEDED and pod.code == 0 and pod.seconds > 0 for pod in made.pods)
     assert (made.depth, made.visits) == (0, 6)
     assert 100 < made.largest < 1000
+
+
+def test_outputs_that_are_files_outlive_the_record(flows, tmp_path):
+    """As tests keep the outputs alone; and nothing is left of them once the process has ended."""
+    code = (
+        "import gc; from flow_of_outputs import batches; from flyteoptuna.testing import run; "
+        "found = run(batches).outputs.model; gc.collect(); print(len(open(found).read()) > 0)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CODE), *sys.path]), "TMPDIR": str(tmp_path)}
+    made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+    assert made.stdout == "True\n"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("flyteoptuna-")] == []
 
 
 def test_outputs_with_names_have_them(flows):

@@ -26,8 +26,6 @@ class ExecutionFailed(RuntimeError):
         self.task = task
         self.message = message
         self.pods: list[Pod] = []
-        # The folder with their logs, which is there as long as the error is.
-        self.kept: Any = None
 
 
 @dataclass(frozen=True)
