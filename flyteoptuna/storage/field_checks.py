@@ -22,7 +22,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 """Types of what this package notes on a study and on its trials, by name."""
 
-_NEEDED = {_SEARCH: ("count", "start"), _TRIAL: ("search",)}
+_NEEDED = {_SEARCH: {"count", "start"}, _TRIAL: {"search"}}
 """What a note has to hold, by its attribute."""
 
 
@@ -75,26 +75,27 @@ def attributes(where: str, found: Any, *, system: bool = False) -> dict[str, Any
         refuse(where, f"at most {file_limits.MAX_DEPTH} lists and objects inside each other", "deeper ones")
     if system:
         for key, value in found.items():
-            if key == "constraints" and value is not None:
+            if key.startswith(_OWN):
+                _note(where, key, value)
+            elif key == "constraints" and value is not None:
                 _constraints(f"{where}.{key}", value if type(value) is list else [None])
             elif key.startswith("constraints:"):
                 _constraints(f"{where}[{key!r}]", [value])
-            elif key.startswith(_OWN):
-                _note(f"{where}[{key!r}]", key, value)
     return found
 
 
 def _note(where: str, key: str, found: Any) -> None:
-    needed = _NEEDED.get(key, ())
-    if type(found) is not dict or not all(name in found for name in needed):
-        refuse(where, f"an object{' of ' * bool(needed)}{', '.join(needed)}", found)
+    # Places are told where they are wrong, for there are many trials.
+    needed: set[str] = _NEEDED.get(key, set())
+    if type(found) is not dict or not needed <= found.keys():
+        refuse(f"{where}[{key!r}]", f"an object{' of ' * bool(needed)}{', '.join(sorted(needed))}", found)
     # The names of outputs are those of the user's objective.
     types = dict.fromkeys(found, (str,)) if key == _OUTPUTS else _TYPES if needed else {}
     for name, value in found.items():
         wanted = types.get(name)
         if wanted is not None and type(value) not in wanted:
             kinds = " or ".join(sorted(kind.__name__ for kind in wanted))
-            refuse(f"{where}.{name}", f"of type {kinds}", value)
+            refuse(f"{where}[{key!r}].{name}", f"of type {kinds}", value)
 
 
 def _constraints(where: str, found: list[Any]) -> None:
