@@ -43,6 +43,13 @@ def listed(x: float) -> list[float]:
     return [x]
 
 
+def of_another_name(x: float) -> float:
+    return x
+
+
+assigned = fl.task(of_another_name)
+
+
 @fl.eager
 async def eager(x: float) -> float:
     return x
@@ -206,6 +213,7 @@ def test_several_values_need_directions():
         (yielding, "must return what its call of the objective returned, but yielding yields"),
         (starred, r"Each input of an objective must have a name, but .*starred takes `\*xs: float`"),
         (of_numpy, "must return a float or a tuple of floats, but .* returns float64: annotate it with `-> float`"),
+        (assigned, "must have the name of its function, .* but `of_another_name` is the function alone: write"),
         (perhaps, r"but .*perhaps returns float \| None: annotate"),
         (listed, r"but .*listed returns list\[float\]: annotate"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import sys
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -187,9 +188,16 @@ def check_objective(objective: Any) -> PythonFunctionTask[Any]:
             raise TypeError(
                 f"Each input of an objective must have a name, but {objective.name} takes `{_written(parameter)}`."
             )
-    place = objective.task_function.__qualname__
-    if "." in place and "<locals>" not in place:
-        raise ValueError(f"A task must be at the top of a module, for pods to find it, but got {place}.")
+    function: Any = objective.task_function
+    called = function.__qualname__
+    if "." in called and "<locals>" not in called:
+        raise ValueError(f"A task must be at the top of a module, for pods to find it, but got {called}.")
+    # In a notebook flytekit pickles a task. In a module that is being loaded, it may have no name yet.
+    if getattr(sys.modules.get(function.__module__), called, None) is function and place(objective)[0]:
+        raise ValueError(
+            f"A task must have the name of its function, for pods to find it, but `{called}` is the function alone: "
+            "write @task above it."
+        )
     for name in RESERVED:
         if name in objective.python_interface.inputs:
             raise ValueError(f"An objective must not have an input named `{name}`, but {objective.name} has.")

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -67,7 +68,9 @@ def meeting(x: float, notes: str, processes: int) -> float:
 
 @fl.task
 def sleeping(x: float, notes: str) -> float:
-    Path(notes, str(os.getpid())).touch()
+    started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100_000)"])
+    for pid in (os.getpid(), started.pid):
+        Path(notes, str(pid)).touch()
     while True:
         time.sleep(0.1)
     return x

@@ -125,6 +125,7 @@ def begin(parent: int, method: str | None) -> None:
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(WATCH_EVERY)
+    end_started()
     os._exit(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import multiprocessing
 import os
 import re
 import sys
@@ -59,14 +60,23 @@ class Worker:
                 raise WorkerDiedError("the end of its search")
             # The first call starts the process, and so does one after it has left for idleness.
             with process_main.interrupts_held():
-                if self._executor is None:
-                    self._executor = self._made()
-                future = self._executor.submit(function, *args)
+                try:
+                    future = self._submitted(function, *args)
+                except BrokenProcessPool:
+                    # It has died while it had nothing to do, which costs nobody a trial.
+                    self._executor.shutdown(wait=True, kill_workers=True)
+                    self._executor = None
+                    future = self._submitted(function, *args)
         try:
             return future.result()
         except BrokenProcessPool as error:
             self._drop()
             raise WorkerDiedError(_ended_by(error)) from None
+
+    def _submitted(self, function: Callable[..., Any], *args: Any) -> Any:
+        if self._executor is None:
+            self._executor = self._made()
+        return self._executor.submit(function, *args)
 
     def _made(self) -> Any:
         from joblib.externals.loky import ProcessPoolExecutor
@@ -95,6 +105,9 @@ def _ended_by(error: Exception) -> str:
 
 _idle: list[Worker] = []
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    # They work for the parent.
+    os.register_at_fork(after_in_child=_idle.clear)
 
 
 @atexit.register
@@ -116,8 +129,11 @@ def taken() -> Worker:
 
 
 def given_back(worker: Worker) -> None:
-    """Keep a worker for the next search, or end it if it has not even started."""
-    if worker.ready:
+    """Keep a worker for the next search, or end it if it has not even started, or would keep this process from ending.
+
+    One that ``multiprocessing`` has started waits for its children, and calls nothing before that.
+    """
+    if worker.ready and multiprocessing.parent_process() is None:
         with _lock:
             _idle.append(worker)
     else:

@@ -2,14 +2,11 @@
 
 import os
 import signal
-import subprocess
 import sys
-import time
 
 import containers
 import optuna
 import pytest
-from containers import CODE, alive
 from local_searches import python, searched
 
 from flyteoptuna import Optimizer, suggest
@@ -236,33 +233,6 @@ def test_ctrl_c_does_not_reach_a_worker_that_starts(tmp_path, monkeypatch):
     made = script(tmp_path, MASKED)
     assert made.stdout == "[0.0, 0.0]\n", made.stderr
     assert set(notes.read_text().split()) == {"True"}
-
-
-SLEEPING = """
-from flow_of_surroundings import sleeping
-from flyteoptuna import Optimizer, suggest
-
-if __name__ == "__main__":
-    Optimizer(sleeping, 2, 4)(x=suggest.float(0, 1), notes={notes!r})
-"""
-
-
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
-def test_workers_end_with_their_parent(tmp_path, sent):
-    """However it is ended, in the middle of trials that never end."""
-    (tmp_path / "script.py").write_text(SLEEPING.format(notes=str(tmp_path / "notes")))
-    (tmp_path / "notes").mkdir()
-    environment = {**os.environ, WORKERS: "2", "PYTHONPATH": os.pathsep.join([str(CODE), *sys.path])}
-    with subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as made:
-        while len(pids := [int(file.name) for file in (tmp_path / "notes").iterdir()]) < 2:
-            assert made.poll() is None
-            time.sleep(0.05)
-        made.send_signal(sent)
-        made.communicate(timeout=600)
-    deadline = time.monotonic() + 600
-    while any(map(alive, pids)):
-        assert time.monotonic() < deadline, "a worker process outlives its parent"
-        time.sleep(0.05)
 
 
 def test_a_handler_of_the_users_own_stays(flows, monkeypatch):
