@@ -28,6 +28,7 @@ def begun(
     *,
     batches: bool = True,
     now: float | None = None,
+    concurrency: int = 0,
 ) -> SearchStudy:
     """The study that a search starts from: the given one, or a new one.
 
@@ -39,6 +40,7 @@ def begun(
         seed: the seed of a new study's sampler.
         batches: whether trials are asked in generations, rather than one by one.
         now: seconds since the epoch; the present by default.
+        concurrency: trials that can run at once; 0 where that turns out as they run, as in a local run.
 
     The trials that an earlier search has left running have failed, for nobody will tell them; they are the callbacks'
     first.
@@ -66,7 +68,7 @@ def begun(
     study.stopped = False
     study.callbacks = brought.get("callbacks", [])
     generations = plan.generations(settings.n_trials, settings.batch) if batches else 0
-    system_attrs.begin(study, settings.n_trials, generations, now)
+    system_attrs.begin(study, settings.n_trials, generations, now, concurrency)
     interrupted(study, study.callbacks)
     return study
 

@@ -41,7 +41,9 @@ def record_of(study: optuna.Study, number: int) -> FrozenTrial:
     return study._storage.get_trial(study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number))
 
 
-def begin(study: optuna.Study, n_trials: int = 0, generations: int = 0, now: float | None = None) -> None:
+def begin(
+    study: optuna.Study, n_trials: int = 0, generations: int = 0, now: float | None = None, concurrency: int = 0
+) -> None:
     """Begin a search on a study: its budgets count from here, and earlier trials are not its own.
 
     Args:
@@ -49,9 +51,11 @@ def begin(study: optuna.Study, n_trials: int = 0, generations: int = 0, now: flo
         n_trials: trials of the search, for those who look at its progress.
         generations: generations of the search, likewise.
         now: the start of the search in seconds since the epoch; the present by default.
+        concurrency: trials that can run at once, for those who look at what it cost; 0 where that is not known.
     """
     before = study_attr(study, SEARCH_ATTRIBUTE) or {"count": 0}
     search = {"count": before["count"] + 1, "n_trials": n_trials, "generations": generations}
+    search |= {"concurrency": concurrency} if concurrency else {}
     set_study_attr(study, SEARCH_ATTRIBUTE, {**search, "start": time.time() if now is None else now})
 
 

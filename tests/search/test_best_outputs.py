@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from flyteoptuna import Optimizer, SearchFailedError, export, load_study, outputs, suggest
 from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport, room
 from flyteoptuna.search.local.worker_pool import WORKERS
+from flyteoptuna.show.page.cost import cost
 from flyteoptuna.study.results import outputs as kept
 from flyteoptuna.study.system_attrs import OUTPUTS_ATTRIBUTE
 from flyteoptuna.testing import ExecutionFailed, run, simulate
@@ -70,6 +71,16 @@ def test_the_best_trials_outputs_across_processes(flow, name):
     assert json.loads(Path(model.download()).read_text())["x"] == study.best_params["x"]
     check_all(study)
     assert len(made.of(".finish-")) == len(made.of(".score")) == 1
+
+
+@pytest.mark.parametrize(("name", "slots"), [("batches", 2), ("reused", 2)])
+def test_a_report_counts_the_slots_that_the_search_was_given(flow, name, slots):
+    """However few trials the cluster ran at once, as ones that are short; a local run counts those that did."""
+    study = run(getattr(flow, name)).outputs.study
+    assert cost(study, study.trials).slots == slots
+    if name == "batches":
+        study = getattr(flow, name)().study
+        assert cost(study, study.trials).slots == 1
 
 
 def test_a_trials_pod_imports_nothing_more_for_them(flows):

@@ -33,7 +33,8 @@ def begin(
 ) -> tuple[HeldStudy, str]:
     """The study that a search starts from, and the folder of the journal that begins with it."""
     study = None if given is None else given.read(optuna.Study | None)
-    begun = rounds.begun(study, settings, directions, callbacks, driver.seed(), batches=False)
+    slots = min(settings.concurrency, settings.n_trials)
+    begun = rounds.begun(study, settings, directions, callbacks, driver.seed(), batches=False, concurrency=slots)
     url = FlyteContextManager.current_context().file_access.get_random_remote_directory()
     journal = backend(url)
     journal.check()

@@ -32,13 +32,11 @@ class Cost(NamedTuple):
         runs: the trials, by their start.
         wall: seconds from the first trial's start to the last one's end, of each search, together.
         slots: trials that could run at once, or, where that is not known, that did.
-        known: whether ``slots`` is the concurrency of the search.
     """
 
     runs: list[Run]
     wall: float
     slots: int
-    known: bool
 
     @property
     def trials(self) -> float:
@@ -69,7 +67,7 @@ def cost(study: optuna.Study, trials: Sequence[FrozenTrial]) -> Cost:
         offset = max(run.end for run in runs)
     peak = 1 + max((run.slot for run in runs), default=-1)
     concurrency = (study_attr(study, SEARCH_ATTRIBUTE) or {}).get("concurrency") or 0
-    return Cost(runs, offset, max(peak, concurrency), concurrency >= peak > 0)
+    return Cost(runs, offset, max(peak, concurrency) if runs else 0)
 
 
 _Span = tuple[float, float, int, FrozenTrial]
