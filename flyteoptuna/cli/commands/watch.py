@@ -16,6 +16,7 @@ from flyteoptuna.cli.errors import Failure
 from flyteoptuna.cli.running import Look, look
 from flyteoptuna.cli.study_source import STUDY_HELP
 from flyteoptuna.cli.tables import MOST_CHARACTERS, cut, new_table, plural, short, text, write
+from flyteoptuna.core.trial import interrupts
 
 if TYPE_CHECKING:
     import optuna
@@ -58,6 +59,7 @@ def watch(study: str, every: float) -> None:
                 break
             time.sleep(every)
             found = look(study, found)
+            interrupts.check()
     if sys.stdout.isatty():
         write(*map(_shown, _parts(found)))
     if found.phase in {"FAILED", "ABORTED", "TIMED_OUT"}:
