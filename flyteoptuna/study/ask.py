@@ -23,6 +23,7 @@ from flyteoptuna.core import space
 from flyteoptuna.core.optuna_log import log_of
 from flyteoptuna.core.plain_values import plain, said
 from flyteoptuna.core.suggestions import Choice, Float, Integer, SpaceError, Suggestion
+from flyteoptuna.core.trial import interrupts
 from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.storage import memory
 from flyteoptuna.study import unsavable
@@ -102,6 +103,7 @@ def ask(
         fresh: ask again, ``REASKS`` times in all, where the point is one of an earlier trial.
         noted: what else is noted on the trial.
     """
+    interrupts.check()
     before = study.get_trials(deepcopy=False)
     mark: dict[str, Any] = {"search": study_attr(study, SEARCH_ATTRIBUTE)["count"], **(noted or {})}
     if generation is not None:

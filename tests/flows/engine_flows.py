@@ -3,6 +3,7 @@
 import functools
 import os
 import random
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -237,6 +238,17 @@ def large(size: int) -> int:
     return length(text=big(size=size))
 
 
+@fl.task
+def leaving() -> int:
+    """Start a process and leave it behind; its number."""
+    return subprocess.Popen(["sleep", "100000"]).pid
+
+
+@fl.workflow
+def left() -> int:
+    return leaving()
+
+
 @fl.dynamic
 def skipping(x: int) -> int:
     first = double(x=x)
@@ -399,6 +411,11 @@ def cleaning(x: int) -> None:
 @fl.workflow(on_failure=clean_up)
 def cleaned(x: int) -> int:
     return broken(x=x)
+
+
+@fl.workflow(failure_policy=fl.WorkflowFailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE)
+def patient(x: int) -> tuple[int, int]:
+    return double(x=broken(x=x)), double(x=double(x=x))
 
 
 @fl.workflow(on_failure=cleaning)

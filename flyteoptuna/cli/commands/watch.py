@@ -17,6 +17,7 @@ from flyteoptuna.cli.running import Look, look
 from flyteoptuna.cli.study_source import STUDY_HELP
 from flyteoptuna.cli.tables import MOST_CHARACTERS, cut, new_table, short, text, write
 from flyteoptuna.core.plain_values import plural
+from flyteoptuna.core.trial import interrupts
 
 if TYPE_CHECKING:
     import optuna
@@ -59,6 +60,7 @@ def watch(study: str, every: float) -> None:
                 break
             time.sleep(every)
             found = look(study, found)
+            interrupts.check()
     if sys.stdout.isatty():
         write(*map(_shown, _parts(found)))
     if found.phase in {"FAILED", "ABORTED", "TIMED_OUT"}:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from flyteoptuna.core.plain_values import named, plain, said, shown, traced
 from flyteoptuna.core.refusal_words import listed
+from flyteoptuna.core.trial import interrupts
 from flyteoptuna.core.trial.current_trial import ActiveTrial, running
 from flyteoptuna.core.trial.report import TrialReport, fill
 
@@ -116,6 +117,7 @@ def recording(
         report.state = "COMPLETE" if not report.error else "FAIL"
 
     through: tuple[type[BaseException], ...] = (KeyboardInterrupt, *passes)
+    interrupts.check()
     report.start = time.time()
     try:
         with running(active):

@@ -17,6 +17,7 @@ from flytekit.models.interface import Variable
 
 from flyteoptuna.core import plan
 from flyteoptuna.core.plain_values import plural
+from flyteoptuna.core.trial import interrupts
 from flyteoptuna.flyte.objective import STUDY, input_types
 from flyteoptuna.flyte.promises import StudyPromise, copied, value_at
 from flyteoptuna.flyte.references import Reference, reference
@@ -267,8 +268,9 @@ def interruptible() -> Iterator[None]:
         # A handler of the user's knows what it does.
         yield
         return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, interrupts.take)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
+        interrupts.forget()

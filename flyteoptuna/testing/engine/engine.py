@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flyteidl.core import dynamic_job_pb2
+from flyteidl.core.workflow_pb2 import WorkflowMetadata
 from flytekit import LaunchPlan
 from flytekit.configuration import ImageConfig, SerializationSettings
 from flytekit.core.context_manager import FlyteContextManager
@@ -116,6 +117,8 @@ class Engine:
     def _run(self, workflow: Any, given: Mapping[str, Any]) -> Literals:
         self.finished = Finished()
         spec, tasks = self.compiled(workflow)
+        # That of the outermost workflow holds for all in it.
+        self._to_the_end = spec.template.metadata.on_failure == WorkflowMetadata.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
         name = f"a{uuid.uuid4().hex[:19]}"
         code = (self.code,) if isinstance(self.code, Path) else tuple(self.code)
         self._place = Place(self.root, name, spec.template.id, code, self.cold, self.seconds)
@@ -166,7 +169,7 @@ class Engine:
         def run(node: Any) -> None:
             done[node.id] = self._node(node, done, scope)
 
-        self._workers.graph(ready, run)
+        self._workers.graph(ready, run, to_the_end=self._to_the_end)
         try:
             return resolve(outputs, done)
         except UnresolvedBinding as error:

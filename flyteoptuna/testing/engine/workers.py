@@ -24,15 +24,16 @@ class Workers:
         """Return a context in which one pod may run."""
         return self._slots
 
-    def graph(self, ready: Callable[[], list[Any]], run: Callable[[Any], None]) -> None:
+    def graph(self, ready: Callable[[], list[Any]], run: Callable[[Any], None], *, to_the_end: bool = False) -> None:
         """Run the nodes of a graph.
 
         Args:
             ready: takes out the nodes that can run now; called again after each node.
             run: runs a node. Once one raises no more are started, and its error is raised when the others have ended.
+            to_the_end: start those that can run even so.
         """
         nodes = ready()
-        while len(nodes) == 1:
+        while len(nodes) == 1 and not to_the_end:
             run(nodes[0])
             nodes = ready()
         if not nodes:
@@ -43,7 +44,7 @@ class Workers:
             while running:
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
                 failed = failed or next(filter(None, (future.exception() for future in ended)), None)
-                if failed is None:
+                if failed is None or to_the_end:
                     running |= {pool.submit(run, node) for node in ready()}
         if failed is not None:
             raise failed

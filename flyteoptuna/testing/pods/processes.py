@@ -143,6 +143,9 @@ class Server:
         with suppress(BrokenPipeError):
             self._jobs.close()
         self._process.wait()
+        # What the commands have started, and left, is of the server's group.
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _listen(self) -> None:
         for line in self._answers:

@@ -8,7 +8,7 @@ import sys
 import optuna
 import pytest
 from containers import CODE
-from local_searches import searched
+from local_searches import python, searched
 
 from flyteoptuna import Optimizer, load_study, suggest
 from flyteoptuna.search.local import kept_study
@@ -75,6 +75,36 @@ def test_ctrl_c_ends_a_search(tmp_path, workers):
     assert process.returncode
     path = rest.partition("The study as it stands: ")[2].splitlines()[0]
     assert 4 <= len([t for t in load_study(path).trials if t.state.name == "COMPLETE"]) < 1000
+
+
+DROPPED = """
+import signal
+import flytekit as fl
+from flyteoptuna import Optimizer, current_trial, suggest
+
+class Freed:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+@fl.task
+def objective(x: float) -> float:
+    if current_trial().number == 3:
+        Freed()
+    return x
+
+if __name__ == "__main__":
+    Optimizer(objective, 2, 1000, reuse_pods=REUSE)(x=suggest.float(0, 1))
+"""
+
+
+@pytest.mark.parametrize("reuse", ["True", "False"])
+def test_ctrl_c_while_an_object_is_freed_ends_a_search(tmp_path, reuse):
+    """Python drops what is raised there; the next trial does not begin."""
+    (tmp_path / "dropped.py").write_text(DROPPED.replace("REUSE", reuse))
+    made = python(tmp_path, "dropped.py", count="1")
+    assert made.returncode and "Exception ignored in" in made.stderr
+    study = load_study(made.stderr.rpartition("The study as it stands: ")[2].splitlines()[0])
+    assert [t.number for t in study.trials if t.state.name == "COMPLETE"] == [0, 1, 2, 3]
 
 
 def test_a_local_run_caches_nothing(flows, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 from local_searches import python, searched
 
 from flyteoptuna import Optimizer, suggest
+from flyteoptuna.core.trial import interrupts
 from flyteoptuna.search.local import worker_pool, worker_process
 from flyteoptuna.search.local.worker_pool import WORKERS
 from flyteoptuna.search.trial_task import trial_task
@@ -261,7 +262,7 @@ def test_a_handler_of_the_users_own_stays(flows, monkeypatch):
     finally:
         signal.signal(signal.SIGINT, before)
         trial_task.cache_clear()
-    assert seen == [*[of_the_user] * 6, *[signal.default_int_handler] * 6]
+    assert seen == [*[of_the_user] * 6, *[interrupts.take] * 6]
 
 
 def test_two_searches_at_once(flows, monkeypatch):

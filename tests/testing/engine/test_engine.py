@@ -78,6 +78,13 @@ def test_the_failure_node_of_a_workflow_runs_once_it_has_failed(flows, engine, n
     assert log in engine.pods[-1].log
 
 
+def test_a_workflow_that_fails_at_its_end_runs_what_can_be_run(flows, engine):
+    """As its policy says; what needs the node that has failed does not run."""
+    with pytest.raises(ExecutionFailed, match="this is broken"):
+        engine.run(flows.patient, {"x": 3})
+    assert sorted(pod.task.rpartition(".")[2] for pod in engine.pods) == ["broken", "double", "double"]
+
+
 def test_the_failure_node_of_a_workflow_that_succeeds_does_not_run(flows, engine):
     """It is none of its nodes."""
     assert results(engine.run(flows.not_cleaned, {"x": 3})) == [6]

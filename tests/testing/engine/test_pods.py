@@ -1,8 +1,10 @@
 """Pods: their processes, the faults that they meet, and their retries."""
 
+import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,33 @@ def test_the_server_ends_when_its_input_closes():
     assert b"ready" in server.stdout.readline()
     server.stdin.close()
     assert server.wait(600) == 0
+
+
+LEFT = """
+from flyteoptuna import testing
+from engine_flows import left
+
+print(testing.run(left).outputs)
+"""
+
+
+def test_what_a_pod_leaves_behind_ends_with_the_process_that_ran_it(tmp_path):
+    """As with a container, if later."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CODE), *filter(None, sys.path)])}
+    command = [sys.executable, "-c", LEFT]
+    made = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    late = time.monotonic() + 600
+    while alive(int(made.stdout)):
+        assert time.monotonic() < late
+        time.sleep(0.05)
+
+
+def alive(pid):
+    """Whether a process runs; one that nobody waits for keeps its number."""
+    try:
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 def test_a_pod_that_takes_too_long_is_killed(flows, tmp_path):
