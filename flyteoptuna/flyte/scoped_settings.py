@@ -53,7 +53,8 @@ def as_task() -> Iterator[None]:
     """In the body, what is called runs at once, as in a task; in a workflow's body a call makes a promise."""
     ctx = FlyteContextManager.current_context()
     state = ctx.execution_state or ctx.new_execution_state()
-    state = state.with_params(mode=ExecutionState.Mode.EAGER_LOCAL_EXECUTION)
+    # Without a mode, as outside of any workflow: flytekit's modes of a local run give what is called promises.
+    state = ExecutionState(state.working_dir, engine_dir=state.engine_dir, user_space_params=state.user_space_params)
     with FlyteContextManager.with_context(ctx.with_execution_state(state)):
         yield
 

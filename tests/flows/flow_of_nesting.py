@@ -18,6 +18,11 @@ def named(x: float) -> tuple[float, str]:
     return x, "name"
 
 
+@fl.task
+def nothing(x: float) -> None:
+    pass
+
+
 @fl.workflow
 def chained(x: float) -> float:
     return twice(x=twice(x=x))
@@ -33,6 +38,7 @@ CALLS: dict[str, Callable[[float], float]] = {
     "by position": lambda x: twice(x),
     "a task of a task": lambda x: twice(x=twice(x=x)),
     "a tuple": lambda x: named(x=x)[0],
+    "nothing": lambda x: 1.0 if nothing(x=x) is None else 0.0,
     "a workflow": lambda x: chained(x=x),
     "a dynamic": lambda x: dynamic(x=x),
     "a map": lambda x: sum(fl.map_task(twice)(x=[x, x])),

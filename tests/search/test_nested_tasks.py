@@ -11,6 +11,7 @@ VALUES = {
     "by position": 1.0,
     "a task of a task": 2.0,
     "a tuple": 0.5,
+    "nothing": 1.0,
     "a workflow": 2.0,
     "a dynamic": 1.0,
     "a map": 2.0,
