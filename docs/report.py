@@ -1,4 +1,4 @@
-"""Makes docs/report.png of the report of a search over a network that reads digits. Needs scikit-learn, Pillow and Chromium.
+"""Makes docs/report.png of the report of a search. Needs scikit-learn, Pillow and Chromium.
 
 python docs/report.py
 """
