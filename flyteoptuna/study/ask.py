@@ -184,6 +184,14 @@ class _Declares:
         return choices[0]
 
 
+def distributions(inputs: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+    """The distributions that trials have of the suggestions of a space, by parameter."""
+    declares = _Declares()
+    for name, suggestion in space.suggestions(inputs):
+        draw(declares, name, suggestion)
+    return declares.distributions
+
+
 def check_space(study: optuna.Study, inputs: Mapping[str, Any]) -> None:
     """Refuse a space that contradicts a study.
 
@@ -194,11 +202,8 @@ def check_space(study: optuna.Study, inputs: Mapping[str, Any]) -> None:
     Raises:
         SpaceError: the study knows one of its parameters by a distribution that optuna does not let it change.
     """
-    declares = _Declares()
-    for name, suggestion in space.suggestions(inputs):
-        draw(declares, name, suggestion)
     known = memory.declared(study)
-    for name, distribution in declares.distributions.items():
+    for name, distribution in distributions(inputs).items():
         if name not in known:
             continue
         try:
