@@ -188,6 +188,14 @@ class _Declares:
         return choices[0]
 
 
+def distributions(inputs: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+    """The distributions that trials have of the suggestions of a space, by parameter."""
+    declares = _Declares()
+    for name, suggestion in space.suggestions(inputs):
+        draw(declares, name, suggestion)
+    return declares.distributions
+
+
 def check_space(study: optuna.Study, inputs: Mapping[str, Any], *, as_database: bool = False) -> None:
     """Refuse a space that contradicts a study, or that its sampler suggests no trial of.
 
@@ -200,14 +208,11 @@ def check_space(study: optuna.Study, inputs: Mapping[str, Any], *, as_database: 
         SpaceError: the study knows one of its parameters by a distribution that optuna does not let it change, or a
             sampler of a grid or of all points cannot suggest one of them.
     """
-    declares = _Declares()
-    for name, suggestion in space.suggestions(inputs):
-        draw(declares, name, suggestion)
     known = memory.declared(study)
     if as_database:
         trials = study.get_trials(deepcopy=False)
         known = {name: each for trial in reversed(trials) for name, each in trial.distributions.items()}
-    for name, distribution in declares.distributions.items():
+    for name, distribution in distributions(inputs).items():
         if name not in known:
             continue
         try:

@@ -18,6 +18,7 @@ from flyteoptuna.core.space import suggestions
 from flyteoptuna.core.suggestions import Category, Float, Suggestion
 from flyteoptuna.optimizer import Optimizer
 from flyteoptuna.study import system_attrs
+from flyteoptuna.study.ask import distributions
 from flyteoptuna.study.stopping import MIN_TRIALS_TO_GIVE_UP
 from flyteoptuna.testing.arguments import check_type
 
@@ -133,7 +134,8 @@ class _Rules:
                 yield f"Generation {generation} must have {whole} trials, but has {size}."
 
     def ranges(self, space: Mapping[str, Suggestion]) -> Iterator[str]:
-        """Each parameter is one that its suggestion, or its distribution, may suggest."""
+        """Each parameter is one that its suggestion, or its distribution, may suggest, and was asked as that says."""
+        declared = distributions(space)
         for trial in self.trials:
             if "fixed_params" in trial.system_attrs:
                 # An enqueued point is the user's own.
@@ -142,7 +144,10 @@ class _Rules:
                 if space and name not in space:
                     yield f"Trial {trial.number} has a parameter `{name}` that the space does not have."
                     continue
-                within = space[name] if space else trial.distributions[name]
+                asked = trial.distributions[name]
+                if space and asked != declared[name]:
+                    yield f"`{name}` of trial {trial.number} must be asked by {declared[name]}, but was by {asked}."
+                within = space[name] if space else asked
                 if not _suggests(within, value):
                     yield f"`{name}` of trial {trial.number} must be one of {within!r}, but is {value!r}."
             if space and trial.state == TrialState.COMPLETE and trial.params.keys() != space.keys():

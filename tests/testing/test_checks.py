@@ -80,7 +80,16 @@ def renamed(study):
     record.params["other"] = record.params.pop("inputs.x")
 
 
+def otherwise(study):
+    record = system_attrs.record_of(study, 2)
+    record.distributions = {
+        **record.distributions,
+        "inputs.c": optuna.distributions.CategoricalDistribution([1, True, 2]),
+    }
+
+
 BROKEN = {
+    otherwise: r"`inputs\.c` of trial 2 must be asked by .*\(1, True\).*, but was by .*\(1, True, 2\)",
     without_the_last: "must have 6 trials, but has 5",
     running: "Trial 2 must have been told, but is RUNNING",
     renumbered: r"must be 0 to 5, but are \[0, 1, 1, 3",
