@@ -1,6 +1,7 @@
 """How worker processes end: with their parent, with what they have started, and without harm where they were idle."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,16 +47,13 @@ def test_a_worker_that_dies_idle_costs_nothing(flows, monkeypatch):
     for _ in range(2):
         study = searched(looking, monkeypatch, "2")
         assert [t.state.name for t in study.trials] == ["COMPLETE"] * 6
-        processes = {t.user_attrs["process"] for t in study.trials}
-        assert os.getpid() not in processes
-        for process in processes:
+        assert os.getpid() not in {t.user_attrs["process"] for t in study.trials}
+        executors = [worker._executor for worker in worker_process._idle if worker._executor is not None]
+        assert executors
+        for process in [process for executor in executors for process in executor._processes]:
             os.kill(process, signal.SIGKILL)
-        while not all(broken(each) for each in worker_process._idle if each.ready):
+        while not all(executor._flags.broken or not executor._processes for executor in executors):
             time.sleep(0.05)
-
-
-def broken(worker):
-    return worker._executor._flags.broken or not worker._executor._processes
 
 
 CHILD = """
@@ -84,10 +82,11 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    ("begin", "method", "said"), [("pass", "spawn", "0 4 0 0"), ("search()", "fork", "0 4 2 0 4 0 0")]
+    ("begin", "method", "said"), [("pass", "spawn", "0 4 0 0"), ("search()", "fork", "0 4 [12] 0 4 0 0")]
 )
 def test_a_child_process_keeps_no_workers(tmp_path, begin, method, said):
     """It would wait for them before it ends; those of its parent are none of its own."""
     (tmp_path / "script.py").write_text(CHILD.replace("BEGIN", begin).replace("METHOD", method))
     made = python(tmp_path, "script.py", count="2")
-    assert made.stdout.split() == said.split(), made.stderr
+    # One worker that has not begun when the other has run all trials is not kept.
+    assert re.fullmatch(said, " ".join(made.stdout.split())), made.stderr
