@@ -105,12 +105,16 @@ def directory(data: bytes) -> str:
     return f"its list of members takes {length} bytes, where {MAX_DIRECTORY} are allowed" * (length > MAX_DIRECTORY)
 
 
-def too_deep(attributes: Mapping[str, Any], depth: int = MAX_DEPTH) -> bool:
-    """Whether attributes hold more than so many lists and objects inside each other, themselves included."""
-    if _PLAIN.issuperset(map(type, attributes.values())):
+def too_deep(attributes: Mapping[str, Any]) -> bool:
+    """Whether attributes hold more than ``MAX_DEPTH`` lists and objects inside each other, themselves included."""
+    for value in attributes.values():
+        if type(value) not in _PLAIN and not (type(value) is dict and _PLAIN.issuperset(map(type, value.values()))):
+            break
+    else:
+        # As most are.
         return False
     level: list[Any] = [attributes]
-    for _ in range(depth):
+    for _ in range(MAX_DEPTH):
         level = [
             value
             for container in level

@@ -169,8 +169,9 @@ def _written(
     table: Sequence[BaseDistribution],
     spaces: Sequence[dict[str, BaseDistribution]],
 ) -> Written | None:
-    found = text.count(START + ROW), text.count(BETWEEN + ROW), text.count(b"\n")
-    if found != (1, len(trials) - 1, len(trials) + 1) or not text.endswith(END):
+    # Each has a line break of its own, and there is no other.
+    found = START + ROW in text, text.count(BETWEEN + ROW), text.count(b"\n"), text.endswith(END)
+    if found != (True, len(trials) - 1, len(trials) + 1, True):
         return None
     start, end, count = text.index(START) + len(START), len(text) - len(END), finished(trials)
     for _ in trials[count:]:

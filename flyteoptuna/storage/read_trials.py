@@ -11,9 +11,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.storage.field_checks import Misfit, attributes, below, numbers, refuse
 from flyteoptuna.storage.param_ranges import Ranges
-from flyteoptuna.storage.write_trials import BOUND
+from flyteoptuna.storage.write_trials import BOUND, NUMBER
 
 _STATES = {state.name: state for state in TrialState}
+
+_FINISHED = {state.name for state in TrialState if state.is_finished()}
 
 _ROW = {
     *("state", "values", "space", "params", "outside", "start", "complete"),
@@ -75,7 +77,7 @@ def _trial(number: int, row: Any, spaces: Sequence[Space], arity: int) -> Frozen
         value=None,
         values=_values(row, state, arity),
         datetime_start=_time("start", row, state != TrialState.WAITING, optional=state == TrialState.WAITING),
-        datetime_complete=_time("complete", row, state.is_finished()),
+        datetime_complete=_time("complete", row, row["state"] in _FINISHED),
         params=params,
         distributions=distributions,
         intermediate_values=_intermediate(row),
@@ -99,10 +101,13 @@ def _params(row: dict[str, Any], spaces: Sequence[Space]) -> tuple[dict[str, Any
     if "space" not in row and "params" not in row:
         return {}, {}
     space = spaces[below(".space", row.get("space"), len(spaces))]
-    params: list[Any] = numbers(".params", row.get("params"), nan=False)
-    if len(params) != len(space.names):
+    params = row.get("params")
+    if type(params) is not list or not set(map(type, params)) <= NUMBER or len(params) != len(space.names):
         refuse(".params", f"{len(space.names)} numbers, as its space has names", params)
     outside = [space.names[i] for i in space.ranges.outside(params)]
+    if outside:
+        # NaN is in no range.
+        numbers(".params", params, nan=False)
     for position, choices in space.categories:
         params[position] = choices[below(f".params[{position}]", params[position], len(choices))]
     if outside != row.get("outside", []):
