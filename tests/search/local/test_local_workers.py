@@ -123,6 +123,7 @@ def script(tmp_path, text, *, count="2"):
     return python(tmp_path, "script.py", count=count)
 
 
+@pytest.mark.parametrize("more", ["", ", reuse_pods=True"], ids=["batches", "reused"])
 @pytest.mark.parametrize(
     ("start", "reason"),
     [
@@ -133,18 +134,21 @@ def script(tmp_path, text, *, count="2"):
         (f"if __name__ == '__main__':\n    exec({SEARCH!r})\nelse:\n    del objective", "AttributeError"),
     ],
 )
-def test_what_cannot_be_loaded_by_name_goes_by_value(tmp_path, start, reason):
+def test_what_cannot_be_loaded_by_name_goes_by_value(tmp_path, start, reason, more):
     """One warning says why, and the trials run in worker processes all the same."""
-    made = script(tmp_path, LEAVING.replace("START", start))
+    made = script(tmp_path, LEAVING.replace("START", start.replace("2, 4", f"2, 4{more}")))
     assert "best 3.0 here False" in made.stdout, made.stderr
     assert made.stderr.count("by value, for they cannot load it") == 1
     assert reason in made.stderr
 
 
-def test_what_can_be_sent_in_no_way_runs_here(tmp_path):
+@pytest.mark.parametrize("more", ["", ", reuse_pods=True"], ids=["batches", "reused"])
+def test_what_can_be_sent_in_no_way_runs_here(tmp_path, more):
     """The warning says so, once."""
     lock = "import threading\nOFFSET = threading.Lock()\nfloat_of = lambda lock: 4.0\n"
-    text = LEAVING.replace("return OFFSET", "return float_of(OFFSET)").replace("START", lock + SEARCH)
+    text = LEAVING.replace("return OFFSET", "return float_of(OFFSET)").replace(
+        "START", lock + SEARCH.replace("2, 4", f"2, 4{more}")
+    )
     made = script(tmp_path, text)
     assert "best 4.0 here True" in made.stdout, made.stderr
     assert made.stderr.count("one after another") == 1 and "pickle" in made.stderr
