@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.storage.field_checks import Misfit, attributes, below, numbers, refuse
 from flyteoptuna.storage.param_ranges import Ranges
-from flyteoptuna.storage.write_trials import BOUND, NUMBER
+from flyteoptuna.storage.write_trials import BOUND
 
 _STATES = {state.name: state for state in TrialState}
 
@@ -101,13 +101,10 @@ def _params(row: dict[str, Any], spaces: Sequence[Space]) -> tuple[dict[str, Any
     if "space" not in row and "params" not in row:
         return {}, {}
     space = spaces[below(".space", row.get("space"), len(spaces))]
-    params = row.get("params")
-    if type(params) is not list or not set(map(type, params)) <= NUMBER or len(params) != len(space.names):
+    params: list[Any] = numbers(".params", row.get("params"), nan=False)
+    if len(params) != len(space.names):
         refuse(".params", f"{len(space.names)} numbers, as its space has names", params)
     outside = [space.names[i] for i in space.ranges.outside(params)]
-    if outside:
-        # NaN is in no range.
-        numbers(".params", params, nan=False)
     for position, choices in space.categories:
         params[position] = choices[below(f".params[{position}]", params[position], len(choices))]
     if outside != row.get("outside", []):

@@ -30,6 +30,14 @@ MALFORMED = {
     "a negative space": (change("trials", 3, "space", to=-1), r"`trials\[3\]\.space` must be an integer from 0 to 0"),
     "too few params": (change("trials", 3, "params", to=[1]), r"`trials\[3\]\.params` must be 4 numbers"),
     "NaN as a param": (change("trials", 3, "params", 0, to=math.nan), r"`trials\[3\]\.params` must be a list without"),
+    "a huge param": (change("trials", 3, "params", 0, to=10**400), "within the range of floats"),
+    "a huge param in a range without an end": (
+        lambda r: (
+            change("distributions", 0, "attributes", "high", to=math.inf)(r),
+            change("trials", 3, "params", 0, to=10**400)(r),
+        ),
+        r"`trials\[3\]\.params` must be a list of numbers within the range of floats",
+    ),
     "a negative choice": (change("trials", 3, "params", 3, to=-1), r"`trials\[3\]\.params\[3\]` must be an integer"),
     "a choice too far": (change("trials", 3, "params", 3, to=7), r"from 0 to 6, but got 7"),
     "a string as param": (change("trials", 3, "params", 0, to="1"), r"`trials\[3\]\.params`"),
