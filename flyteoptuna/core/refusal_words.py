@@ -60,15 +60,14 @@ class Valueless:
         return str(self)
 
 
+ORDERING = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+"""What orders two values: Python's names, and how they are written."""
 _CALLED = ["bool", "int", "float", "complex", "index", "abs", "round", "len", "iter"]
 _WRITTEN = {
     "neg": "-",
     "pos": "+",
     "invert": "~",
-    "lt": "<",
-    "le": "<=",
-    "gt": ">",
-    "ge": ">=",
+    **ORDERING,
     "getitem": "[]",
     "setitem": "[]",
     "contains": "in",

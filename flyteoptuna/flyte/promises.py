@@ -10,7 +10,7 @@ from flytekit.core.promise import Promise
 from flytekit.models.literals import Literal
 from flytekit.models.types import LiteralType, SimpleType
 
-from flyteoptuna.core.refusal_words import Valueless, Words, listed, meant, refusing
+from flyteoptuna.core.refusal_words import ORDERING, Valueless, Words, listed, meant, refusing
 from flyteoptuna.flyte.references import plain_of, refer
 from flyteoptuna.flyte.scoped_settings import in_conditional
 
@@ -19,7 +19,7 @@ COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waitin
 _WITH_MORE_INSIDE = ("best_params", "best_trials")
 ATTRIBUTES = (*_OF_ONE_OBJECTIVE, "best_trials", *COUNTS)
 """What a study has in a workflow, where no pod reads it."""
-_COMPARISONS = {"__eq__": "==", "__ne__": "!=", "__lt__": "<", "__le__": "<=", "__gt__": ">", "__ge__": ">="}
+_COMPARISONS = {f"__{name}__": symbol for name, symbol in {"eq": "==", "ne": "!=", **ORDERING}.items()}
 STUDY = "optuna.Study"
 """Tag of a study's Flyte type."""
 NONE = "None"

@@ -11,22 +11,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 
 @contextmanager
-def timed(timeout: Any, end: Callable[[float], None]) -> Iterator[None]:
+def timed(timeout: timedelta | None, end: Callable[[float], None]) -> Iterator[None]:
     """In the body, a trial runs; where it takes longer than its timeout, its process is ended.
 
     Args:
-        timeout: of the objective's metadata: a ``timedelta``, seconds, or nothing for no limit.
+        timeout: of the objective's metadata, where flytekit keeps no other kind; None for no limit.
         end: called with the seconds, in a thread beside the trial; it ends the process, and does not return.
     """
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout or 0)
-    if not seconds:
+    if not timeout:
         yield
         return
-    ended = threading.Lock()
+    seconds, ended = timeout.total_seconds(), threading.Lock()
 
     def over() -> None:
         if ended.acquire(blocking=False):
