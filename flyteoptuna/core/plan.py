@@ -89,6 +89,11 @@ class Settings:
             if getattr(self, name) is not None:
                 at_least(name, getattr(self, name), 0)
 
+    @property
+    def slots(self) -> int:
+        """Most trials that can run at once; a search without batches has ``batch`` from its ``concurrency``."""
+        return min(self.concurrency, self.batch, self.n_trials)
+
     def dumps(self) -> str:
         """The settings as JSON."""
         return json.dumps(dataclasses.asdict(self))

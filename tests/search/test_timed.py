@@ -9,7 +9,7 @@ from containers import CODE, alive, study_of
 from local_searches import python
 
 from flyteoptuna import Optimizer
-from flyteoptuna.search.local.worker_pool import WORKERS, apart
+from flyteoptuna.search.local.worker_pool import WORKERS, needs_process
 from flyteoptuna.testing.engine.engine import Engine
 
 
@@ -63,7 +63,7 @@ def test_a_local_run_goes_on(tmp_path, flows, monkeypatch, reuse, concurrency):
 def test_a_debugger_gets_all_trials_in_one_process(monkeypatch, given, count, timeout, expected):
     """Where the variable says so, whatever their timeout."""
     monkeypatch.setenv(WORKERS, given)
-    assert apart(count, timeout) == expected
+    assert needs_process(count, timeout) == expected
 
 
 STARTING = """

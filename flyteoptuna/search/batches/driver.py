@@ -52,8 +52,7 @@ def seed() -> int:
 def begin(given: Reference | None, settings: plan.Settings, directions: Sequence[str], callbacks: str) -> HeldStudy:
     """The study that a search starts from; see :func:`rounds.begun`."""
     study = None if given is None else given.read(optuna.Study | None)
-    slots = min(settings.concurrency, settings.batch, settings.n_trials)
-    return HeldStudy(rounds.begun(study, settings, directions, callbacks, seed(), concurrency=slots))
+    return HeldStudy(rounds.begun(study, settings, directions, callbacks, seed(), concurrency=settings.slots))
 
 
 def tell(

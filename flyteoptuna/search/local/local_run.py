@@ -177,9 +177,8 @@ class _Local:
         settings, study, request = self.settings, self.study, self.request
         build = builder(request.origin, request.objective, settings.space, self.fixed)
         task = trial_task(request.objective, request.mapped, tuple(self.shared), again=False)
-        most = min(settings.concurrency, settings.batch, settings.n_trials)
         reports: list[Any] = []
-        with Pool(task, request.objective, most, settings.n_trials) as pool:
+        with Pool(task, request.objective, settings.slots, settings.n_trials) as pool:
             for index in range(plan.generations(settings.n_trials, settings.batch)):
                 self._told(reports, last=False)
                 self.kept.now_and_then()

@@ -43,7 +43,7 @@ def workers(concurrency: int) -> int:
     return min(concurrency, int(given))
 
 
-def apart(count: int, timeout: Any) -> bool:
+def needs_process(count: int, timeout: Any) -> bool:
     """Whether trials run in processes of their own; a single one has one where a timeout may have to end it."""
     return count > 1 or (bool(timeout) and int(os.environ.get(WORKERS) or 2) > 1)
 
@@ -66,7 +66,7 @@ class Pool:
         self._task, self._objective = task, objective
         self._count = workers(most)
         timeout = task.metadata.timeout
-        self._apart = apart(self._count, timeout)
+        self._apart = needs_process(self._count, timeout)
         self._patient = self._apart and not timeout and not os.environ.get(WORKERS)
         self._left = n_trials
         self._seconds, self._ran, self._began = 0.0, 0, 0.0

@@ -68,7 +68,7 @@ def _run_apart(request: Request) -> Any:
 
 def _run(request: Request, given: dict[str, Any], count: int, n_trials: int) -> None:
     search = ReusedSearch.asked_for(request)
-    if worker_pool.apart(count, request.objective.metadata.timeout):
+    if worker_pool.needs_process(count, request.objective.metadata.timeout):
         try:
             _in_processes(Road(search.worker, rebuild, search.origin, search.objective), given, count, n_trials)
         except TaskNotLoadedError as error:

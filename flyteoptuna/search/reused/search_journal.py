@@ -33,8 +33,9 @@ def begin(
 ) -> tuple[HeldStudy, str]:
     """The study that a search starts from, and the folder of the journal that begins with it."""
     study = None if given is None else given.read(optuna.Study | None)
-    slots = min(settings.concurrency, settings.n_trials)
-    begun = rounds.begun(study, settings, directions, callbacks, driver.seed(), batches=False, concurrency=slots)
+    begun = rounds.begun(
+        study, settings, directions, callbacks, driver.seed(), batches=False, concurrency=settings.slots
+    )
     url = FlyteContextManager.current_context().file_access.get_random_remote_directory()
     journal = backend(url)
     journal.check()
@@ -56,7 +57,7 @@ def worker(
     """A worker of a search; see :class:`Worker`."""
     base: SearchStudy = study.read(optuna.Study)
     shared = SharedStudy(backend(journal, name), base, name, settings.n_trials)
-    if min(settings.concurrency, settings.n_trials) > 1 or shared.claims:
+    if settings.slots > 1 or shared.claims:
         # Each worker suggests by itself, and must suggest neither what the others do, nor what it has before it died.
         base.sampler.reseed_rng()
     return Worker(shared, settings, objective, build, mapped, fixed, hung)

@@ -99,7 +99,7 @@ class ReusedSearch(Entities):
         counts = {name: given.pop(name) for name in COUNTS}
         settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
         begun, journal = search_journal.begin(study, settings, self.directions, callbacks)
-        workers = list(range(min(settings.concurrency, settings.n_trials)))
+        workers = list(range(settings.slots))
         return begun, journal, settings.dumps(), workers
 
     def work(
