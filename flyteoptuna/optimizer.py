@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, overload
 from flyteoptuna import input_checks, setting_checks
 from flyteoptuna.core import space
 from flyteoptuna.flyte import objective as objectives
-from flyteoptuna.flyte.promises import ATTRIBUTES, sure
+from flyteoptuna.flyte.promises import sure
 from flyteoptuna.flyte.scoped_settings import Scoped
+from flyteoptuna.flyte.study_attributes import ATTRIBUTES
 from flyteoptuna.search import best_outputs
 from flyteoptuna.search.local_or_graph import begin, check_place, is_local
 from flyteoptuna.search.request import Request

@@ -15,6 +15,7 @@ from flyteoptuna.core.plain_values import plain
 from flyteoptuna.core.plan import at_least
 from flyteoptuna.core.refusal_words import got, listed, meant
 from flyteoptuna.flyte import promises
+from flyteoptuna.flyte.study_attributes import STUDY
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
@@ -272,7 +273,7 @@ def study(given: Any, wanted: int | None, objective: str) -> Any:
     if given is None:
         return None
     if isinstance(given, Promise):
-        promises.check("study", given, promises.STUDY, optional=True)
+        promises.check("study", given, STUDY, optional=True)
         return given
     import optuna
 

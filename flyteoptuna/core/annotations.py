@@ -97,15 +97,15 @@ def _instead(value: Any, annotation: Any) -> str:
         return f" Suggest its members or their names: {listed(enum.__members__)}."
     if isinstance(value, Enum):
         return f" Annotate the input as {type(value).__name__}, or suggest names: [kind.name for kind in ...]."
-    if fields(_bare(annotation)) is not None:
+    if fields(bare(annotation)) is not None:
         return " Write a dictionary of its fields, with suggestions as leaves."
-    if get_origin(_bare(annotation)) in (list, tuple) or _bare(annotation) in (list, tuple):
+    if get_origin(bare(annotation)) in (list, tuple) or bare(annotation) in (list, tuple):
         return " Give its elements as inputs of their own, or suggest a name for each list and look it up."
     return ""
 
 
 def _check_fixed(value: Any, annotation: Any, path: str) -> None:
-    wanted, value = _bare(annotation), plain(value)
+    wanted, value = bare(annotation), plain(value)
     if wanted not in (int, float, str, bool) or isinstance(value, wanted) or (wanted is float and type(value) is int):
         return
     several = hasattr(value, "__len__") and not isinstance(value, (str, bytes))
@@ -143,7 +143,7 @@ def _is_class(annotation: Any) -> bool:
 
 def annotation_of_mapping(annotation: Any) -> Any:
     """The part of a type that a dictionary of the user's can be; None where there is none."""
-    annotation = _bare(annotation)
+    annotation = bare(annotation)
     if get_origin(annotation) in (Union, types.UnionType):
         return next(filter(None, map(annotation_of_mapping, get_args(annotation))), None)
     kind = get_origin(annotation) or annotation
@@ -162,13 +162,14 @@ def _inner(annotation: Any, key: str) -> Any:
     return args[1] if len(args) == 2 else Any
 
 
-def _bare(annotation: Any) -> Any:
+def bare(annotation: Any) -> Any:
+    """A type without what ``Annotated`` says of it."""
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def _enum(annotation: Any) -> type[Enum] | None:
     """The enum that an input is of, or may be of."""
-    annotation = _bare(annotation)
+    annotation = bare(annotation)
     if get_origin(annotation) in (Union, types.UnionType):
         return next(filter(None, map(_enum, get_args(annotation))), None)
     return annotation if _is_class(annotation) and issubclass(annotation, Enum) else None
@@ -176,7 +177,7 @@ def _enum(annotation: Any) -> type[Enum] | None:
 
 def fits(value: Choice, annotation: Any) -> bool:
     """Whether an input of a type takes a suggested value: an int is a float too, but a bool is no number."""
-    annotation = _bare(annotation)
+    annotation = bare(annotation)
     if get_origin(annotation) in (Union, types.UnionType):
         return any(fits(value, a) for a in get_args(annotation))
     if get_origin(annotation) is Literal:
@@ -199,7 +200,7 @@ def fitted(value: Any, annotation: Any) -> Any:
     Ints become floats where there are floats alone, for Flyte takes no int for a float; names of an enum become its
     members, and the dictionary of a dataclass or a model becomes one.
     """
-    annotation = _bare(annotation)
+    annotation = bare(annotation)
     if get_origin(annotation) in (Union, types.UnionType):
         kinds = get_args(annotation)
         # What is of one of the types already stays as it is.

@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.promise import Promise
 from flytekit.models.literals import Literal
 from flytekit.models.types import LiteralType, SimpleType
 
 from flyteoptuna.core.refusal_words import ORDERING, Valueless, Words, listed, meant, refusing
 from flyteoptuna.flyte.references import plain_of, refer
-from flyteoptuna.flyte.scoped_settings import in_conditional
+from flyteoptuna.flyte.study_attributes import ATTRIBUTES, OF_ONE_OBJECTIVE, PYTHON_TYPES, STUDY
 
-_OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
-COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waiting")
 _WITH_MORE_INSIDE = ("best_params", "best_trials")
-ATTRIBUTES = (*_OF_ONE_OBJECTIVE, "best_trials", *COUNTS)
-"""What a study has in a workflow, where no pod reads it."""
 _COMPARISONS = {f"__{name}__": symbol for name, symbol in {"eq": "==", "ne": "!=", **ORDERING}.items()}
-STUDY = "optuna.Study"
-"""Tag of a study's Flyte type."""
 NONE = "None"
 SEVERAL = (
     "A study of several objectives has no best trial, but `best_trials`: a task that takes the study gets the outputs "
@@ -43,6 +36,7 @@ class StudyPromise(Promise, Valueless):
         names: names of the parameters of each trial; None where they are not known.
         best_output: makes the promise of an output of the best trial, of the output's name; None for a study of several
             objectives.
+        attribute: makes the promise of an attribute, of its name; by default that of a field of the study.
     """
 
     def __init__(
@@ -53,12 +47,13 @@ class StudyPromise(Promise, Valueless):
         several: bool,
         names: Collection[str] | None = None,
         best_output: Callable[[str], Promise] | None = None,
+        attribute: Callable[[str], Promise] | None = None,
     ) -> None:
         super().__init__(var, val, literal_type)
         self._several = several
         self._names = names
         self._best_output = best_output
-        self._compared: list[tuple[Any, str]] = []
+        self._attribute = attribute or super().__getattr__
 
     def best_output(self, name: str) -> Promise:
         """The promise of an output of the best trial.
@@ -76,9 +71,9 @@ class StudyPromise(Promise, Valueless):
         if key not in ATTRIBUTES:
             hint = _BEST if key == "best" else meant(key, ATTRIBUTES)
             raise AttributeError(f"A study has no `{key}` in a workflow; it has: {', '.join(ATTRIBUTES)}.{hint} {_ALL}")
-        if self._several and key in _OF_ONE_OBJECTIVE:
+        if self._several and key in OF_ONE_OBJECTIVE:
             raise AttributeError(f"A study of several objectives has no `{key}`, but `best_trials`. {_ALL}")
-        return _AttributePromise(super().__getattr__(key), key, self._names, self._compared)
+        return _AttributePromise(self._attribute(key), key, self._names)
 
     def __getitem__(self, key: Any) -> Promise:
         raise TypeError(f"A study has attributes, as `study.best_value`, and no items, but got study[{key!r}].")
@@ -97,12 +92,9 @@ class _AttributePromise(Promise, Valueless):
         made: flytekit's promise of it.
         path: the attribute, as it is written.
         names: of the parameters, where it has them and they are known.
-        compared: which attributes of the study have been compared, and the context of the conditional.
     """
 
-    def __init__(
-        self, made: Promise, path: str, names: Collection[str] | None, compared: list[tuple[Any, str]]
-    ) -> None:
+    def __init__(self, made: Promise, path: str, names: Collection[str] | None) -> None:
         found = value_at(made) if made.is_ready else None
         if isinstance(found, (bool, int, float, str)):
             # As a backend resolves it: flytekit's local conditional compares no attribute that is not.
@@ -113,7 +105,6 @@ class _AttributePromise(Promise, Valueless):
             self._attr_path = made.attr_path
         self._path = path
         self._names = names
-        self._compared = compared
 
     def __getattr__(self, key: str) -> Promise:
         if key.startswith("_"):
@@ -140,31 +131,36 @@ class _AttributePromise(Promise, Valueless):
             raise TypeError(self._wrong(f"[{key!r}]"))
         elif not isinstance(key, str):
             raise TypeError(f"`best_params` has the parameters by their names, but got {known}.")
-        elif self._names is not None and key not in self._names:
+        elif self._names is None:
+            raise TypeError(
+                f"Flyte checks a parameter's type when the workflow is registered, and what a callback suggests is not "
+                f"known there, but got {known}. Give `best_params` to a task that takes a `dict`."
+            )
+        elif key not in self._names:
             raise KeyError(
                 Words(
                     f"The search has no parameter {key!r}; it has: {listed(sorted(self._names))}."
                     f"{meant(key, self._names)}"
                 )
             )
-        return _AttributePromise(super().__getitem__(key), known, None, self._compared)
+        return _AttributePromise(super().__getitem__(key), known, None)
 
     def _wrong(self, written: str) -> str:
         number = " It is the number of a trial." if "best_trial" in self._path else ""
         return f"`study.{self._path}` has nothing inside, but got `study.{self._path}{written}`.{number} {_ALL}"
 
-    def _noted(self) -> None:
-        # Flytekit gives a conditional each output once, by its name, and so another attribute of it for this one.
-        if not in_conditional():
-            return
-        here = FlyteContextManager.current_context()
-        first = next((path for conditional, path in self._compared if conditional is here), self._path)
-        if first != self._path:
+    def _comparable(self, other: Any) -> Any:
+        """What the attribute is compared with, of its own type, as Flyte's conditions want it."""
+        if self._path not in PYTHON_TYPES:
             raise TypeError(
-                f"A conditional can compare one attribute of a study, but got `study.{first}` and "
-                f"`study.{self._path}`: let a task compare them."
+                f"A conditional can compare a study's numbers, as `study.best_value`, but got `study.{self._path}`: "
+                "let a task compare it."
             )
-        self._compared.append((here, self._path))
+        if type(other) is int and PYTHON_TYPES.get(self._path) is float:
+            return float(other)
+        if type(other) is float and PYTHON_TYPES.get(self._path) is int:
+            raise TypeError(f"`study.{self._path}` is an int, and Flyte compares ints with ints, but got {other!r}.")
+        return other
 
     def _stands_for(self) -> str:
         return f"`study.{self._path}` is known once the search has run: give it to a task, which gets the value"
@@ -179,8 +175,7 @@ def _comparing(name: str, symbol: str) -> Callable[[Any, Any], Any]:
     def compare(self: _AttributePromise, other: Any) -> Any:
         if self._path in _WITH_MORE_INSIDE:
             refuse(self)
-        self._noted()
-        return getattr(Promise, name)(self, other)
+        return getattr(Promise, name)(self, self._comparable(other))
 
     return compare
 

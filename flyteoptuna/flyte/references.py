@@ -140,13 +140,14 @@ def offloaded(literal: Literal) -> bool:
 class ByRef(TypeTransformer[Any]):
     """Passes values of a type on without reading them, where ``Annotated[T, ByRef(T)]`` stands for ``T``."""
 
-    def __init__(self, python_type: Any) -> None:
+    def __init__(self, python_type: Any, literal_type: model_types.LiteralType | None = None) -> None:
         super().__init__("by reference", Reference, enable_type_assertions=False)
         self.original = python_type
+        self._literal_type = literal_type
 
     def get_literal_type(self, t: Any = None) -> model_types.LiteralType:
         """The literal type of the original."""
-        return TypeEngine.to_literal_type(self.original)
+        return self._literal_type or TypeEngine.to_literal_type(self.original)
 
     def to_literal(self, ctx: FlyteContext, python_val: Any, python_type: Any, expected: Any) -> Literal:
         """The literal as it came, or that of a plain value."""
@@ -169,6 +170,11 @@ class ByRef(TypeTransformer[Any]):
         return key, None if value is None else by_reference(value)
 
 
-def by_reference(python_type: Any) -> Any:
-    """The annotation that passes values of ``python_type`` by reference."""
-    return Annotated[python_type, ByRef(python_type)]
+def by_reference(python_type: Any, literal_type: model_types.LiteralType | None = None) -> Any:
+    """The annotation that passes values by reference.
+
+    Args:
+        python_type: type of the values.
+        literal_type: its Flyte type, where flytekit's own says too little or costs an import.
+    """
+    return Annotated[python_type, ByRef(python_type, literal_type)]

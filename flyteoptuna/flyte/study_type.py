@@ -14,8 +14,8 @@ from flytekit.models import types as model_types
 from flytekit.models.literals import Literal
 from optuna.trial import TrialState
 
-from flyteoptuna.flyte import promises
-from flyteoptuna.flyte.references import Reference, packed, unpacked
+from flyteoptuna.flyte.references import Reference, packed, refer, unpacked
+from flyteoptuna.flyte.study_attributes import PYTHON_TYPES, STUDY, STUDY_TYPE
 
 if TYPE_CHECKING:
     from flyteoptuna.storage.memory import SearchStudy
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 # optuna is imported late here, when that module is whole.
 INLINE_LIMIT = 512 * 1024
 """Most bytes of a study that a workflow binds at registration, where Flyte keeps it inline."""
-
-_INTEGER = model_types.LiteralType(simple=model_types.SimpleType.INTEGER)
-_ATTRIBUTES = {
-    "best_value": model_types.LiteralType(simple=model_types.SimpleType.FLOAT),
-    "best_params": model_types.LiteralType(simple=model_types.SimpleType.STRUCT),
-    "best_trial": _INTEGER,
-    "best_trials": model_types.LiteralType(collection_type=_INTEGER),
-    **dict.fromkeys(promises.COUNTS, _INTEGER),
-}
 
 
 def attributes(study: optuna.Study) -> dict[str, Any]:
@@ -51,6 +42,17 @@ def attributes(study: optuna.Study) -> dict[str, Any]:
         "n_trials": len(states),
         **counts,
     }
+
+
+def attribute_references(study: optuna.Study) -> dict[str, Reference]:
+    """The attributes as Flyte's values, by their names; None stands for what there is no value of yet."""
+    found: dict[str, Reference] = {}
+    for name, value in attributes(study).items():
+        if name == "best_params":
+            found[name] = Reference(packed(value))
+        else:
+            found[name] = refer(value, type(None) if value is None else PYTHON_TYPES[name])
+    return found
 
 
 def handed_over(study: optuna.Study) -> bytes:
@@ -86,10 +88,7 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
 
     def get_literal_type(self, t: type[optuna.Study]) -> model_types.LiteralType:
         """The struct type, whose attributes Flyte checks and resolves by themselves."""
-        return model_types.LiteralType(
-            simple=model_types.SimpleType.STRUCT,
-            structure=model_types.TypeStructure(tag=promises.STUDY, dataclass_type=_ATTRIBUTES),
-        )
+        return STUDY_TYPE
 
     def to_literal(self, ctx: FlyteContext, python_val: Any, python_type: Any, expected: Any) -> Literal:
         """Save the study.
@@ -117,7 +116,7 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
 
     def guess_python_type(self, literal_type: model_types.LiteralType) -> type[optuna.Study]:
         """``optuna.Study``, for a type with a study's tag; ``ValueError`` for any other."""
-        if literal_type.structure is not None and literal_type.structure.tag == promises.STUDY:
+        if literal_type.structure is not None and literal_type.structure.tag == STUDY:
             return optuna.Study
         raise ValueError(f"Not the type of an optuna.Study: {literal_type}")
 

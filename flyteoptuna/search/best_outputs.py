@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 USED = "used"
 """The input of the last task that names the outputs that the workflow uses."""
 NONE_USED = joined(())
-PREFIX = "best_"
+PREFIX = "output_"
 """What the names of the outputs begin with, beside those of the last task's own."""
 
 
@@ -91,15 +91,16 @@ def output(study: optuna.Study, names: Mapping[str, Any], used: str) -> list[Ref
     return made
 
 
-def promised_by(made: Any) -> Callable[[str], Promise]:
+def promised_by(made: Any, variables: Mapping[str, str]) -> Callable[[str], Promise]:
     """What makes the promise of an output of the best trial, and tells the last task that it is used.
 
     Args:
         made: the promises of the last task of a search, in the workflow that is being compiled.
+        variables: names of that task's outputs, by the names that the objective gives them.
     """
 
     def promise(name: str) -> Promise:
-        found: Promise = getattr(made, f"{PREFIX}{name}")
+        found: Promise = getattr(made, variables[name])
         bindings = found.ref.node.bindings
         [position] = [index for index, binding in enumerate(bindings) if binding.var == USED]
         used = {*split(bindings[position].binding.scalar.primitive.string_value), name}

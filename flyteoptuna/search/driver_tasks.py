@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from flytekit.core.base_task import TaskMetadata
 from flytekit.core.context_manager import FlyteContextManager
+from flytekit.core.interface import Interface
+from flytekit.core.promise import create_and_link_node
 from flytekit.core.python_function_task import PythonFunctionTask
 
 from flyteoptuna.flyte.objective import image_of
@@ -20,6 +22,29 @@ DYNAMIC = PythonFunctionTask.ExecutionBehavior.DYNAMIC
 PLAIN = PythonFunctionTask.ExecutionBehavior.DEFAULT
 INPUT = "in_"
 """What the names of the objective's inputs begin with, beside those of a search's own."""
+
+
+def variables(prefix: str, names: Iterable[str]) -> dict[str, str]:
+    """Names of inputs or outputs of a search's own tasks, by the names that the objective gives them.
+
+    Flyte reads the name of an output in ASCII alone. The position stands for any other name: no name begins with a
+    digit.
+    """
+    return {name: f"{prefix}{name if name.isascii() else index}" for index, name in enumerate(names)}
+
+
+def node(task: Any, inputs: Mapping[str, Any], written: Mapping[str, Any]) -> Any:
+    """Add a node to the workflow that is being compiled; the promises of its outputs.
+
+    Args:
+        task: a task of a search.
+        inputs: what it is given.
+        written: types of the inputs that a user has written, which flytekit binds as it binds those of the user's own
+            tasks.
+    """
+    known = task.python_interface
+    interface = Interface({**known.inputs, **written}, known.outputs, output_tuple_name=known.output_tuple_name)
+    return create_and_link_node(FlyteContextManager.current_context(), task, interface, **inputs)
 
 
 def study_input(start: str) -> dict[str, Any]:

@@ -10,10 +10,13 @@ from typing import Any
 import cloudpickle
 from flytekit.core.promise import Promise
 
+from flyteoptuna.core.annotations import bare
 from flyteoptuna.core.refusal_words import got
 from flyteoptuna.core.space import dumps, suggestions
+from flyteoptuna.core.suggestions import Suggestion
 from flyteoptuna.core.unpickling import unpickled
 from flyteoptuna.flyte.promises import sure
+from flyteoptuna.flyte.study_attributes import type_names
 
 MOST = 512 * 1024
 """Most bytes that a workflow binds inline for a search's callbacks, sampler and pruner."""
@@ -92,10 +95,17 @@ class Request:
         return "continued" if sure(self.study) else "perhaps"
 
     @property
-    def names(self) -> frozenset[str] | None:
-        """Names of the parameters that each trial has; None where they are not known."""
-        known = self.varied and self.study is None
-        return frozenset(name for name, _ in suggestions(self.varied)) if known else None
+    def params(self) -> dict[str, str] | None:
+        """The parameters that each trial has, and the names of their types; None with a callback."""
+        return (
+            {name: self._type_names(name, found) for name, found in suggestions(self.varied)} if self.varied else None
+        )
+
+    def _type_names(self, name: str, suggestion: Suggestion) -> str:
+        # An input that takes floats is given ints as floats.
+        as_float = name in self.varied and bare(self.objective.python_interface.inputs[name]) is float
+        kinds = type_names(suggestion)
+        return "float" if as_float and {*kinds.split("|")} <= {"int", "float"} else kinds
 
 
 def _pickled(callbacks: Sequence[Callable[..., None]], sampler: Any, pruner: Any, study: Any) -> str:

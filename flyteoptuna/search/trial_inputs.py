@@ -12,6 +12,7 @@ from flyteoptuna.core.plain_values import plain, shown
 from flyteoptuna.core.suggestions import Suggestion
 from flyteoptuna.core.trial import report
 from flyteoptuna.core.trial.call_objective import raised
+from flyteoptuna.flyte.conversions import converted
 from flyteoptuna.flyte.objective import TRIAL, completed, input_types
 from flyteoptuna.flyte.objective_callback import ObjectiveCall, objective_call
 from flyteoptuna.flyte.references import Reference, offloaded, packed, refer, reference
@@ -150,10 +151,10 @@ def _job(study: Any, number: int, params: Any, call: ObjectiveCall, mapped: Sequ
 
 
 def _sent(name: str, value: Any, kind: Any) -> Reference:
-    if isinstance(value, Reference):
-        return value
     try:
-        made = refer(fitted(value, kind), kind)
+        # A reference may be to a callback's input, which is of another type than the objective's.
+        given = value if isinstance(value, Reference) else refer(fitted(value, kind), kind)
+        made = converted(given, kind, name)
         made.serialised()
     except Exception as error:
         raise ValueError(f"The input `{name}` cannot be sent: Flyte does not take {shown(value)} for it.") from error

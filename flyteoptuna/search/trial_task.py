@@ -24,6 +24,7 @@ from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, arity, find, pla
 from flyteoptuna.flyte.outputs import returns_of
 from flyteoptuna.flyte.references import Reference, by_reference, unpacked
 from flyteoptuna.flyte.resolver import adopt, digest, joined, split
+from flyteoptuna.flyte.study_attributes import STUDY_TYPE
 
 FORMAT = 3
 """Version of the report. It is part of the cache version, for a cached report must be one that is understood."""
@@ -47,7 +48,7 @@ def trial_task(
     natives = objective.python_interface.inputs
     inputs = {
         TRIAL: by_reference(dict),
-        STUDY: by_reference(dict),
+        STUDY: by_reference(dict, STUDY_TYPE),
         **{n: by_reference(natives[n]) for n in (*mapped, *fixed)},
     }
     interface = Interface(inputs, {"o0": TrialReport})

@@ -45,9 +45,9 @@ def by_value_that_is_not() -> str:
 
 
 @fl.workflow
-def by_parameter() -> str:
+def by_two_attributes() -> str:
     _, study = search()
-    return choice(study.best_params["kind"] == "tree", study.best_params["kind"])
+    return choice((study.best_value < 5) & (study.n_fail == 0) & (study.best_trial >= 0), study.best_params["kind"])
 
 
 @fl.workflow

@@ -10,7 +10,7 @@ FLOW = "flow_of_conditionals"
 EXPECTED = {
     "by_value": "good",
     "by_value_that_is_not": "other",
-    "by_parameter": "tree",
+    "by_two_attributes": "tree",
     "by_count": "all well",
     "by_output": "tree of 2",
     "inside": "tree of 2",
@@ -30,7 +30,7 @@ def say(text: str) -> str:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_conditional_decides_by_a_study_and_its_branches_use_it(flows, name):
-    """A value, a parameter, a count and an output; `optimizer.study` and `optimizer.best` inside of branches."""
+    """A value, a count, several of them and an output; `optimizer.study` and `optimizer.best` inside of branches."""
     workflow = getattr(flows(FLOW), name)
     assert workflow() == run(workflow).outputs == EXPECTED[name]
 
@@ -59,30 +59,25 @@ def in_a_nested_one(again, reuse_pods):
     return inner.else_().fail("no")
 
 
-def two_attributes(study, more):
-    both = (study.n_complete == 1) & (study.n_fail == 0)
-    return more.if_(both).then(say(text="a")).else_().then(say(text="b"))
-
-
-def two_parameters(study, more):
-    first = more.if_(study.best_params["x"] > 0.5).then(say(text="a"))
-    return first.elif_(study.best_params["y"] > 0.5).then(say(text="a")).else_().then(say(text="b"))
-
-
-@pytest.mark.parametrize("compare", [two_attributes, two_parameters])
-def test_a_second_attribute_in_a_conditional_is_refused(compare):
-    """Flytekit would give the conditional the first one for it."""
-
-    @fl.task
-    def both(x: float, y: float) -> float:
-        return x
+@pytest.mark.parametrize(
+    ("compare", "message"),
+    [
+        (
+            lambda study: study.best_params["x"] > 0.5,
+            r"compare a study's numbers, as `study.best_value`, but got `study.b",
+        ),
+        (lambda study: study.n_fail > 0.5, r"`study.n_fail` is an int, and Flyte compares ints with ints, but got 0.5"),
+        (lambda study: study.best_trials == 1, r"`study.best_trials` is known once the search has run"),
+    ],
+)
+def test_a_comparison_that_flyte_would_refuse_is_refused_where_it_is_written(compare, message):
+    """Flyte compares whole outputs of equal types."""
 
     def workflow() -> str:
-        study = Optimizer(both, 1, 1)(x=suggest.float(0, 1), y=suggest.float(0, 1))
-        more = fl.conditional("again")
-        return compare(study, more)
+        study = Optimizer(objective, 1, 1)(x=suggest.float(0, 1))
+        return fl.conditional("c").if_(compare(study)).then(say(text="a")).else_().then(say(text="b"))
 
-    with pytest.raises(TypeError, match=r"can compare one attribute of a study, but got `study.\S+` and `study.\S+`: "):
+    with pytest.raises(TypeError, match=message):
         fl.workflow(workflow).compile()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import optuna
@@ -15,6 +15,7 @@ from flyteoptuna.core import plan
 from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_delivery
+from flyteoptuna.flyte.conversions import converted
 from flyteoptuna.flyte.objective import TRIAL
 from flyteoptuna.flyte.references import Reference, collection
 from flyteoptuna.flyte.study_type import HeldStudy
@@ -144,6 +145,22 @@ def check_fixed(values: Sequence[Reference], settings: str, children: int) -> No
             f"The fixed inputs of a search must take at most {INLINE_LIMIT // (2 * children)} bytes inline, but they "
             f"take {size}. Pass large ones as a FlyteFile or a data frame, which go by reference."
         )
+
+
+def converted_inputs(
+    given: Mapping[str, Reference], written: Mapping[str, Any], names: Mapping[str, str]
+) -> dict[str, Reference]:
+    """The fixed inputs by literals that Flyte casts where they are bound in the graphs of the search.
+
+    Args:
+        given: the fixed inputs, by their names in the search.
+        written: their types, as the user has written them.
+        names: their names in the search, by the user's own.
+
+    Raises:
+        ValueError: one is not of its type.
+    """
+    return {variable: converted(given[variable], written[variable], name) for name, variable in names.items()}
 
 
 def ask(

@@ -13,7 +13,16 @@ from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference, collection
 from flyteoptuna.search.best_outputs import NONE_USED, USED
-from flyteoptuna.search.driver_tasks import DYNAMIC, INPUT, PLAIN, driver_task, named_tuple, study_input
+from flyteoptuna.search.driver_tasks import (
+    DYNAMIC,
+    INPUT,
+    PLAIN,
+    driver_task,
+    named_tuple,
+    node,
+    study_input,
+    variables,
+)
 from flyteoptuna.search.entities import Entities, asked, fixed_inputs, promised
 from flyteoptuna.search.request import COUNTS, Request
 from flyteoptuna.search.trial_inputs import builder
@@ -28,7 +37,7 @@ Reports = by_reference(list[TrialReport | None])
 def nodes(request: Request) -> StudyPromise:
     """Add a search to the workflow that is being compiled; a promise of its study."""
     search = Search.asked_for(request)
-    progress = search.search(**asked(request), **fixed_inputs(request))
+    progress = node(search.search, {**asked(request), **fixed_inputs(request)}, search.written)
     made = search.finish(
         study=progress.study, reports=progress.reports, max_failures=request.counts["max_failures"], used=NONE_USED
     )
@@ -53,10 +62,9 @@ class Search(Entities):
 
     @functools.cached_property
     def _lists(self) -> dict[str, Any]:
-        """What is mapped, by the names of the trial task's inputs."""
-        natives = self.objective.python_interface.inputs
-        lists = {name: types.GenericAlias(list, (natives[name],)) for name in self.mapped}
-        return {name: by_reference(kind) for name, kind in {TRIAL: list[dict[str, Any]], **lists}.items()}
+        """Types of what is mapped, by the names of the trial task's inputs."""
+        natives = {TRIAL: dict, **self.objective.python_interface.inputs}
+        return {name: by_reference(types.GenericAlias(list, (natives[name],))) for name in (TRIAL, *self.mapped)}
 
     @functools.cached_property
     def _progress(self) -> Any:
@@ -64,7 +72,8 @@ class Search(Entities):
 
     @functools.cached_property
     def _asked(self) -> Any:
-        lists = {f"{INPUT}{name}": kind for name, kind in self._lists.items()}
+        names = variables(INPUT, self._lists)
+        lists = {names[name]: kind for name, kind in self._lists.items()}
         return named_tuple("Asked", {"study": self._state["study"], "over": bool, **lists})
 
     @functools.cached_property
@@ -101,6 +110,7 @@ class Search(Entities):
 
         counts = {name: given.pop(name) for name in COUNTS}
         settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
+        given = driver.converted_inputs(given, self.written, variables(INPUT, self.fixed))
         text = settings.dumps()
         driver.check_fixed([*given.values()], text, plan.ARITY)
         begun = driver.begin(study, settings, self.directions, callbacks)
@@ -133,9 +143,9 @@ class Search(Entities):
                 asked = None
         if asked is None:
             asked = self.ask(**known)
-        shared = {name.removeprefix(INPUT): value for name, value in fixed.items() if self.origin is self.objective}
+        shared = self._own_names(fixed) if self.origin is self.objective else {}
         task = trial_task(self.objective, self.mapped, tuple(shared))
-        lists = {name: getattr(asked, f"{INPUT}{name}") for name in self._lists}
+        lists = {name: getattr(asked, variable) for name, variable in variables(INPUT, self._lists).items()}
         sent = map_task(task, tuple(shared), plan.settings(state["settings"]).concurrency)(
             **{STUDY: asked.study}, **shared, **lists
         )
@@ -151,7 +161,7 @@ class Search(Entities):
         if over:
             return self._asked(study, over, *(collection([]) for _ in self._lists))
         given = plan.settings(settings)
-        inputs = {name.removeprefix(INPUT): value for name, value in fixed.items()}
+        inputs = self._own_names(fixed) if fixed else {}
         build = builder(self.origin, self.objective, given.space, inputs)
         made = driver.ask(index, study, reports, given, build, self.mapped, shown=shown)
         return self._asked(made.study, made.over, *made.lists.values())

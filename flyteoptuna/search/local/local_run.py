@@ -90,7 +90,7 @@ def _returned(kept: Kept, request: Request) -> Any:
     if scope() is not None:
         several = len(request.directions) > 1
         best = None if several else functools.partial(_promised, kept.study)
-        return StudyPromise("study", kept.literal(), None, several, request.names, best)
+        return StudyPromise("study", kept.literal(), None, several, request.params, best)
     return kept.copy()
 
 

@@ -13,7 +13,7 @@ from flytekit.core.context_manager import FlyteContextManager
 
 from flyteoptuna.flyte.references import literal_of, packed, reference
 from flyteoptuna.flyte.scoped_settings import apart, as_task
-from flyteoptuna.search.driver_tasks import INPUT
+from flyteoptuna.search.driver_tasks import INPUT, variables
 from flyteoptuna.search.local import local_run, worker_pool
 from flyteoptuna.search.local.process_main import Sent, Surroundings, TaskNotLoadedError, leave, load
 from flyteoptuna.search.local.worker_process import Road, Worker, WorkerDiedError
@@ -50,7 +50,8 @@ def _run_apart(request: Request) -> Any:
     logger.info("The journal of the search, which outlives this process: %s", folder)
     study = reference(packed({"_path": str(path)}))
     given = {"study": study, "journal": folder, "settings": settings.dumps()}
-    given |= {f"{INPUT}{name}": value for name, value in start.fixed.items()}
+    names = variables(INPUT, start.fixed)
+    given |= {names[name]: value for name, value in start.fixed.items()}
     try:
         with local_run.interruptible():
             _run(request, given, count, start.settings.n_trials)

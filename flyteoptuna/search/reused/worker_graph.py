@@ -19,7 +19,7 @@ from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference
 from flyteoptuna.flyte.resolver import adopt, digest
 from flyteoptuna.search.best_outputs import NONE_USED, USED
-from flyteoptuna.search.driver_tasks import INPUT, driver_task, named_tuple, study_input
+from flyteoptuna.search.driver_tasks import driver_task, named_tuple, node, study_input
 from flyteoptuna.search.entities import Entities, asked, fixed_inputs, promised
 from flyteoptuna.search.request import COUNTS, Request
 from flyteoptuna.search.timed import end_started
@@ -38,8 +38,10 @@ def nodes(request: Request) -> StudyPromise:
     search = ReusedSearch.asked_for(request)
     begun = search.search(**asked(request))
     state = {name: getattr(begun, name) for name in STATE}
-    told = search.workers(**{INDEX: begun.workers}, **state, **fixed_inputs(request))
-    made = search.finish(**state, told=told.with_overrides(node_name="workers-of-the-search"), used=NONE_USED)
+    told = node(search.workers, {INDEX: begun.workers, **state, **fixed_inputs(request)}, search.written)
+    # Flyte drops the second of two nodes of one id, and a workflow may hold several searches.
+    told = told.with_overrides(node_name=f"workers-of-the-search-{begun.journal.ref.node_id}")
+    made = search.finish(**state, told=told, used=NONE_USED)
     return promised(made, request)
 
 
@@ -79,7 +81,7 @@ class ReusedSearch(Entities):
     @functools.cached_property
     def workers(self) -> Any:
         """The map over the workers, of which any may be lost."""
-        bound = {*STATE, *(f"{INPUT}{name}" for name in self.fixed)}
+        bound = {*STATE, *self.written}
         # As many at once as there are; by default Flyte would start 25, and the others when those have ended.
         mapped = ArrayNodeMapTask(self.worker, concurrency=0, min_success_ratio=0.0, bound_inputs=bound)
         mapped._name = mapped.sub_node_metadata._name = self.worker.name
@@ -124,7 +126,7 @@ class ReusedSearch(Entities):
         from flyteoptuna.search.reused import search_journal
 
         given = plan.settings(settings)
-        inputs = {name.removeprefix(INPUT): value for name, value in fixed.items()}
+        inputs = self._own_names(fixed)
         build = builder(self.origin, self.objective, given.space, inputs)
         trials = inputs if self.origin is self.objective else {}
         worker = search_journal.worker(

@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from flyteidl.core import dynamic_job_pb2
-from flyteidl.core.workflow_pb2 import WorkflowMetadata
+from flyteidl.core.identifier_pb2 import Identifier
+from flyteidl.core.workflow_pb2 import WorkflowMetadata, WorkflowTemplate
 from flytekit import LaunchPlan
 from flytekit.configuration import ImageConfig, SerializationSettings
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.models.task import TaskSpec
 from flytekit.tools.translator import get_serializable
 
+from flyteoptuna.testing.compiler.inputs import check_defaults, check_inputs
+from flyteoptuna.testing.compiler.problems import CompileError
+from flyteoptuna.testing.compiler.workflows import check_ids, compile_workflow
 from flyteoptuna.testing.engine.arrays import run_array
 from flyteoptuna.testing.engine.branches import chosen
 from flyteoptuna.testing.engine.cache import Cache, cache_key
@@ -95,6 +99,7 @@ class Engine:
             inputs: literals, or primitive Python values; those left out take the workflow's defaults.
 
         Raises:
+            CompileError: if Flyte would refuse to register the workflow, or its inputs.
             ExecutionFailed: if a node failed for good.
             NotImplementedError: at a kind of node that this engine does not run.
         """
@@ -129,11 +134,17 @@ class Engine:
             tasks={each.template.id.name: each.template for each in tasks},
             workflows={each.id.name: each for each in spec.sub_workflows},
         )
+        check_nodes(nodes_of_workflow(spec.template), scope)
+        check_ids(spec.template, *spec.sub_workflows)
+        compile_workflow(spec.template, spec.sub_workflows, [each.template for each in tasks])
         values = {key: primitive(v) if isinstance(v, (str, int, float)) else v for key, v in given.items()}
-        return self._workflow(spec.template, {**self.defaults(workflow), **values}, scope)
+        parameters = self.parameters(workflow)
+        check_defaults(parameters)
+        check_inputs(values, parameters)
+        defaults = {name: each.default for name, each in parameters.items() if each.WhichOneof("behavior") == "default"}
+        return self._workflow(spec.template, {**defaults, **values}, scope)
 
     def _workflow(self, template: Any, inputs: Literals, scope: Scope) -> Literals:
-        check_nodes(nodes_of_workflow(template), scope)
         try:
             return self._graph(template.nodes, template.outputs, inputs, scope)
         except ExecutionFailed as error:
@@ -148,15 +159,14 @@ class Engine:
         spec = get_serializable(entities, SETTINGS, workflow).to_flyte_idl()
         return spec, [model.to_flyte_idl() for model in entities.values() if isinstance(model, TaskSpec)]
 
-    def defaults(self, workflow: Any) -> Literals:
-        """Return the inputs that a workflow has by default."""
+    def parameters(self, workflow: Any) -> Mapping[str, Any]:
+        """Return the types and the defaults of a workflow's inputs."""
         plan = LaunchPlan.get_default_launch_plan(FlyteContextManager.current_context(), workflow)
-        parameters = plan.parameters.to_flyte_idl().parameters
-        return {name: each.default for name, each in parameters.items() if each.WhichOneof("behavior") == "default"}
+        found: Mapping[str, Any] = plan.parameters.to_flyte_idl().parameters
+        return found
 
     def _graph(self, nodes: Iterable[Any], outputs: Iterable[Any], inputs: Literals, scope: Scope) -> Literals:
         waiting = {node.id: node for node in nodes if node.id not in ENDS}
-        check_nodes(waiting.values(), scope)
         with self._lock:
             self.depth = max(self.depth, scope.depth)
             self.graphs.append(graph_of(scope.path, waiting.values()))
@@ -226,11 +236,15 @@ class Engine:
             if pod.outcome is Outcome.DYNAMIC:
                 read_futures(pod.metadata / "futures.pb")
                 futures = (pod.metadata / "futures.pb").read_bytes()
-        outputs = read_outputs(pod.metadata) if futures is None else self._dynamic(node, futures, inputs, scope, pod)
+        outputs = (
+            read_outputs(pod.metadata)
+            if futures is None
+            else self._dynamic(node, template, futures, inputs, scope, pod)
+        )
         self.store(key, outputs)
         return outputs
 
-    def _dynamic(self, node: Any, futures: bytes, inputs: Literals, scope: Scope, pod: Pod) -> Literals:
+    def _dynamic(self, node: Any, template: Any, futures: bytes, inputs: Literals, scope: Scope, pod: Pod) -> Literals:
         self.finished.futures[pod.path] = futures
         job = dynamic_job_pb2.DynamicJobSpec.FromString(futures)
         within = scope.inside(
@@ -240,9 +254,22 @@ class Engine:
             tasks={task.id.name: task for task in job.tasks},
             workflows={each.id.name: each for each in job.subworkflows},
         )
+        self._compile_dynamic(job, template, pod, within)
         outputs = self._graph(job.nodes, job.outputs, inputs, within)
         write_literals(scope.data(node.id) / str(pod.attempt) / "outputs.pb", outputs)
         return outputs
+
+    def _compile_dynamic(self, job: Any, task: Any, pod: Pod, scope: Scope) -> None:
+        """Compile the graph of a dynamic task, whose inputs are constants by now."""
+        check_nodes(job.nodes, scope)
+        template = WorkflowTemplate(nodes=job.nodes, outputs=job.outputs)
+        template.id.CopyFrom(Identifier(name=f"dynamic_{pod.path}"))
+        template.interface.outputs.CopyFrom(task.interface.outputs)
+        try:
+            check_ids(template, *job.subworkflows)
+            compile_workflow(template, job.subworkflows, job.tasks)
+        except CompileError as error:
+            raise ExecutionFailed(pod.path, pod.task, f"malformed dynamic workflow, caused by: {error}") from error
 
     def lookup(self, key: tuple[str, ...] | None, pod: Pod) -> Literals | None:
         """Return what the cache has for a call, and record a hit."""
