@@ -50,8 +50,13 @@ def _interface(interface: Any) -> Iterator[str]:
 
 def _type(kind: Any) -> str:
     match kind.WhichOneof("type"):
+        case "simple" if "." in kind.structure.tag:
+            return str(kind.structure.tag)
+        case "simple" if kind.structure.dataclass_type:
+            fields = sorted(kind.structure.dataclass_type.items())
+            return f"struct({', '.join(f'{name}: {_type(field)}' for name, field in fields)})"
         case "simple":
-            return kind.structure.tag if "." in kind.structure.tag else types_pb2.SimpleType.Name(kind.simple).lower()
+            return str(types_pb2.SimpleType.Name(kind.simple)).lower()
         case "collection_type":
             return f"[{_type(kind.collection_type)}]"
         case "map_value_type":

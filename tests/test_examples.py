@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from flyteidl.core import dynamic_job_pb2, workflow_pb2
+from flyteidl.core import workflow_pb2
 from graph_text import task_lines, text_of, workflow_lines
 
 from flyteoptuna.testing.engine.engine import Engine
@@ -34,20 +34,20 @@ COMPILED = [case for case in EXAMPLES if case[0] != "tested/tuning"]
 class FirstLevel(Engine):
     """Runs a workflow up to what its first dynamic task emits."""
 
-    def _dynamic(self, node, futures, *args):
-        raise EmittedError(node.task_node.reference_id.name, futures)
+    def _compile_dynamic(self, job, task, *args):
+        super()._compile_dynamic(job, task, *args)
+        raise EmittedError(task.id.name, job)
 
 
 class EmittedError(Exception):
-    """Ends a run with the name of a dynamic task and what it emits."""
+    """Ends a run with the name of a dynamic task and what it emits, which Flyte would compile."""
 
 
 def first_level(workflow, folder):
     """What the first search of a workflow emits, as text."""
     with pytest.raises(EmittedError) as raised:
         FirstLevel(folder, ROOT / "examples").run(workflow, SIZE)
-    name, futures = raised.value.args
-    job = dynamic_job_pb2.DynamicJobSpec.FromString(futures)
+    name, job = raised.value.args
     yield f"what {name} emits with {', '.join(f'{key}={value}' for key, value in SIZE.items())}"
     yield "  (a node's inputs that are those of the node before are left out)"
     before = set()

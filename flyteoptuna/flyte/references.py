@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import msgpack
@@ -35,7 +36,16 @@ class Reference:
         scalar = self.literal.scalar
         if scalar is not None and scalar.primitive is not None and _primitive(scalar.primitive.value, python_type):
             return scalar.primitive.value
-        return TypeEngine.to_python_value(FlyteContextManager.current_context(), self.literal, python_type)
+        ctx = FlyteContextManager.current_context()
+        try:
+            return TypeEngine.to_python_value(ctx, self.literal, python_type)
+        except Exception:
+            if scalar is None or scalar.primitive is None:
+                raise
+            # Of a dataclass's field, Flyte makes a primitive of what is one in msgpack, as the text of a date is.
+            with suppress(Exception):
+                return TypeEngine.to_python_value(ctx, packed(scalar.primitive.value), python_type)
+            raise
 
     def serialised(self) -> bytes:
         """The literal as the bytes that Flyte would keep of it; equal literals have equal ones."""
@@ -89,7 +99,7 @@ def refer(value: Any, python_type: Any) -> Reference:
     return reference(loop_manager.run_sync(TypeEngine.async_to_literal, *given))
 
 
-def packed(fields: dict[str, Any]) -> Literal:
+def packed(fields: Any) -> Literal:
     """The literal of plain data, in the form that flytekit gives to a dictionary and a dataclass.
 
     Made here, because flytekit compiles an encoder for each, which takes 10 ms.

@@ -51,7 +51,7 @@ STUDY_TYPE = LiteralType(
 def type_names(suggestion: Suggestion) -> str:
     """Names of the types of what a suggestion may suggest, as a study knows them, joined by bars."""
     if isinstance(suggestion, Category):
-        return "|".join(dict.fromkeys(type(choice).__name__ for choice in suggestion.choices))
+        return "|".join(dict.fromkeys(type(choice).__name__ for choice in suggestion.named()))
     return "float" if isinstance(suggestion, Float) else "int"
 
 

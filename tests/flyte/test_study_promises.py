@@ -73,7 +73,7 @@ def run(search, use, kind):
         (one, lambda study: line(x=study.best_params["x"]), float),
         (dotted, lambda study: study.best_params["params.a"], float),
         (several, lambda study: study.best_trials[0], int),
-        (called, lambda study: study.best_params["x"], float),
+        (called, lambda study: study.best_params, dict),
         (continued, lambda study: study.best_params["x"], float),
     ],
 )
@@ -111,7 +111,8 @@ NO_VALUE = "is known once the search has run: give it to a task, which gets the 
         (one, lambda s: s.best_params.items(), "give all to a task that takes a `dict`"),
         (dotted, lambda s: s.best_params["a"], "The search has no parameter 'a'; it has: params.a."),
         (dotted, lambda s: s.best_params["params"]["a"], "no parameter 'params'; it has: params.a. Did you mean"),
-        (called, lambda s: s.best_params["x"].y, "has nothing inside"),
+        (called, lambda s: s.best_params["x"], "what a callback suggests is not known there"),
+        (called, lambda s: s.best_params.x, "what a callback suggests is not known there"),
         (one, lambda s: s.best_value.x, "`study.best_value` has nothing inside, but got `study.best_value.x`"),
         (one, lambda s: s.best_value[0], "`study.best_value` has nothing inside"),
         (one, lambda s: s.n_complete.real, "`study.n_complete` has nothing inside"),
