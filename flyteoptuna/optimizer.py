@@ -11,7 +11,7 @@ from flyteoptuna.core import space
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte.promises import sure
 from flyteoptuna.flyte.scoped_settings import Scoped
-from flyteoptuna.flyte.study_attributes import ATTRIBUTES
+from flyteoptuna.flyte.types.study_attributes import ATTRIBUTES
 from flyteoptuna.search import best_outputs
 from flyteoptuna.search.local_or_graph import begin, check_place, is_local
 from flyteoptuna.search.request import Request

@@ -15,7 +15,7 @@ from flyteoptuna.core.plain_values import plain
 from flyteoptuna.core.plan import at_least
 from flyteoptuna.core.refusal_words import got, listed, meant
 from flyteoptuna.flyte import promises
-from flyteoptuna.flyte.study_attributes import STUDY
+from flyteoptuna.flyte.types.study_attributes import STUDY
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from flyteidl.core import workflow_pb2
+from flyteidl.core import dynamic_job_pb2, workflow_pb2
 from graph_text import task_lines, text_of, workflow_lines
 
+from flyteoptuna.testing.compiler.registration import check_dynamic
 from flyteoptuna.testing.engine.engine import Engine
 
 SIZE = {"n_trials": 100, "concurrency": 4}
@@ -34,9 +35,10 @@ COMPILED = [case for case in EXAMPLES if case[0] != "tested/tuning"]
 class FirstLevel(Engine):
     """Runs a workflow up to what its first dynamic task emits."""
 
-    def _compile_dynamic(self, job, task, *args):
-        super()._compile_dynamic(job, task, *args)
-        raise EmittedError(task.id.name, job)
+    def _dynamic(self, node, template, futures, *args):
+        job = dynamic_job_pb2.DynamicJobSpec.FromString(futures)
+        check_dynamic(job, template, "the graph of the search")
+        raise EmittedError(template.id.name, job)
 
 
 class EmittedError(Exception):

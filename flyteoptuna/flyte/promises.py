@@ -11,7 +11,7 @@ from flytekit.models.types import LiteralType, SimpleType
 
 from flyteoptuna.core.refusal_words import ORDERING, Valueless, Words, listed, meant, refusing
 from flyteoptuna.flyte.references import plain_of, refer
-from flyteoptuna.flyte.study_attributes import ATTRIBUTES, OF_ONE_OBJECTIVE, PYTHON_TYPES, STUDY
+from flyteoptuna.flyte.types.study_attributes import ATTRIBUTES, OF_ONE_OBJECTIVE, PYTHON_TYPES, STUDY
 
 _WITH_MORE_INSIDE = ("best_params", "best_trials")
 _COMPARISONS = {f"__{name}__": symbol for name, symbol in {"eq": "==", "ne": "!=", **ORDERING}.items()}

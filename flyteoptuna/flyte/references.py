@@ -157,7 +157,10 @@ class ByRef(TypeTransformer[Any]):
 
     def get_literal_type(self, t: Any = None) -> model_types.LiteralType:
         """The literal type of the original."""
-        return self._literal_type or TypeEngine.to_literal_type(self.original)
+        if self._literal_type is None:
+            return TypeEngine.to_literal_type(self.original)
+        # A copy, for flytekit writes the tag of a union's variant into it.
+        return model_types.LiteralType.from_flyte_idl(self._literal_type.to_flyte_idl())
 
     def to_literal(self, ctx: FlyteContext, python_val: Any, python_type: Any, expected: Any) -> Literal:
         """The literal as it came, or that of a plain value."""

@@ -15,7 +15,7 @@ from flytekit.models.literals import Literal
 from optuna.trial import TrialState
 
 from flyteoptuna.flyte.references import Reference, packed, refer, unpacked
-from flyteoptuna.flyte.study_attributes import PYTHON_TYPES, STUDY, STUDY_TYPE
+from flyteoptuna.flyte.types.study_attributes import PYTHON_TYPES, STUDY, STUDY_TYPE
 
 if TYPE_CHECKING:
     from flyteoptuna.storage.memory import SearchStudy
@@ -88,7 +88,8 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
 
     def get_literal_type(self, t: type[optuna.Study]) -> model_types.LiteralType:
         """The struct type, whose attributes Flyte checks and resolves by themselves."""
-        return STUDY_TYPE
+        # A copy, for flytekit writes the tag of a union's variant into it.
+        return model_types.LiteralType.from_flyte_idl(STUDY_TYPE.to_flyte_idl())
 
     def to_literal(self, ctx: FlyteContext, python_val: Any, python_type: Any, expected: Any) -> Literal:
         """Save the study.

@@ -12,7 +12,7 @@ from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import by_reference
 from flyteoptuna.flyte.report_delivery import path_of
 from flyteoptuna.flyte.resolver import joined, split
-from flyteoptuna.flyte.study_attributes import ATTRIBUTES, OF_ONE_OBJECTIVE, PYTHON_TYPES, params_type
+from flyteoptuna.flyte.types.study_attributes import ATTRIBUTES, OF_ONE_OBJECTIVE, PYTHON_TYPES, params_type
 from flyteoptuna.search.best_outputs import PREFIX, output, promised_by
 from flyteoptuna.search.driver_tasks import INPUT, named_tuple, variables
 from flyteoptuna.search.request import Request

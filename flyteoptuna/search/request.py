@@ -16,7 +16,7 @@ from flyteoptuna.core.space import dumps, suggestions
 from flyteoptuna.core.suggestions import Suggestion
 from flyteoptuna.core.unpickling import unpickled
 from flyteoptuna.flyte.promises import sure
-from flyteoptuna.flyte.study_attributes import type_names
+from flyteoptuna.flyte.types.study_attributes import type_names
 
 MOST = 512 * 1024
 """Most bytes that a workflow binds inline for a search's callbacks, sampler and pruner."""

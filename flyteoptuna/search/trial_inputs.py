@@ -12,10 +12,10 @@ from flyteoptuna.core.plain_values import plain, shown
 from flyteoptuna.core.suggestions import Suggestion
 from flyteoptuna.core.trial import report
 from flyteoptuna.core.trial.call_objective import raised
-from flyteoptuna.flyte.conversions import converted
 from flyteoptuna.flyte.objective import TRIAL, completed, input_types
 from flyteoptuna.flyte.objective_callback import ObjectiveCall, objective_call
 from flyteoptuna.flyte.references import Reference, offloaded, packed, refer, reference
+from flyteoptuna.flyte.types.conversions import converted
 
 Build = Callable[[Any], ObjectiveCall]
 """Makes the call of the objective for a trial, by suggesting."""

@@ -24,7 +24,7 @@ from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, arity, find, pla
 from flyteoptuna.flyte.outputs import returns_of
 from flyteoptuna.flyte.references import Reference, by_reference, unpacked
 from flyteoptuna.flyte.resolver import adopt, digest, joined, split
-from flyteoptuna.flyte.study_attributes import STUDY_TYPE
+from flyteoptuna.flyte.types.study_attributes import STUDY_TYPE
 
 FORMAT = 3
 """Version of the report. It is part of the cache version, for a cached report must be one that is understood."""

@@ -5,6 +5,7 @@ May import every other folder, and nothing imports it. Its own dependencies are 
 
 from flyteoptuna.testing import strategies
 from flyteoptuna.testing.checks import check
+from flyteoptuna.testing.compiler.problems import CompileError
 from flyteoptuna.testing.engine.cache import Cache
 from flyteoptuna.testing.engine.scopes import ExecutionFailed
 from flyteoptuna.testing.faults import Some
@@ -15,6 +16,7 @@ from flyteoptuna.testing.slots import Ran
 
 __all__ = [
     "Cache",
+    "CompileError",
     "ExecutionFailed",
     "Pod",
     "PodLostError",

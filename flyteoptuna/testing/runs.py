@@ -91,6 +91,8 @@ def run(
         **more: inputs of the workflow.
 
     Raises:
+        CompileError: Flyte would refuse to register the workflow, or would not take its inputs; says why in Flyte's
+            words.
         ExecutionFailed: the workflow failed; says the node, the task and the task's own traceback, and holds the pods.
         NotImplementedError: it holds what cannot be run here, which is named: launch plans, agents, gates.
         TypeError: an input or an argument is missing, unknown or of the wrong type.

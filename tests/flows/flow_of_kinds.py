@@ -1,4 +1,4 @@
-"""Fixed inputs of many kinds: written plainly, from tasks, from fields of a promised dataclass, narrower than declared."""
+"""Fixed inputs of many kinds: plain ones, outputs of tasks, fields of a promised dataclass, narrower than declared."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -173,7 +173,7 @@ def narrow() -> tuple[FlyteFile, FlyteDirectory, StructuredDataset, pd.DataFrame
 
 @fl.task
 def declared(
-    file: FlyteFile["tsv"],
+    file: FlyteFile["tsv"],  # noqa: F821 - a format
     folder: FlyteDirectory,
     data: Columns,
     frame: Annotated[StructuredDataset, fl.kwtypes(b=float)],

@@ -8,7 +8,7 @@ from flytekit.core.type_engine import TypeEngine
 from objectives import X, built, pair, square
 
 from flyteoptuna import Optimizer, suggest
-from flyteoptuna.flyte import promises
+from flyteoptuna.flyte.types.study_attributes import ATTRIBUTES
 
 
 @fl.task
@@ -81,4 +81,4 @@ def test_what_a_study_does_not_have_is_refused_before_it_is_searched(objective, 
 def test_what_a_study_has_is_known_without_optuna():
     """The names that a workflow may use are those that a study's literal has."""
     literal_type = TypeEngine.to_literal_type(optuna.Study)
-    assert set(promises.ATTRIBUTES) == set(literal_type.structure.dataclass_type)
+    assert set(ATTRIBUTES) == set(literal_type.structure.dataclass_type)

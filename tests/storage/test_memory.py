@@ -6,7 +6,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from flyteoptuna.flyte.study_attributes import COUNTS
+from flyteoptuna.flyte.types.study_attributes import COUNTS
 from flyteoptuna.storage.file import dumps, loads, read
 from flyteoptuna.storage.memory import new_study
 

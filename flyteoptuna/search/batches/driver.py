@@ -15,10 +15,10 @@ from flyteoptuna.core import plan
 from flyteoptuna.core.trial.call_objective import raised
 from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte import report_delivery
-from flyteoptuna.flyte.conversions import converted
 from flyteoptuna.flyte.objective import TRIAL
 from flyteoptuna.flyte.references import Reference, collection
 from flyteoptuna.flyte.study_type import HeldStudy
+from flyteoptuna.flyte.types.conversions import converted
 from flyteoptuna.search import rounds
 from flyteoptuna.search.trial_inputs import INLINE_LIMIT, MAP_LIMIT, Build, jobs_of
 from flyteoptuna.show.log import logger

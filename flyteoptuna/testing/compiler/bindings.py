@@ -12,7 +12,7 @@ from typing import Any
 from flyteidl.core import interface_pb2 as interfaces
 from flyteidl.core.types_pb2 import LiteralType, SimpleType
 
-from flyteoptuna.flyte.casts import NONE, castable, type_of_scalar
+from flyteoptuna.flyte.types.casts import NONE, castable, type_of_scalar
 from flyteoptuna.testing.compiler.json_schemas import schemas_cast
 from flyteoptuna.testing.compiler.nodes import START, CompiledNode, Graph, Variables
 from flyteoptuna.testing.compiler.problems import Scope, text, type_text
@@ -29,7 +29,9 @@ def casts(upstream: LiteralType, downstream: LiteralType) -> bool:
 def parse_variable(name: str) -> tuple[str, bool] | None:
     """Return an output's name, and whether an element of it is meant; None for a name that Flyte cannot read."""
     found = _VARIABLE.findall(name)
-    return (found[0][1], bool(found[0][0])) if len(found) == 1 else None
+    if len(found) != 1 or int(found[0][0] or 0) >= 2**63:
+        return None
+    return found[0][1], bool(found[0][0])
 
 
 def is_optional(kind: LiteralType) -> bool:
@@ -73,7 +75,7 @@ def check_bindings(
             kind, upstream = check(binding.binding, (variable or _ANYTHING).type, inner)
             if inner.ok:
                 for source in upstream:
-                    graph.feed(source, node)
+                    graph.feed(source, node, downstream=typed)
                 resolved[binding.var] = interfaces.Variable(type=kind)
     for name, variable in wanted.items():
         if name not in bound and not is_optional(variable.type):

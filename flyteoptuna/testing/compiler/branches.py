@@ -10,7 +10,7 @@ from typing import Any
 from flyteidl.core import literals_pb2 as pb
 from flyteidl.core.types_pb2 import LiteralType
 
-from flyteoptuna.flyte.casts import type_of_scalar
+from flyteoptuna.flyte.types.casts import type_of_scalar
 from flyteoptuna.testing.compiler.bindings import check_bindings
 from flyteoptuna.testing.compiler.nodes import CompiledNode, Graph, Interface, Variables
 from flyteoptuna.testing.compiler.problems import Scope

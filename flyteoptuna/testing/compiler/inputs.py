@@ -12,15 +12,15 @@ from typing import Any
 from flyteidl.core import literals_pb2 as pb
 from flyteidl.core.types_pb2 import LiteralType
 
-from flyteoptuna.flyte.casts import type_of
+from flyteoptuna.flyte.types.casts import type_of
 from flyteoptuna.testing.compiler.bindings import casts
 from flyteoptuna.testing.compiler.problems import CompileError, Problem, text, type_text
 
 _CODE = "InvalidArgument"
 
 
-def check_inputs(given: Mapping[str, pb.Literal], declared: Mapping[str, Any]) -> None:
-    """Check the inputs of an execution.
+def check_inputs(given: Mapping[str, pb.Literal], declared: Mapping[str, Any]) -> dict[str, pb.Literal]:
+    """Check the inputs of an execution; all of them, with the defaults.
 
     Args:
         given: the inputs by their names.
@@ -43,6 +43,8 @@ def check_inputs(given: Mapping[str, pb.Literal], declared: Mapping[str, Any]) -
             problems.append(f"expected_inputs {name} missing")
     if problems:
         raise CompileError(Problem(_CODE, "", problem) for problem in problems)
+    defaults = {name: each.default for name, each in declared.items() if each.WhichOneof("behavior") == "default"}
+    return {**defaults, **given}
 
 
 def check_defaults(declared: Mapping[str, Any]) -> None:

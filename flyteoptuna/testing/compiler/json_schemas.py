@@ -6,15 +6,25 @@ Source: ``isSuperTypeInJSON`` in ``flytepropeller/pkg/compiler/validators/typing
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
+from jsonschema import Draft7Validator, FormatChecker
 
 _UNKNOWN = "not implemented"
 """A difference that the comparison does not look into; Flyte lets it pass, but for variants of an `anyOf`."""
-_ANY: dict[str, Any] = {}
+_ALWAYS: dict[str, Any] = {"minProperties": 0, "maxProperties": 0}
+"""A schema that is true or false, as the comparison reads it."""
+_FORMATS = (
+    *("date-time", "date", "time", "hostname", "email", "ip-address", "ipv4", "ipv6", "uri", "iri", "uri-reference"),
+    *("uriref", "iri-reference", "uri-template", "regex", "json-pointer", "relative-json-pointer"),
+)
+"""The formats that Flyte's reader knows. A schema with any other is malformed, that of a path or a timedelta too."""
 
 
 class Malformed(ValueError):
@@ -23,15 +33,72 @@ class Malformed(ValueError):
 
 def schemas_cast(upstream: Struct, downstream: Struct) -> bool:
     """Whether Flyte's compiler takes what has one JSON schema for what has another."""
-    source, target = MessageToDict(upstream), MessageToDict(downstream)
-    if source == target:
+    if upstream == downstream:
         return True
-    if not source or not target:
+    source, target = (_read(each.SerializeToString(deterministic=True)) for each in (upstream, downstream))
+    if source is None or target is None:
         return False
     try:
-        return all(found == _UNKNOWN for found in _Comparison(target, source).differences(target, source))
+        return all(_UNKNOWN in found for found in _Comparison(target, source).differences(target, source))
     except (Malformed, RecursionError):
         return False
+
+
+@functools.lru_cache(1024)
+def _read(serialised: bytes) -> dict[str, Any] | None:
+    """A schema as Flyte's compiler reads it; None for one that is empty or malformed."""
+    schema = MessageToDict(Struct.FromString(serialised))
+    known = schema.get("$schema", _DRAFTS[0]) in _DRAFTS
+    return schema if schema and known and _reader().is_valid(schema) and _refers(schema, schema) else None
+
+
+def _refers(schema: Any, document: Mapping[str, Any]) -> bool:
+    """Whether each reference leads somewhere. Definitions are read where something refers to them."""
+    if isinstance(schema, list):
+        return all(_refers(each, document) for each in schema)
+    if not isinstance(schema, dict):
+        return True
+    if isinstance(schema.get("$ref"), str):
+        return _find(schema["$ref"], document) is not None
+    passed = ("definitions", "$defs", "default", "examples", "const", "enum")
+    return all(_refers(each, document) for name, each in schema.items() if name not in passed)
+
+
+def _find(reference: str, document: Any) -> Any:
+    """What a reference of a document refers to; None for nothing."""
+    found = document
+    for step in reference.removeprefix("#").strip("/").split("/"):
+        if not step:
+            continue
+        try:
+            found = found[int(step)] if isinstance(found, list) else found[_unescaped(step)]
+        except (LookupError, TypeError, ValueError):
+            return None
+    return found
+
+
+@functools.cache
+def _reader() -> Draft7Validator:
+    """The rules for schemas: those of draft 7, with what Flyte's reader adds."""
+    rules = Draft7Validator.META_SCHEMA
+    added = {
+        "enum": {"type": "array", "items": True, "minItems": 1, "uniqueItems": True},
+        "format": {"type": "string", "enum": [*_FORMATS]},
+        "contentEncoding": {"enum": ["base64"]},
+        "contentMediaType": {"enum": ["application/json"]},
+    }
+    formats = FormatChecker(formats=())
+    formats.checks("regex")(_is_expression)
+    return Draft7Validator({**rules, "properties": {**rules["properties"], **added}}, format_checker=formats)
+
+
+def _is_expression(text: object) -> bool:
+    """Whether Go reads a regular expression, which has neither lookaround nor references back."""
+    try:
+        re.compile(str(text))
+    except re.error:
+        return False
+    return not re.search(r"\(\?(=|!|<=|<!)|\\[1-9]", str(text))
 
 
 class _Comparison:
@@ -43,21 +110,12 @@ class _Comparison:
     def _resolved(self, schema: Any, document: Mapping[str, Any]) -> dict[str, Any]:
         """A schema, with its reference followed; a schema that is true or false has no rules."""
         if isinstance(schema, bool):
-            return _ANY
+            return _ALWAYS
         if not isinstance(schema, dict):
             raise Malformed(f"A schema must be an object, but got {schema!r}.")
-        if "$schema" in schema and schema is document and schema["$schema"] not in _DRAFTS:
-            raise Malformed(f"Unknown `$schema`: {schema['$schema']!r}.")
         if "$ref" not in schema:
             return schema
-        found: Any = document
-        for step in str(schema["$ref"]).removeprefix("#").strip("/").split("/"):
-            if step:
-                try:
-                    found = found[int(step)] if isinstance(found, list) else found[_unescaped(step)]
-                except (LookupError, TypeError, ValueError) as error:
-                    raise Malformed(f"Unknown `$ref`: {schema['$ref']!r}.") from error
-        return self._resolved(found, document)
+        return self._resolved(_find(schema["$ref"], document), document)
 
     def differences(self, subset: Any, superset: Any) -> Iterator[str]:
         """What keeps the superset from being taken for the subset."""
@@ -93,7 +151,7 @@ class _Comparison:
     def _arrays(self, sub: dict[str, Any], sup: dict[str, Any]) -> Iterator[str]:
         yield from _limits(sub, sup, "minItems", "maxItems")
         if "items" in sub:
-            mine, other = sub["items"], sup.get("items", _ANY)
+            mine, other = sub["items"], sup.get("items", _ALWAYS)
             if "items" not in sup or isinstance(mine, list) != isinstance(other, list):
                 yield "items"
             elif not isinstance(mine, list):
@@ -141,7 +199,7 @@ _DRAFTS = tuple(f"http://json-schema.org/{name}schema#" for name in ("", "draft-
 
 
 def _unescaped(step: str) -> str:
-    return step.replace("~1", "/").replace("~0", "~")
+    return unquote(step.replace("~1", "/").replace("~0", "~"))
 
 
 def _types(schema: Mapping[str, Any]) -> set[str]:
@@ -163,8 +221,7 @@ def _strings(sub: Mapping[str, Any], sup: Mapping[str, Any]) -> Iterator[str]:
         if not all(isinstance(value, str) for value in (*sub["enum"], *sup.get("enum", ()))):
             raise Malformed("Each value of an enum of strings must be one.")
         # The comparison knows the empty text as one of any enum.
-        if {*sup.get("enum", ())} - {*sub["enum"], ""}:
-            yield "enum"
+        yield from (f"enum {value}" for value in {*sup.get("enum", ())} - {*sub["enum"], ""})
     if "pattern" in sub:
         if "pattern" not in sup:
             raise Malformed("The comparison ends where one schema alone has a pattern.")

@@ -98,8 +98,8 @@ class Graph(Protocol):
     launch_plans: Mapping[bytes, Any]
     template: Any
 
-    def feed(self, upstream: str, node: CompiledNode) -> None:
-        """Note that a node needs another one's outputs."""
+    def feed(self, upstream: str, node: CompiledNode, *, downstream: bool) -> None:
+        """Note that a node needs another one's outputs, and whether it is started by that one."""
 
     def compile_subworkflow(self, template: Any, scope: Scope) -> None:
         """Compile a workflow that is a node of this one."""

@@ -81,11 +81,14 @@ def _of_workflow(graph: Graph, node: CompiledNode, scope: Scope) -> Interface | 
     if found is None:
         scope.add("WorkflowReferenceNotFound", node.id, f"Referenced Workflow [{text(reference)}] not found.")
         return None
-    return _of_launch_plan(found, node) if kind == "launchplan_ref" else interface_of(found.interface)
+    return _of_launch_plan(found, node, scope) if kind == "launchplan_ref" else interface_of(found.interface)
 
 
-def _of_launch_plan(plan: Any, node: CompiledNode) -> Interface:
+def _of_launch_plan(plan: Any, node: CompiledNode, scope: Scope) -> Interface:
     """The inputs that a launch plan needs, and those of its others that the node gives."""
+    for name in ("inputs", "outputs"):
+        if not plan.closure.HasField(f"expected_{name}"):
+            scope.required(node.id, f"WorkflowNode.Expected{name.capitalize()}")
     given = {binding.var for binding in node.proto.inputs}
     inputs = {
         name: parameter.var

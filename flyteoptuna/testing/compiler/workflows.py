@@ -11,7 +11,7 @@ from typing import Any
 from flyteoptuna.testing.compiler.bindings import check_bindings
 from flyteoptuna.testing.compiler.branches import branch_nodes, check_conditions
 from flyteoptuna.testing.compiler.nodes import END, START, CompiledNode, Interface, interface_of, key
-from flyteoptuna.testing.compiler.problems import CompileError, Problem, Scope, text
+from flyteoptuna.testing.compiler.problems import CompileError, Scope, text
 from flyteoptuna.testing.compiler.underlying import check_interface, find_interface
 
 
@@ -30,8 +30,13 @@ def compile_workflow(
         CompileError: Flyte would refuse it; says all that it would.
     """
     scope = Scope()
+    given = [*tasks]
+    for each in given:
+        if not each.HasField("id"):
+            scope.required("task", "Template.Id")
     known = _Known(
-        {key(each.id): each for each in tasks},
+        # Of two tasks of one id, Flyte takes the first.
+        {key(each.id): each for each in reversed(given)},
         _indexed(subworkflows, scope),
         {key(each.id): each for each in launch_plans},
     )
@@ -41,21 +46,6 @@ def compile_workflow(
         _Workflow(template, known, set()).check(scope)
     if not scope.ok:
         raise CompileError(scope.problems)
-
-
-def check_ids(*templates: Any) -> None:
-    """Refuse two nodes of one id, of which Flyte runs the first and drops the others without a word.
-
-    Raises:
-        CompileError: names the node.
-    """
-    for template in templates:
-        seen: set[str] = set()
-        for node in template.nodes:
-            if node.id in seen:
-                about = "Flyte runs the first of two nodes with the same id, and drops the second."
-                raise CompileError([Problem("DuplicateId", node.id, about)])
-            seen.add(node.id)
 
 
 def _indexed(workflows: Iterable[Any], scope: Scope) -> dict[bytes, Any]:
@@ -114,8 +104,10 @@ def _referring(node: Any) -> Iterable[Any]:
 class _Workflow:
     """One workflow under compilation; see :class:`flyteoptuna.testing.compiler.nodes.Graph`."""
 
-    def __init__(self, template: Any, known: _Known, compiled: set[bytes]) -> None:
-        self.template, self._known, self._compiled = template, known, compiled
+    def __init__(
+        self, template: Any, known: _Known, compiled: set[bytes], outer: frozenset[bytes] = frozenset()
+    ) -> None:
+        self.template, self._known, self._compiled, self._outer = template, known, compiled, outer
         self.tasks, self.workflows, self.launch_plans = known.tasks, known.workflows, known.launch_plans
         self.nodes: dict[str, CompiledNode] = {}
         self._downstream: dict[str, set[str]] = {}
@@ -123,17 +115,21 @@ class _Workflow:
         # A branch's own node is started by the branch, whatever it needs.
         self._inner: set[int] = set()
 
-    def feed(self, upstream: str, node: CompiledNode) -> None:
-        """Note that a node needs another one's outputs."""
+    def feed(self, upstream: str, node: CompiledNode, *, downstream: bool = True) -> None:
+        """Note that a node needs another one's outputs, and whether it is started by that one."""
         self._upstream.setdefault(node.id, set()).add(upstream or START)
-        if id(node) not in self._inner:
+        if downstream and id(node) not in self._inner:
             self._downstream.setdefault(upstream or START, set()).add(node.id)
 
     def compile_subworkflow(self, template: Any, scope: Scope) -> None:
         """Compile a workflow that is a node of this one, once."""
-        if key(template.id) not in self._compiled:
+        if key(template.id) == key(self.template.id) or key(template.id) in self._outer:
+            about = f"A workflow must not contain itself, but [{text(template.id)}] does."
+            scope.add("CycleDetected", START, about)
+        elif key(template.id) not in self._compiled:
             inner = scope.inner()
-            _Workflow(template, self._known, self._compiled).check(inner)
+            outer = self._outer | {key(self.template.id)}
+            _Workflow(template, self._known, self._compiled, outer).check(inner)
             if inner.ok:
                 self._compiled.add(key(template.id))
 
@@ -215,6 +211,9 @@ class _Workflow:
             # What needs nothing begins with the workflow.
             if name not in self._upstream:
                 self._downstream.setdefault(START, set()).add(name)
+            # What nothing needs ends with it.
+            if name not in self._downstream:
+                self._downstream[name] = {END}
         reached, cycle = _walk(self._downstream)
         if cycle:
             path = ">".join(cycle)

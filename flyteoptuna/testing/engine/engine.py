@@ -13,23 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from flyteidl.core import dynamic_job_pb2
-from flyteidl.core.identifier_pb2 import Identifier
-from flyteidl.core.workflow_pb2 import WorkflowMetadata, WorkflowTemplate
+from flyteidl.core.workflow_pb2 import WorkflowMetadata
 from flytekit import LaunchPlan
 from flytekit.configuration import ImageConfig, SerializationSettings
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.models.task import TaskSpec
 from flytekit.tools.translator import get_serializable
 
-from flyteoptuna.testing.compiler.inputs import check_defaults, check_inputs
-from flyteoptuna.testing.compiler.problems import CompileError
-from flyteoptuna.testing.compiler.workflows import check_ids, compile_workflow
+from flyteoptuna.testing.compiler.registration import check_execution
 from flyteoptuna.testing.engine.arrays import run_array
 from flyteoptuna.testing.engine.branches import chosen
 from flyteoptuna.testing.engine.cache import Cache, cache_key
 from flyteoptuna.testing.engine.failures import failure_node, nodes_of_workflow
 from flyteoptuna.testing.engine.graphs import ENDS, Finished, Graph, graph_of, upstream
-from flyteoptuna.testing.engine.refusals import check_nodes
+from flyteoptuna.testing.engine.refusals import check_graph, check_nodes
 from flyteoptuna.testing.engine.scopes import ExecutionFailed, Scope, task_name, task_of
 from flyteoptuna.testing.engine.workers import Workers
 from flyteoptuna.testing.pods.literals import START, Literals, TooLarge, UnresolvedBinding, primitive, resolve
@@ -127,22 +124,12 @@ class Engine:
         name = f"a{uuid.uuid4().hex[:19]}"
         code = (self.code,) if isinstance(self.code, Path) else tuple(self.code)
         self._place = Place(self.root, name, spec.template.id, code, self.cold, self.seconds)
-        scope = Scope(
-            path="",
-            folder=self.root / "metadata" / name,
-            depth=0,
-            tasks={each.template.id.name: each.template for each in tasks},
-            workflows={each.id.name: each for each in spec.sub_workflows},
-        )
+        known = {each.id.name: each for each in tasks}, {each.id.name: each for each in spec.sub_workflows}
+        scope = Scope("", self.root / "metadata" / name, 0, *known)
         check_nodes(nodes_of_workflow(spec.template), scope)
-        check_ids(spec.template, *spec.sub_workflows)
-        compile_workflow(spec.template, spec.sub_workflows, [each.template for each in tasks])
         values = {key: primitive(v) if isinstance(v, (str, int, float)) else v for key, v in given.items()}
-        parameters = self.parameters(workflow)
-        check_defaults(parameters)
-        check_inputs(values, parameters)
-        defaults = {name: each.default for name, each in parameters.items() if each.WhichOneof("behavior") == "default"}
-        return self._workflow(spec.template, {**defaults, **values}, scope)
+        inputs = check_execution(spec.template, spec.sub_workflows, tasks, self.parameters(workflow), values)
+        return self._workflow(spec.template, inputs, scope)
 
     def _workflow(self, template: Any, inputs: Literals, scope: Scope) -> Literals:
         try:
@@ -154,10 +141,10 @@ class Engine:
             raise
 
     def compiled(self, workflow: Any) -> tuple[Any, list[Any]]:
-        """Return the protobufs of a workflow and of its tasks."""
+        """Return the specification of a workflow, and the templates of its tasks."""
         entities: OrderedDict[Any, Any] = OrderedDict()
         spec = get_serializable(entities, SETTINGS, workflow).to_flyte_idl()
-        return spec, [model.to_flyte_idl() for model in entities.values() if isinstance(model, TaskSpec)]
+        return spec, [model.to_flyte_idl().template for model in entities.values() if isinstance(model, TaskSpec)]
 
     def parameters(self, workflow: Any) -> Mapping[str, Any]:
         """Return the types and the defaults of a workflow's inputs."""
@@ -254,22 +241,10 @@ class Engine:
             tasks={task.id.name: task for task in job.tasks},
             workflows={each.id.name: each for each in job.subworkflows},
         )
-        self._compile_dynamic(job, template, pod, within)
+        check_graph(job, template, pod, within)
         outputs = self._graph(job.nodes, job.outputs, inputs, within)
         write_literals(scope.data(node.id) / str(pod.attempt) / "outputs.pb", outputs)
         return outputs
-
-    def _compile_dynamic(self, job: Any, task: Any, pod: Pod, scope: Scope) -> None:
-        """Compile the graph of a dynamic task, whose inputs are constants by now."""
-        check_nodes(job.nodes, scope)
-        template = WorkflowTemplate(nodes=job.nodes, outputs=job.outputs)
-        template.id.CopyFrom(Identifier(name=f"dynamic_{pod.path}"))
-        template.interface.outputs.CopyFrom(task.interface.outputs)
-        try:
-            check_ids(template, *job.subworkflows)
-            compile_workflow(template, job.subworkflows, job.tasks)
-        except CompileError as error:
-            raise ExecutionFailed(pod.path, pod.task, f"malformed dynamic workflow, caused by: {error}") from error
 
     def lookup(self, key: tuple[str, ...] | None, pod: Pod) -> Literals | None:
         """Return what the cache has for a call, and record a hit."""

@@ -1,16 +1,32 @@
-"""What the engine does not run, refused by name before a pod is started."""
+"""Graphs that are refused before a pod is started: by Flyte's compiler, or because the engine does not run them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from flyteoptuna.testing.compiler.problems import CompileError
+from flyteoptuna.testing.compiler.registration import check_dynamic
 from flyteoptuna.testing.engine.branches import nodes_of
 from flyteoptuna.testing.engine.failures import nodes_of_workflow
-from flyteoptuna.testing.engine.scopes import Scope
-from flyteoptuna.testing.pods.pod import container
+from flyteoptuna.testing.engine.scopes import ExecutionFailed, Scope
+from flyteoptuna.testing.pods.pod import Pod, container
 
 _TARGETS = {"task_node": "task", "array_node": "map", "workflow_node": "subworkflow", "branch_node": "branch"}
+
+
+def check_graph(job: Any, task: Any, pod: Pod, scope: Scope) -> None:
+    """Refuse the graph that a dynamic task has made.
+
+    Raises:
+        ExecutionFailed: Flyte's compiler refuses it.
+        NotImplementedError: it holds a node that the engine does not run.
+    """
+    check_nodes(job.nodes, scope)
+    try:
+        check_dynamic(job, task, f"dynamic_{pod.path}")
+    except CompileError as error:
+        raise ExecutionFailed(pod.path, pod.task, f"malformed dynamic workflow, caused by: {error}") from error
 
 
 def check_nodes(nodes: Iterable[Any], scope: Scope) -> None:

@@ -15,8 +15,8 @@ from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import Literal
 
 from flyteoptuna.core.plain_values import said
-from flyteoptuna.flyte.casts import castable, type_of_scalar
 from flyteoptuna.flyte.references import Reference, refer, reference
+from flyteoptuna.flyte.types.casts import castable, type_of_scalar
 
 
 def converted(given: Reference, python_type: Any, name: str) -> Reference:

@@ -127,7 +127,9 @@ def _to_dataset(upstream: LiteralType, dataset: types_pb2.StructuredDatasetType,
         return False
     formats = {given.format.lower(), dataset.format.lower()}
     return ("" in formats or len(formats) == 1) and _columns_cast(
-        given.columns, dataset.columns, lambda up, down: _casts(up.literal_type, down.literal_type, schemas)
+        given.columns,
+        dataset.columns,
+        lambda up, down: up.HasField("literal_type") and _casts(up.literal_type, down.literal_type, schemas),
     )
 
 
@@ -157,14 +159,16 @@ def type_of_scalar(scalar: pb.Scalar) -> LiteralType | None:
         case "primitive":
             return LiteralType(simple=_PRIMITIVES.get(scalar.primitive.WhichOneof("value"), SimpleType.NONE))
         case "blob":
-            return LiteralType(blob=scalar.blob.metadata.type) if scalar.blob.HasField("metadata") else None
+            metadata = scalar.blob.metadata
+            return LiteralType(blob=_type_in(metadata, "type")) if scalar.blob.HasField("metadata") else None
         case "binary":
             packed = scalar.binary.tag == "msgpack"
             return LiteralType(simple=SimpleType.STRUCT if packed else SimpleType.BINARY)
         case "schema":
-            return LiteralType(schema=scalar.schema.type)
+            return LiteralType(schema=_type_in(scalar.schema, "type"))
         case "structured_dataset":
-            return LiteralType(structured_dataset_type=scalar.structured_dataset.metadata.structured_dataset_type)
+            metadata = scalar.structured_dataset.metadata
+            return LiteralType(structured_dataset_type=_type_in(metadata, "structured_dataset_type"))
         case "none_type":
             return NONE
         case "error":
@@ -177,6 +181,11 @@ def type_of_scalar(scalar: pb.Scalar) -> LiteralType | None:
             return None
 
 
+def _type_in(message: Any, field: str) -> Any:
+    """The type that a scalar names; None where it names none, which casts to nothing."""
+    return getattr(message, field) if message.HasField(field) else None
+
+
 def type_of(literal: pb.Literal) -> LiteralType | None:
     """The Flyte type that the compiler infers of a literal; None where it knows none."""
     match literal.WhichOneof("value"):
@@ -187,7 +196,8 @@ def type_of(literal: pb.Literal) -> LiteralType | None:
         case "map":
             return LiteralType(map_value_type=_common(literal.map.literals.values()))
         case "offloaded_metadata":
-            return literal.offloaded_metadata.inferred_type
+            metadata = literal.offloaded_metadata
+            return metadata.inferred_type if metadata.HasField("inferred_type") else None
         case _:
             return None
 
@@ -207,6 +217,7 @@ def _common(literals: Iterable[pb.Literal]) -> LiteralType | None:
     kinds = [*found.values()] or ([] if empty is None else [empty])
     if len(kinds) < 2:
         return kinds[0] if kinds else NONE
+    kinds.sort(key=str)
     nested = any(kind.collection_type.HasField("union_type") for kind in kinds)
     variants = [
         variant
