@@ -14,6 +14,7 @@ from flytekit.types.structured import StructuredDataset
 
 from flyteoptuna import Optimizer, optimize, suggest
 
+HERE = Path(__file__).parent
 WHEN, LONG = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc), timedelta(hours=1)
 Columns = Annotated[pd.DataFrame, fl.kwtypes(a=int)]
 
@@ -275,3 +276,10 @@ def two_searches() -> tuple[int, int]:
     one = first(x=suggest.float(0, 1), **given)
     two = first(x=suggest.float(0, 1), **given)
     return one.n_complete, two.n_complete
+
+
+@fl.workflow
+def long() -> int:
+    made, (_, file, _) = config(), thing()
+    given = {"items": made.items, "files": [file], **{k: v for k, v in PLAIN.items() if k != "items"}}
+    return Optimizer(unions, 2, 40)(**given, anything=thing().o0, x=suggest.float(0, 1)).n_complete

@@ -82,7 +82,7 @@ class ReusedSearch(Entities):
     def workers(self) -> Any:
         """The map over the workers, of which any may be lost."""
         bound = {*STATE, *self.written}
-        # As many at once as there are; by default Flyte would start 25, and the others when those have ended.
+        # As many at once as there are.
         mapped = ArrayNodeMapTask(self.worker, concurrency=0, min_success_ratio=0.0, bound_inputs=bound)
         mapped._name = mapped.sub_node_metadata._name = self.worker.name
         return mapped

@@ -38,7 +38,7 @@ def text() -> FlyteFile["txt"]:  # noqa: F821 - a format
 
 
 @fl.task
-def csv(file: FlyteFile["csv"]) -> float:  # noqa: F821 - a format
+def csv(file: FlyteFile["csv"]) -> float:
     return 1.0
 
 
