@@ -12,9 +12,8 @@ from flyteoptuna.core.suggestions import Category, Float, Suggestion
 STUDY = "optuna.Study"
 """Tag of a study's Flyte type."""
 OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
+"""Attributes that a study of several objectives has not."""
 COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waiting")
-ATTRIBUTES = (*OF_ONE_OBJECTIVE, "best_trials", *COUNTS)
-"""What a study has in a workflow, where no pod reads it."""
 PYTHON_TYPES: dict[str, Any] = {
     "best_value": float,
     "best_params": dict,
@@ -22,27 +21,29 @@ PYTHON_TYPES: dict[str, Any] = {
     "best_trials": list[int],
     **dict.fromkeys(COUNTS, int),
 }
-"""Types of the attributes."""
+"""Types of what a study has in a workflow, where no pod reads it."""
+ATTRIBUTES = tuple(PYTHON_TYPES)
 
 _SIMPLE = {
     "float": SimpleType.FLOAT,
     "int": SimpleType.INTEGER,
     "str": SimpleType.STRING,
     "bool": SimpleType.BOOLEAN,
+    "dict": SimpleType.STRUCT,
     "NoneType": SimpleType.NONE,
 }
-_INTEGER = LiteralType(simple=SimpleType.INTEGER)
+
+
+def _flyte_type(python_type: Any) -> LiteralType:
+    if python_type == list[int]:
+        return LiteralType(collection_type=_flyte_type(int))
+    return LiteralType(simple=_SIMPLE[python_type.__name__])
+
+
 STUDY_TYPE = LiteralType(
     simple=SimpleType.STRUCT,
     structure=TypeStructure(
-        tag=STUDY,
-        dataclass_type={
-            "best_value": LiteralType(simple=SimpleType.FLOAT),
-            "best_params": LiteralType(simple=SimpleType.STRUCT),
-            "best_trial": _INTEGER,
-            "best_trials": LiteralType(collection_type=_INTEGER),
-            **dict.fromkeys(COUNTS, _INTEGER),
-        },
+        tag=STUDY, dataclass_type={name: _flyte_type(python_type) for name, python_type in PYTHON_TYPES.items()}
     ),
 )
 """A struct, whose attributes Flyte checks and resolves by themselves."""
