@@ -44,7 +44,7 @@ def node(task: Any, inputs: Mapping[str, Any], written: Mapping[str, Any]) -> An
     """
     known = task.python_interface
     interface = Interface({**known.inputs, **written}, known.outputs, output_tuple_name=known.output_tuple_name)
-    return create_and_link_node(FlyteContextManager.current_context(), task, interface, **inputs)
+    return create_and_link_node(FlyteContextManager.current_context(), task, overridden_interface=interface, **inputs)
 
 
 def study_input(start: str) -> dict[str, Any]:
