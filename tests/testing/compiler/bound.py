@@ -247,5 +247,6 @@ cases(
     index_of_list_of_other_type=feed(list_of(STRING), INTEGER, var="[3].o0"),
     index_of_int=feed(INTEGER, INTEGER, var="[3].o0"),
     index_of_int_for_str=feed(INTEGER, STRING, var="[3].o0"),
+    index_of_itself=flow(node("n0", INT, a=promise("n0", "[3].o0"))),
     index_and_path=feed(list_of(POINT), INTEGER, "x", var="[3].o0"),
 )
