@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from flyteidl.core import dynamic_job_pb2, workflow_pb2
+from first_graph import EmittedError, FirstGraph
+from flyteidl.core import workflow_pb2
 from graph_text import task_lines, text_of, workflow_lines
 
 from flyteoptuna.testing.compiler.registration import check_dynamic
-from flyteoptuna.testing.engine.engine import Engine
 
 SIZE = {"n_trials": 100, "concurrency": 4}
 ROOT = Path(__file__).parent.parent
@@ -32,25 +32,13 @@ EXAMPLES = {
 COMPILED = [case for case in EXAMPLES if case[0] != "tested/tuning"]
 
 
-class FirstLevel(Engine):
-    """Runs a workflow up to what its first dynamic task emits."""
-
-    def _dynamic(self, node, template, futures, *args):
-        job = dynamic_job_pb2.DynamicJobSpec.FromString(futures)
-        check_dynamic(job, template, "the graph of the search")
-        raise EmittedError(template.id.name, job)
-
-
-class EmittedError(Exception):
-    """Ends a run with the name of a dynamic task and what it emits, which Flyte would compile."""
-
-
 def first_level(workflow, folder):
     """What the first search of a workflow emits, as text."""
     with pytest.raises(EmittedError) as raised:
-        FirstLevel(folder, ROOT / "examples").run(workflow, SIZE)
-    name, job = raised.value.args
-    yield f"what {name} emits with {', '.join(f'{key}={value}' for key, value in SIZE.items())}"
+        FirstGraph(folder, ROOT / "examples").run(workflow, SIZE)
+    job, template = raised.value.args
+    check_dynamic(job, template, "the graph of the search")
+    yield f"what {template.id.name} emits with {', '.join(f'{key}={value}' for key, value in SIZE.items())}"
     yield "  (a node's inputs that are those of the node before are left out)"
     before = set()
     _, *nodes = workflow_lines(workflow_pb2.WorkflowTemplate(nodes=job.nodes, outputs=job.outputs))

@@ -1,27 +1,15 @@
 """Each binding of a search's graphs has a type that Flyte casts: with any other one at either end, it is refused."""
 
 import pytest
-from flyteidl.core import dynamic_job_pb2
+from first_graph import EmittedError, FirstGraph
 from flyteidl.core.types_pb2 import LiteralType
 
 from flyteoptuna.testing.compiler.problems import CompileError
 from flyteoptuna.testing.compiler.registration import check_dynamic
 from flyteoptuna.testing.compiler.workflows import compile_workflow
-from flyteoptuna.testing.engine.engine import Engine
 
 FLOW = "flow_of_kinds"
 OTHER = LiteralType(blob={"format": "nothing of a search"})
-
-
-class Emitted(Exception):
-    """Ends a run with the graph of the first dynamic task."""
-
-
-class FirstGraph(Engine):
-    """Runs a workflow up to the first graph of a dynamic task."""
-
-    def _dynamic(self, node, template, futures, *args):
-        raise Emitted(dynamic_job_pb2.DynamicJobSpec.FromString(futures), template)
 
 
 @pytest.fixture
@@ -31,7 +19,7 @@ def compiled(flows, tmp_path):
     def compiled(name, first_dynamic):
         workflow = getattr(flows(FLOW), name)
         if first_dynamic:
-            with pytest.raises(Emitted) as raised:
+            with pytest.raises(EmittedError) as raised:
                 FirstGraph(tmp_path, flows(FLOW).HERE).run(workflow)
             job, template = raised.value.args
             return lambda: check_dynamic(job, template, "d"), [*job.tasks], [*job.nodes], job.outputs
