@@ -41,11 +41,13 @@ class Reference:
         try:
             return TypeEngine.to_python_value(ctx, self.literal, python_type)
         except Exception:
-            if scalar is None or scalar.primitive is None:
+            # A dataclass's field is msgpack in a local run, and on a cluster a primitive if it is a number or a text.
+            # Flytekit reads a date from msgpack alone, where it is a text, and an int for a float from the primitive.
+            other = _in_other_form(self.literal)
+            if other is None:
                 raise
-            # Of a dataclass's field, Flyte makes a primitive of what is one in msgpack, as the text of a date is.
             with suppress(Exception):
-                return TypeEngine.to_python_value(ctx, packed(scalar.primitive.value), python_type)
+                return TypeEngine.to_python_value(ctx, other, python_type)
             raise
 
     def serialised(self) -> bytes:
@@ -53,6 +55,16 @@ class Reference:
         if self._bytes is None:
             self._bytes = self.literal.to_flyte_idl().SerializeToString(deterministic=True)
         return self._bytes
+
+
+def _in_other_form(literal: Literal) -> Literal | None:
+    """A primitive as msgpack, or a number or a text in msgpack as a primitive; None for any other literal."""
+    found = plain_of(literal)
+    if type(found) not in _PRIMITIVES:
+        return None
+    if literal.scalar.primitive is not None:
+        return packed(found)
+    return Literal(scalar=Scalar(primitive=Primitive(**{_PRIMITIVES[type(found)]: found})))
 
 
 def literal_of(data: bytes) -> Literal:
