@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Optional, Union
 
 import flytekit as fl
+import optuna
 import pandas as pd
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
@@ -283,3 +284,26 @@ def long() -> int:
     made, (_, file, _) = config(), thing()
     given = {"items": made.items, "files": [file], **{k: v for k, v in PLAIN.items() if k != "items"}}
     return Optimizer(unions, 2, 40)(**given, anything=thing().o0, x=suggest.float(0, 1)).n_complete
+
+
+def promised(study, n_trials, timeout, limit, distinct, **more):
+    settings = {"timeout": timeout, "max_failures": limit, "avoid_duplicates": distinct}
+    optimizer = Optimizer(half, n_trials, n_trials, study=study, **settings, **more)
+    return optimizer(x=suggest.float(0, 1))
+
+
+@fl.task
+def half(x: float) -> tuple[float, str]:
+    return x / 2, "kept"
+
+
+@fl.workflow
+def from_inputs(
+    study: Optional[optuna.Study] = None,  # noqa: UP045
+    n_trials: int = 2,
+    timeout: float = 100.0,
+    limit: Optional[int] = None,  # noqa: UP045
+    distinct: bool = False,
+) -> int:
+    first = promised(study, n_trials, timeout, limit, distinct, batch_size=n_trials)
+    return promised(first, first.n_complete, timeout, first.n_fail, distinct, reuse_pods=True).n_trials

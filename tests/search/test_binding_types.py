@@ -61,7 +61,7 @@ def ends(tasks, nodes, outputs):
 
 @pytest.mark.parametrize(
     ("name", "first_dynamic", "least"),
-    [("of_parameters", False, 20), ("of_parameters_reused", False, 25), ("long", True, 30)],
+    [("of_parameters", False, 20), ("of_parameters_reused", False, 25), ("from_inputs", False, 35), ("long", True, 30)],
 )
 def test_a_binding_of_another_type_is_refused(compiled, name, first_dynamic, least):
     """In the workflow of each kind of search, and in the graph that a search in batches makes."""

@@ -43,6 +43,11 @@ def test_a_task_gets_a_parameter_of_the_best_trial_by_its_name(flows, name):
     assert 0 <= workflow() <= 1
 
 
+def test_settings_and_a_study_that_may_be_none_are_inputs_of_a_workflow(flows):
+    """The second search goes on from the first, with numbers of its study for settings."""
+    assert run(flows("flow_of_kinds").from_inputs).outputs == 4
+
+
 def test_two_searches_with_reused_pods_stand_in_one_workflow(flows):
     """The ids of their nodes differ, for Flyte runs one node of each id."""
     assert tuple(run(flows("flow_of_kinds").two_searches).outputs) == (3, 3)
