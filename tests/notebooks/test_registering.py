@@ -8,6 +8,7 @@ import flytekit
 import msgpack
 import pytest
 from flyteidl.admin import task_pb2, workflow_pb2
+from flyteidl.core import interface_pb2
 from kernels import CellFailedError, executed
 from packaging.version import Version
 
@@ -110,10 +111,11 @@ class OfFolder(Engine):
 
     def compiled(self, workflow):
         [file] = workflow.glob("workflow-*.pb")
-        return workflow_pb2.WorkflowSpec.FromString(file.read_bytes()), tasks_of(workflow)
+        return workflow_pb2.WorkflowSpec.FromString(file.read_bytes()), [task.template for task in tasks_of(workflow)]
 
-    def defaults(self, workflow):
-        return {}
+    def parameters(self, workflow):
+        inputs = self.compiled(workflow)[0].template.interface.inputs.variables
+        return {name: interface_pb2.Parameter(var=each, required=True) for name, each in inputs.items()}
 
 
 def registered(name, folder):
