@@ -161,7 +161,7 @@ def find(remote: FlyteRemote, place: Place) -> Found:
     except FlyteEntityNotExistException:
         raise StudyNotFoundError(f"There is no execution {place}") from None
     phase = WorkflowExecutionPhase.enum_to_string(closure.phase)
-    error = closure.error.message.strip().splitlines()[0] if closure.error and closure.error.message.strip() else ""
+    error = _in_a_line(closure.error.message if closure.error else "")
     state = f"The execution is {phase}{f': {error}' if error else ''}"
     try:
         if node is not None:
@@ -181,6 +181,12 @@ def find(remote: FlyteRemote, place: Place) -> Found:
 def _pending(missing: StudyNotFoundError, phase: str) -> StudyNotFoundError:
     missing.pending = phase not in _ENDED
     return missing
+
+
+def _in_a_line(message: str) -> str:
+    """The first line of an error, or of what it says after its traceback; empty for no error."""
+    _, _, said = message.rpartition("Message:")
+    return (said.strip() or message.strip()).partition("\n")[0].strip()
 
 
 def _output(outputs: Mapping[str, Literal], where: str, name: str | None, state: str) -> Found | None:

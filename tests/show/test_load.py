@@ -166,6 +166,11 @@ def test_structs_that_are_no_studies_are_passed_over():
             Admin({}, [], "FAILED", "pod died\nTraceback"),
             f"No study is in {FLYTE}. The execution is FAILED: pod died",
         ),
+        (
+            FLYTE,
+            Admin({}, [], "FAILED", "Trace:\n\n    Traceback\n\nMessage:\n\n    TypeError: no number\n"),
+            f"No study is in {FLYTE}. The execution is FAILED: TypeError: no number",
+        ),
         (f"{FLYTE}#n7", Admin({}, [], "RUNNING"), f"{FLYTE} has no node n7. The execution is RUNNING"),
         (f"{FLYTE}#n0", Admin({}, [("n0", "", {}, {})]), f"No study is in {FLYTE}#n0. The execution is SUCCEEDED"),
         (
@@ -184,7 +189,7 @@ def test_structs_that_are_no_studies_are_passed_over():
             "There is no file /no/such/file",
         ),
     ],
-    ids=["absent", "queued", "failed", "no node", "bare node", "no output", "several", "file gone"],
+    ids=["absent", "queued", "failed", "traceback", "no node", "bare node", "no output", "several", "file gone"],
 )
 def test_executions_without_a_study(monkeypatch, source, admin, message):
     """One line says what there is instead, from the command line too."""
