@@ -150,7 +150,7 @@ class _AttributePromise(Promise, Valueless):
         return f"`study.{self._path}` has nothing inside, but got `study.{self._path}{written}`.{number} {_ALL}"
 
     def _comparable(self, other: Any) -> Any:
-        """What the attribute is compared with, of its own type, as Flyte's conditions want it."""
+        """The other side of a comparison, of the attribute's own type, as Flyte's conditions want it."""
         if self._path not in PYTHON_TYPES:
             raise TypeError(
                 f"A conditional can compare a study's numbers, as `study.best_value`, but got `study.{self._path}`: "

@@ -16,11 +16,15 @@ from flytekit.utils.asyn import loop_manager
 _PRIMITIVES = {bool: "boolean", int: "integer", float: "float_value", str: "string_value"}
 
 
-def primitive_field(value: Any, python_type: Any) -> str | None:
-    """Name of the field in which Flyte keeps a primitive of exactly a type; None for any other value."""
+def is_primitive(value: Any, python_type: Any) -> bool:
+    """Whether a value is a primitive of Flyte's, of exactly a type."""
     # The literals of these are made and read here, because flytekit takes half a millisecond for each. Other types may
     # have no hash.
-    return _PRIMITIVES.get(python_type) if type(value) is python_type else None
+    return type(value) is python_type and python_type in _PRIMITIVES
+
+
+def _primitive(value: Any) -> Literal:
+    return Literal(scalar=Scalar(primitive=Primitive(**{_PRIMITIVES[type(value)]: value})))
 
 
 class Reference:
@@ -35,7 +39,7 @@ class Reference:
     def read(self, python_type: Any) -> Any:
         """The value itself; downloads what the literal refers to, as the type's own transformer does."""
         scalar = self.literal.scalar
-        if scalar is not None and scalar.primitive is not None and primitive_field(scalar.primitive.value, python_type):
+        if scalar is not None and scalar.primitive is not None and is_primitive(scalar.primitive.value, python_type):
             return scalar.primitive.value
         ctx = FlyteContextManager.current_context()
         try:
@@ -64,7 +68,7 @@ def _in_other_form(literal: Literal) -> Literal | None:
         return None
     if literal.scalar.primitive is not None:
         return packed(found)
-    return Literal(scalar=Scalar(primitive=Primitive(**{_PRIMITIVES[type(found)]: found})))
+    return _primitive(found)
 
 
 def literal_of(data: bytes) -> Literal:
@@ -105,8 +109,8 @@ def refer(value: Any, python_type: Any) -> Reference:
     """A reference to a value, which is uploaded where its type is one that Flyte keeps in a file."""
     if isinstance(value, Reference):
         return value
-    if field := primitive_field(value, python_type):
-        return reference(Literal(scalar=Scalar(primitive=Primitive(**{field: value}))))
+    if is_primitive(value, python_type):
+        return reference(_primitive(value))
     given = FlyteContextManager.current_context(), value, python_type, TypeEngine.to_literal_type(python_type)
     # Flytekit's synchronous way remembers the literals of equal values, as of a file that was written again since.
     return reference(loop_manager.run_sync(TypeEngine.async_to_literal, *given))

@@ -118,8 +118,8 @@ class Entities:
         from flyteoptuna.flyte.study_type import HeldStudy, attribute_references
         from flyteoptuna.study.stopping import SearchFailedError
 
+        known = attribute_references(study)
         try:
-            known = attribute_references(study)
             return self._finished(study, *(known[name] for name in self._attributes), *output(study, self._kept, used))
         except LookupError as error:
             path = path_of(HeldStudy(study))

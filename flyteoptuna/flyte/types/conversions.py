@@ -15,7 +15,7 @@ from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import Literal
 
 from flyteoptuna.core.plain_values import said
-from flyteoptuna.flyte.references import Reference, primitive_field, refer, reference
+from flyteoptuna.flyte.references import Reference, is_primitive, refer, reference
 from flyteoptuna.flyte.types.casts import castable, type_of_scalar
 
 
@@ -34,7 +34,7 @@ def converted(given: Reference, python_type: Any, name: str) -> Reference:
         ValueError: the value is not of the type.
     """
     scalar = given.literal.scalar
-    if scalar is not None and scalar.primitive is not None and primitive_field(scalar.primitive.value, python_type):
+    if scalar is not None and scalar.primitive is not None and is_primitive(scalar.primitive.value, python_type):
         return given
     wanted = TypeEngine.to_literal_type(python_type).to_flyte_idl()
     literal = given.literal.to_flyte_idl()

@@ -56,21 +56,20 @@ def check_structure(node: CompiledNode, scope: Scope) -> None:
             scope.required(node.id, "IfElse.Case.ThenNode")
 
 
-def condition_inputs(graph: Graph, node: CompiledNode, scope: Scope) -> Variables:
-    """Return the variables that conditions can name: what is bound to the branch node, whole."""
+def bound_variables(graph: Graph, node: CompiledNode, scope: Scope) -> Variables:
+    """Return the variables that a branch's conditions can name, and a gate hands on: what is bound to it, whole."""
     return check_bindings(graph, node, node.proto.inputs, {}, scope.inner(), typed=False)
 
 
 def check_conditions(node: CompiledNode, scope: Scope) -> None:
     """Check the conditions of a branch node, and that one of its branches is run in any case."""
     if not node.proto.branch_node.if_else.HasField("case"):
-        about = "One of the branches on the node doesn't have a condition."
-        scope.add("BranchNodeHasNoCondition", node.id, about)
+        scope.unconditional(node.id)
     for block, then in node.cases:
         if block.HasField("condition"):
             _check_expression(node, block.condition, scope.inner())
         else:
-            scope.add("BranchNodeHasNoCondition", node.id, "One of the branches on the node doesn't have a condition.")
+            scope.unconditional(node.id)
         if then is None:
             scope.add("BranchNodeIdNotFound", node.id, "BranchNode not assigned")
     if node.proto.branch_node.if_else.WhichOneof("default") is None:
@@ -91,11 +90,7 @@ def _check_expression(node: CompiledNode, expression: Any, scope: Scope) -> None
                 if expression.conjunction.HasField(side):
                     _check_expression(node, getattr(expression.conjunction, side), scope.inner())
                 else:
-                    scope.add(
-                        "BranchNodeHasNoCondition",
-                        node.id,
-                        "One of the branches on the node doesn't have a condition.",
-                    )
+                    scope.unconditional(node.id)
         case _:
             scope.required(node.id, "Expr")
 

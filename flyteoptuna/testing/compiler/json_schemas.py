@@ -65,7 +65,7 @@ def _refers(schema: Any, document: Mapping[str, Any]) -> bool:
 
 
 def _find(reference: str, document: Any) -> Any:
-    """What a reference of a document refers to; None for nothing."""
+    """Find the target of a reference in a document; None where there is none."""
     found = document
     for step in reference.removeprefix("#").strip("/").split("/"):
         if not step:
@@ -118,7 +118,7 @@ class _Comparison:
         return self._resolved(_find(schema["$ref"], document), document)
 
     def differences(self, subset: Any, superset: Any) -> Iterator[str]:
-        """What keeps the superset from being taken for the subset."""
+        """Yield the differences that keep the superset from being taken for the subset."""
         sub, sup = (
             self._resolved(schema, doc) for schema, doc in zip((subset, superset), self._documents, strict=True)
         )

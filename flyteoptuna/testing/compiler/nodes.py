@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -101,8 +101,20 @@ class Graph(Protocol):
     def feed(self, upstream: str, node: CompiledNode, *, downstream: bool) -> None:
         """Note that a node needs another one's outputs, and whether it is started by that one."""
 
-    def compile_subworkflow(self, template: Any, scope: Scope) -> None:
-        """Compile a workflow that is a node of this one."""
+
+def nodes_of(node: Any) -> Iterator[Any]:
+    """Yield the nodes of which a branch node runs one; none for a node of another kind."""
+    if node.WhichOneof("target") != "branch_node":
+        return
+    block = node.branch_node.if_else
+    yield from (case.then_node for case in (block.case, *block.other))
+    if block.WhichOneof("default") == "else_node":
+        yield block.else_node
+
+
+def nodes_of_workflow(template: Any) -> list[Any]:
+    """Return all nodes of a workflow, its failure node among them."""
+    return [*template.nodes, *([template.failure_node] if template.HasField("failure_node") else [])]
 
 
 def key(identifier: Any) -> bytes:

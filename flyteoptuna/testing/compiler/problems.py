@@ -70,6 +70,11 @@ class Scope:
         """Collect the error of a value that is missing."""
         self.add("ValueRequired", node, f"Value required [{name}].")
 
+    def unconditional(self, node: str) -> None:
+        """Collect the error of a branch without a condition."""
+        about = "One of the branches on the node doesn't have a condition."
+        self.add("BranchNodeHasNoCondition", node, about)
+
     def unbound(self, node: str, name: str) -> None:
         """Collect the error of an input or an output that nothing is bound to."""
         self.add("ParameterNotBound", node, f"Parameter not bound [{name}].")

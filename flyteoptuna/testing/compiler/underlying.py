@@ -9,8 +9,7 @@ from typing import Any
 
 from flyteidl.core import interface_pb2 as interfaces
 
-from flyteoptuna.testing.compiler.bindings import check_bindings
-from flyteoptuna.testing.compiler.branches import branch_nodes, branch_outputs, check_structure, condition_inputs
+from flyteoptuna.testing.compiler.branches import bound_variables, branch_nodes, branch_outputs, check_structure
 from flyteoptuna.testing.compiler.nodes import CompiledNode, Graph, Interface, interface_of, key
 from flyteoptuna.testing.compiler.problems import Scope, text
 
@@ -110,7 +109,7 @@ def _of_branch(graph: Graph, node: CompiledNode, scope: Scope) -> Interface | No
         if step.ok and interface is not None:
             inner.append(interface)
     outputs = branch_outputs(node, inner, scope)
-    inputs = condition_inputs(graph, node, scope)
+    inputs = bound_variables(graph, node, scope)
     return Interface(inputs, outputs) if scope.ok and inner else None
 
 
@@ -119,7 +118,7 @@ def _of_gate(graph: Graph, node: CompiledNode, scope: Scope) -> Interface | None
     match gate.WhichOneof("condition"):
         case "approve":
             # An approved gate hands on what it is given.
-            through = check_bindings(graph, node, node.proto.inputs, {}, scope.inner(), typed=False)
+            through = bound_variables(graph, node, scope)
             return Interface(through, through)
         case "signal" if not gate.signal.HasField("type"):
             scope.required(node.id, "GateNode.Signal.Type")

@@ -10,7 +10,16 @@ from typing import Any
 
 from flyteoptuna.testing.compiler.bindings import check_bindings
 from flyteoptuna.testing.compiler.branches import branch_nodes, check_conditions
-from flyteoptuna.testing.compiler.nodes import END, START, CompiledNode, Interface, interface_of, key
+from flyteoptuna.testing.compiler.nodes import (
+    END,
+    START,
+    CompiledNode,
+    Interface,
+    interface_of,
+    key,
+    nodes_of,
+    nodes_of_workflow,
+)
 from flyteoptuna.testing.compiler.problems import CompileError, Scope, text
 from flyteoptuna.testing.compiler.underlying import check_interface, find_interface
 
@@ -58,7 +67,7 @@ def _indexed(workflows: Iterable[Any], scope: Scope) -> dict[bytes, Any]:
 
 
 class _Known:
-    """What nodes may refer to."""
+    """Tasks, workflows and launch plans that nodes may refer to."""
 
     def __init__(
         self, tasks: Mapping[bytes, Any], workflows: Mapping[bytes, Any], launch_plans: Mapping[bytes, Any]
@@ -68,8 +77,7 @@ class _Known:
 
 def _check_references(template: Any, known: _Known, scope: Scope, seen: frozenset[bytes] = frozenset()) -> None:
     """Collect the tasks, workflows and launch plans that there are none of, in subworkflows too."""
-    nodes = [*template.nodes, *([template.failure_node] if template.HasField("failure_node") else [])]
-    for node in [inner for each in nodes for inner in _referring(each)]:
+    for node in [inner for each in nodes_of_workflow(template) for inner in _referring(each)]:
         if node.task_node.HasField("reference_id"):
             if key(node.task_node.reference_id) not in known.tasks:
                 about = f"Referenced Task [{text(node.task_node.reference_id)}] not found."
@@ -91,10 +99,7 @@ def _referring(node: Any) -> Iterable[Any]:
     """The nodes that refer to something: a node itself, those of a branch, that of a map."""
     match node.WhichOneof("target"):
         case "branch_node":
-            block = node.branch_node.if_else
-            inner = [each.then_node for each in (block.case, *block.other)]
-            inner += [block.else_node] if block.WhichOneof("default") == "else_node" else []
-            return [found for each in inner for found in _referring(each)]
+            return [found for each in nodes_of(node) for found in _referring(each)]
         case "array_node":
             return _referring(node.array_node.node)
         case _:
@@ -121,7 +126,7 @@ class _Workflow:
         if downstream and id(node) not in self._inner:
             self._downstream.setdefault(upstream or START, set()).add(node.id)
 
-    def compile_subworkflow(self, template: Any, scope: Scope) -> None:
+    def _compile_subworkflow(self, template: Any, scope: Scope) -> None:
         """Compile a workflow that is a node of this one, once."""
         if key(template.id) == key(self.template.id) or key(template.id) in self._outer:
             about = f"A workflow must not contain itself, but [{text(template.id)}] does."
@@ -181,7 +186,7 @@ class _Workflow:
                 self._check_branch(node, scope)
             case "workflow_node" if node.proto.workflow_node.HasField("sub_workflow_ref"):
                 reference = node.proto.workflow_node.sub_workflow_ref
-                self.compile_subworkflow(self.workflows[key(reference)], scope)
+                self._compile_subworkflow(self.workflows[key(reference)], scope)
 
     def _check_branch(self, node: CompiledNode, scope: Scope) -> None:
         inner = scope.inner()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from flyteidl.core import condition_pb2
@@ -20,16 +20,6 @@ _COMPARISONS: dict[int, Callable[[Any, Any], bool]] = {
     condition_pb2.ComparisonExpression.LTE: operator.le,
 }
 _OF_ANY = (condition_pb2.ComparisonExpression.EQ, condition_pb2.ComparisonExpression.NEQ)
-
-
-def nodes_of(node: Any) -> Iterator[Any]:
-    """Yield the nodes of which a branch node runs one; none for a node of another kind."""
-    if node.WhichOneof("target") != "branch_node":
-        return
-    block = node.branch_node.if_else
-    yield from (case.then_node for case in (block.case, *block.other))
-    if block.WhichOneof("default") == "else_node":
-        yield block.else_node
 
 
 def chosen(node: Any, inputs: Literals) -> Any:

@@ -20,11 +20,12 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.models.task import TaskSpec
 from flytekit.tools.translator import get_serializable
 
+from flyteoptuna.testing.compiler.nodes import nodes_of_workflow
 from flyteoptuna.testing.compiler.registration import check_execution
 from flyteoptuna.testing.engine.arrays import run_array
 from flyteoptuna.testing.engine.branches import chosen
 from flyteoptuna.testing.engine.cache import Cache, cache_key
-from flyteoptuna.testing.engine.failures import failure_node, nodes_of_workflow
+from flyteoptuna.testing.engine.failures import failure_node
 from flyteoptuna.testing.engine.graphs import ENDS, Finished, Graph, graph_of, upstream
 from flyteoptuna.testing.engine.refusals import check_graph, check_nodes
 from flyteoptuna.testing.engine.scopes import ExecutionFailed, Scope, task_name, task_of

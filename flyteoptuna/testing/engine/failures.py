@@ -10,11 +10,6 @@ from flyteidl.core import types_pb2
 from flyteoptuna.testing.engine.scopes import ExecutionFailed, Scope
 
 
-def nodes_of_workflow(template: Any) -> list[Any]:
-    """Return all nodes of a workflow, its failure node among them."""
-    return [*template.nodes, *([template.failure_node] if template.HasField("failure_node") else [])]
-
-
 def failure_node(template: Any, scope: Scope, error: ExecutionFailed) -> Any:
     """Return the failure node of a workflow that has failed, with the error for each input that takes one."""
     node = type(template.failure_node)()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flyteoptuna.testing.engine.branches import nodes_of
+from flyteoptuna.testing.compiler.nodes import nodes_of
 from flyteoptuna.testing.pods.literals import START, Literals
 
 ENDS = ("", START, "end-node")

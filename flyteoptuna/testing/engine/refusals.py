@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from flyteoptuna.testing.compiler.nodes import nodes_of, nodes_of_workflow
 from flyteoptuna.testing.compiler.problems import CompileError
 from flyteoptuna.testing.compiler.registration import check_dynamic
-from flyteoptuna.testing.engine.branches import nodes_of
-from flyteoptuna.testing.engine.failures import nodes_of_workflow
 from flyteoptuna.testing.engine.scopes import ExecutionFailed, Scope
 from flyteoptuna.testing.pods.pod import Pod, container
 
