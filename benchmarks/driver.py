@@ -20,11 +20,11 @@ from flytekit.models.literals import LiteralMap
 
 from benchmarks import history, objectives
 from benchmarks.common import Options, Table, seconds
-from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.flyte.references import Reference, refer
+from flyteoptuna.flyte.references import Reference, to_reference
 from flyteoptuna.flyte.study_type import StudyTransformer
-from flyteoptuna.search import rounds, trial_inputs
+from flyteoptuna.search import generation, trial_inputs
 from flyteoptuna.search.batches import driver
+from flyteoptuna.trial.report import TrialReport
 
 SHARE, SECONDS = 0.15, 0.1
 """The target: what is beyond Optuna's own time is below this share of it, or below so many seconds."""
@@ -33,7 +33,7 @@ STEPS = ("load", "receive", "tell", "show", "check", "ask", "inputs", "save")
 
 @contextmanager
 def _clocks() -> Iterator[dict[str, float]]:
-    """Seconds spent in each step of :func:`flyteoptuna.search.batches.driver.ask`."""
+    """Seconds spent in each step of ``ask_in_pod``."""
     spent: dict[str, float] = defaultdict(float)
 
     def timed(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,12 +49,12 @@ def _clocks() -> Iterator[dict[str, float]]:
 
     wrapped: list[tuple[Any, str, str]] = [
         (Reference, "read", "load"),
-        (driver.report_delivery, "received", "receive"),
-        (rounds, "tell", "tell"),
-        (driver, "_draw", "show"),
-        (rounds.stopping, "check_failures", "check"),
-        (rounds.ask, "ask", "ask"),
-        (driver, "jobs_of", "inputs"),
+        (driver.report_transport, "read_map_reports", "receive"),
+        (generation, "tell_trials", "tell"),
+        (driver, "_draw_deck", "show"),
+        (generation.stopping, "check_failures", "check"),
+        (generation.ask, "ask_trial", "ask"),
+        (generation, "make_jobs", "inputs"),
         (StudyTransformer, "to_literal", "save"),
         # What is Optuna's own of the steps above.
         (optuna.Study, "tell", "optuna"),
@@ -83,18 +83,18 @@ def _plain(study: optuna.Study, told: list[TrialReport], batch: int) -> dict[str
 
 def _generation(index: int, study: Reference, sent: Reference, batch: int) -> dict[str, float]:
     given = objectives.settings(10**6, batch)
-    build = trial_inputs.builder(objectives.ten, objectives.ten, given.space, {})
+    build = trial_inputs.input_builder(objectives.ten, objectives.ten, given.space, {})
     with _clocks() as spent:
         start = time.perf_counter()
-        history.handed_on(driver.ask(index, study, sent, given, build, [*objectives.SPACE]))
+        history.handed_on(driver.ask_in_pod(index, study, sent, given, build, [*objectives.SPACE]))
         total = time.perf_counter() - start
     return {**{step: spent[step] for step in STEPS}, "beyond": total - spent["optuna"], "total": total}
 
 
 def _pod(index: int, study: Reference, sent: Reference, batch: int) -> float:
     """Seconds of the driver pod's whole task, with the lists that it hands to Flyte and its deck."""
-    values = {"index": index, "over": False, "settings": objectives.settings(10**6, batch).dumps()}
-    literals = {name: refer(value, type(value)).literal for name, value in values.items()}
+    values = {"index": index, "over": False, "settings": objectives.settings(10**6, batch).to_json()}
+    literals = {name: to_reference(value, type(value)).literal for name, value in values.items()}
     inputs = LiteralMap({**literals, "study": study.literal, "reports": sent.literal})
     settings = SerializationSettings(ImageConfig.auto(img_name="image:tag"), "project", "domain", "version")
     ctx = FlyteContextManager.current_context()

@@ -10,12 +10,12 @@ import optuna
 
 from benchmarks import history, objectives
 from benchmarks.common import Options, Table, exponent, seconds
-from flyteoptuna.core import plan
-from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.flyte.references import Reference, refer
+from flyteoptuna.flyte.references import Reference, to_reference
+from flyteoptuna.search import plan
 from flyteoptuna.search.batches import driver
-from flyteoptuna.search.trial_inputs import builder
-from flyteoptuna.study import sampler, system_attrs
+from flyteoptuna.search.trial_inputs import input_builder
+from flyteoptuna.study import samplers, system_attrs
+from flyteoptuna.trial.report import TrialReport
 
 BATCH = 50
 SIZES = (100, 300, 1_000, 3_000, 10_000)
@@ -23,12 +23,12 @@ SIZES = (100, 300, 1_000, 3_000, 10_000)
 
 def _pods(n_trials: int) -> dict[str, int]:
     """Pods that are not trials. The topmost span runs in the search's own."""
-    shape = plan.shape(n_trials, BATCH)
+    shape = plan.search_shape(n_trials, BATCH)
     return {"generations": shape.generations, "asks": shape.asks, "spans": shape.spans, "others": 2}
 
 
-def _sent(made: driver.Asked) -> Reference:
-    return refer(objectives.reports(history.running(made)), list[TrialReport | None])
+def _sent(made: driver.AskedGeneration) -> Reference:
+    return to_reference(objectives.reports(history.running(made)), list[TrialReport | None])
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -40,22 +40,22 @@ def measure(options: Options) -> dict[str, Any]:
     logging.getLogger("flyteoptuna").setLevel(logging.ERROR)
     sizes = [n for n in SIZES if n <= 1_000] if options.quick else list(SIZES)
     settings, rows = objectives.settings(max(sizes), BATCH), []
-    build, names = builder(objectives.ten, objectives.ten, settings.space, {}), [*objectives.SPACE]
-    study = sampler.create(BATCH, seed=1)
+    build, names = input_builder(objectives.ten, objectives.ten, settings.space, {}), [*objectives.SPACE]
+    study = samplers.create_default_study(BATCH, seed=1)
     study.sampler = optuna.samplers.RandomSampler(seed=1)
-    system_attrs.begin(study)
+    system_attrs.store_search_mark(study)
     with history.bucket() as folder:
-        state, sent = refer(study, optuna.Study), refer([], list[TrialReport])
+        state, sent = to_reference(study, optuna.Study), to_reference([], list[TrialReport])
         # The first ones of a process pay for what is imported late.
-        warm = driver.ask(0, state, sent, settings, build, names)
-        driver.tell(warm.study, _sent(warm), settings.max_failures, last=True)
+        warm = driver.ask_in_pod(0, state, sent, settings, build, names)
+        driver.read_and_tell(warm.study, _sent(warm), settings.max_failures, last=True)
         history.file(history.handed_on(warm)).unlink()
         spent, told = 0.0, 0
-        for index in range(plan.generations(settings.n_trials, BATCH) + 1):
+        for index in range(plan.count_generations(settings.n_trials, BATCH) + 1):
             if told in sizes:
                 start = time.process_time()
-                last = driver.tell(state, sent, settings.max_failures, last=True)
-                ended = refer(last, optuna.Study)
+                last = driver.read_and_tell(state, sent, settings.max_failures, last=True)
+                ended = to_reference(last, optuna.Study)
                 end = spent + time.process_time() - start
                 files = [f.stat().st_size for f in folder.rglob("*") if f.is_file()]
                 rows.append({"n_trials": told, "seconds": round(end, 3), "bytes": sum(files), **_pods(told)})
@@ -64,7 +64,7 @@ def measure(options: Options) -> dict[str, Any]:
             if told == settings.n_trials:
                 break
             start = time.process_time()
-            made = driver.ask(index, state, sent, settings, build, names)
+            made = driver.ask_in_pod(index, state, sent, settings, build, names)
             state = history.handed_on(made)
             spent += time.process_time() - start
             told += len(history.running(made))

@@ -7,9 +7,10 @@ import random
 import flytekit as fl
 
 from flyteoptuna import suggest
-from flyteoptuna.core import plan, space
-from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.search.batches import graph
+from flyteoptuna.space import space
+from flyteoptuna.study.settings import SearchSettings
+from flyteoptuna.trial.report import TrialReport
 
 SPACE = {f"x{i}": suggest.float(low=-5, high=5) for i in range(10)}
 
@@ -31,14 +32,14 @@ def ten(
     return float(sum(x * x for x in (x0, x1, x2, x3, x4, x5, x6, x7, x8, x9)))
 
 
-def search() -> graph.Search:
+def search() -> graph.BatchTasks:
     """A search over :func:`ten`."""
-    return graph.Search(ten, ten, tuple(SPACE), (), "new", ("minimize",))
+    return graph.BatchTasks(ten, ten, tuple(SPACE), (), "new", ("minimize",))
 
 
-def settings(n_trials: int, batch: int) -> plan.Settings:
+def settings(n_trials: int, batch: int) -> SearchSettings:
     """Settings of a search over :func:`ten`."""
-    return plan.Settings(n_trials, batch, batch, space=space.dumps(SPACE))
+    return SearchSettings(n_trials, batch, batch, space=space.space_to_json(SPACE))
 
 
 def reports(jobs: list[tuple[int, str]]) -> list[TrialReport]:

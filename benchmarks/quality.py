@@ -14,7 +14,7 @@ from scipy.stats import mannwhitneyu
 
 from benchmarks.common import Options, Table
 from benchmarks.functions import FUNCTIONS
-from flyteoptuna.study import sampler
+from flyteoptuna.study import samplers
 
 TRIALS = 200
 BATCHES = (1, 10, 50)
@@ -25,7 +25,10 @@ def _optuna(batch: int, seed: int) -> optuna.Study:
     return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
 
 
-DEFAULTS: dict[str, Callable[[int, int], optuna.Study]] = {"flyteoptuna": sampler.create, "optuna": _optuna}
+DEFAULTS: dict[str, Callable[[int, int], optuna.Study]] = {
+    "flyteoptuna": samplers.create_default_study,
+    "optuna": _optuna,
+}
 
 
 def best(job: tuple[str, str, int, int]) -> float:

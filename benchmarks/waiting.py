@@ -16,8 +16,8 @@ import optuna
 from benchmarks.common import ROOT, Options, Table, child, seconds
 from benchmarks.figure import figure
 from flyteoptuna import Optimizer, suggest, testing
-from flyteoptuna.core import plan
-from flyteoptuna.testing.slots import Slots
+from flyteoptuna.search import plan
+from flyteoptuna.testing.slots import SimulatedSlots
 
 FIGURE = ROOT.parent / "docs" / "waiting.svg"
 TRIALS, MEAN = 200, 60.0
@@ -48,7 +48,7 @@ def objective(x: float) -> float:
 
 def makespan(durations: Iterable[float], slots: int) -> float:
     """The ideal: the time until all trials have ended, each started, in order, as soon as a slot is free."""
-    clock = Slots(slots)
+    clock = SimulatedSlots(slots)
     for number, duration in enumerate(durations):
         clock.run(number, duration)
     return clock.wait()
@@ -64,7 +64,7 @@ def searched(durations: tuple[float, ...], slots: int, **settings: Any) -> float
 
 def batches(durations: Sequence[float], slots: int, start_up: float, ratio: int) -> float:
     """In batches of so many times the slots: the pods that run no trial start one after another."""
-    shape = plan.shape(len(durations), ratio * slots)
+    shape = plan.search_shape(len(durations), ratio * slots)
     beside = shape.drivers * start_up + shape.generations * ENGINE
     return beside + searched(tuple(start_up + d for d in durations), slots, batch_size=ratio * slots)
 

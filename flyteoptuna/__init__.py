@@ -6,28 +6,47 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flyteoptuna import suggest
-    from flyteoptuna.core.suggestions import SpaceError
-    from flyteoptuna.core.trial.current_trial import current_trial
+    from flyteoptuna.errors import (
+        ExportError,
+        FlyteOptunaError,
+        JournalConflictError,
+        JournalError,
+        SearchFailedError,
+        SpaceError,
+        StoreError,
+        StudyFormatError,
+        StudyNotFoundError,
+        SuggestionFailedError,
+        TargetExistsError,
+        TaskNotLoadedError,
+        TrialNotCompleteError,
+        UnpicklableError,
+    )
     from flyteoptuna.flyte.outputs import outputs
-    from flyteoptuna.journal.backend import JournalConflictError, JournalObjectBackend
-    from flyteoptuna.journal.object_store import JournalError
+    from flyteoptuna.journal.backend import JournalObjectBackend
+    from flyteoptuna.load.export import export
+    from flyteoptuna.load.load_study import load_study
     from flyteoptuna.optimizer import Optimizer, optimize
-    from flyteoptuna.show.export import export
-    from flyteoptuna.show.html_report import report
-    from flyteoptuna.show.load import load_study
-    from flyteoptuna.show.stored_file import StudyNotFoundError
-    from flyteoptuna.storage.read_results import StudyFormatError
-    from flyteoptuna.study.stopping import SearchFailedError
+    from flyteoptuna.page.html_report import report
+    from flyteoptuna.trial.current_trial import current_trial
 
 __all__ = [
+    "ExportError",
+    "FlyteOptunaError",
     "JournalConflictError",
     "JournalError",
     "JournalObjectBackend",
     "Optimizer",
     "SearchFailedError",
     "SpaceError",
+    "StoreError",
     "StudyFormatError",
     "StudyNotFoundError",
+    "SuggestionFailedError",
+    "TargetExistsError",
+    "TaskNotLoadedError",
+    "TrialNotCompleteError",
+    "UnpicklableError",
     "current_trial",
     "export",
     "load_study",
@@ -37,21 +56,16 @@ __all__ = [
     "suggest",
 ]
 
-_HOMES = {
-    "JournalConflictError": "journal.backend",
-    "JournalError": "journal.object_store",
+# Modules of the public names; all others are exceptions in `errors`.
+_MODULES = {
     "JournalObjectBackend": "journal.backend",
     "Optimizer": "optimizer",
-    "SearchFailedError": "study.stopping",
-    "SpaceError": "core.suggestions",
-    "StudyFormatError": "storage.read_results",
-    "StudyNotFoundError": "show.stored_file",
-    "current_trial": "core.trial.current_trial",
-    "export": "show.export",
-    "load_study": "show.load",
+    "current_trial": "trial.current_trial",
+    "export": "load.export",
+    "load_study": "load.load_study",
     "optimize": "optimizer",
     "outputs": "flyte.outputs",
-    "report": "show.html_report",
+    "report": "page.html_report",
     "suggest": "suggest",
 }
 
@@ -61,10 +75,10 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy, because a trial's pod imports this package and must not pay for optuna.
+    # Lazy, because a trial's pod imports this package and must not import optuna.
     import importlib
 
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = importlib.import_module(f"flyteoptuna.{_HOMES[name]}")
-    return home if name == "suggest" else getattr(home, name)
+    module = importlib.import_module(f"flyteoptuna.{_MODULES.get(name, 'errors')}")
+    return module if name == "suggest" else getattr(module, name)

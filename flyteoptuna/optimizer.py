@@ -1,4 +1,4 @@
-"""``Optimizer`` and ``optimize``: what a user calls."""
+"""``Optimizer`` and ``optimize``: define a search, and start it."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from flyteoptuna import input_checks, setting_checks
-from flyteoptuna.core import space
+from flyteoptuna import optimizer_inputs, optimizer_settings
 from flyteoptuna.flyte import objective as objectives
-from flyteoptuna.flyte.promises import sure
-from flyteoptuna.flyte.scoped_settings import Scoped
+from flyteoptuna.flyte.promises import is_never_none
 from flyteoptuna.flyte.types.study_attributes import ATTRIBUTES
+from flyteoptuna.flyte.workflow_scope import ScopedSettings
+from flyteoptuna.local_or_graph import check_call_site, is_local, start_search
 from flyteoptuna.search import best_outputs
-from flyteoptuna.search.local_or_graph import begin, check_place, is_local
-from flyteoptuna.search.request import Request
+from flyteoptuna.search.request import SearchRequest
+from flyteoptuna.space import space
 
 if TYPE_CHECKING:
     import optuna
 
-    from flyteoptuna.storage.memory import SearchStudy
+    from flyteoptuna.storage.search_study import SearchStudy
 
-    class FoundStudy(SearchStudy):
-        """What a call returns, to a type checker: a study, or in a workflow a promise with what a study has there."""
+    class StudyOrPromise(SearchStudy):
+        """Result of a search for type checkers: a study, or a promise with some of its attributes."""
 
-        best_trial: Any  # in a workflow, the number
-        best_trials: Any  # numbers
+        best_trial: Any  # in a workflow, the number of the trial
+        best_trials: Any  # in a workflow, numbers
 
 
 _SETTINGS = (
@@ -38,53 +38,56 @@ _SETTINGS = (
     "max_failures",
     "avoid_duplicates",
     "reuse_pods",
-    *setting_checks.OF_A_NEW_STUDY,
+    *optimizer_settings.NEW_STUDY_SETTINGS,
 )
 _MADE_WITH = ("objective", "task")
 
 
-class Optimizer(Scoped):
-    """A search over the inputs of an objective. Call it like the objective, with suggestions for some inputs.
+class Optimizer(ScopedSettings):
+    """A hyperparameter search. Call it like the objective, with suggestions in place of some inputs.
 
-    In a workflow the call returns a promise of the ``optuna.Study``, which ``study`` then is as well. In ordinary
-    Python it runs the search, and returns the study itself.
+    In a workflow, the call adds the search to the graph and returns a promise of the ``optuna.Study``. In plain Python,
+    it runs the search and returns the study. ``study`` is the result afterwards. Every setting may be changed by
+    assignment, ``optimizer.n_trials = 50``.
 
     Args:
-        objective: a plain task that returns a float, or a tuple of floats for several directions; or a callback with a
-            parameter ``trial``, which makes the inputs with the trial's ``suggest_...`` methods and returns what its
-            call of such a task returns. A callback runs in a driver pod, gets plain values, and must not change data
-            that it hands on. A task may return more, as a tuple or a ``NamedTuple``: its floats are the values, in
-            their order, its ints and bools user attributes of the trial, and all else is kept with the trial by
-            reference; see :attr:`best` and :func:`flyteoptuna.outputs`.
-        concurrency: trials that run at once; at least 1, an int or a promise of one.
-        n_trials: trials in all; at least 1, an int or a promise of one. None (the default) asks until the ``timeout``,
-            one of which each search needs; both may be set later.
-        study: the study to go on with, or a promise of one. Default: a new one. The last four arguments, which are of a
-            new study, are refused beside one; beside a promise that may be of None they hold where it is.
-        batch_size: trials of a generation, which are asked together; at least 1, an int or a promise of one. Default:
-            ``concurrency``. In a larger batch the slots are filled again as trials end, but the trials know less of
-            each other.
-        timeout: seconds or a ``timedelta`` from the first generation's start, after which no batch is asked; a float,
-            a promise of one, or None (the default) for no limit.
-        callbacks: called after each tell, in trial order, with the study and the finished trial, as those of
-            ``optuna.Study.optimize``; they may call ``study.stop()``. They run in driver pods, by cloudpickle.
-        max_failures: most trials that may fail before the search ends in an error; at least 0, an int, a promise of
-            one, or None (the default) for no limit.
-        avoid_duplicates: ask a trial again, a bounded number of times, where its point has been run or is running,
-            and end the search when a discrete space is exhausted. Default: False.
-        reuse_pods: start ``concurrency`` pods that run one trial after another, rather than a pod for each trial. No
-            slot waits, and start-up is paid once a pod; but trials are asked as others end, so that a search is not
-            reproducible. Without batches there is no ``batch_size``, and nothing is cached. Default: False.
-        task: the task that a callback calls. Default: the one that its code names; only where that names several, or
-            calls one by a function of yours, it has to be said.
-        direction: of a new study, ``minimize`` or ``maximize``. Default: ``minimize``.
-        directions: of a new study, one for each value of the objective; needed where it returns several.
-        sampler: of a new study. Default: TPE with a constant liar.
-        pruner: of a new study. Default: none.
+        objective: a task that returns a float, or a tuple of floats for several directions; or a callback. A task may
+            return further outputs: its floats are the trial's values, in order; its ints and bools become user
+            attributes; every other output is stored with the trial (see ``best`` and ``flyteoptuna.outputs``). A
+            callback has a parameter ``trial``, makes the inputs with the trial's ``suggest_...`` methods, calls a task
+            with them, and returns the result of the call. It runs in a driver pod, gets plain values, and must not
+            modify data that it passes on.
+        concurrency: maximum number of trials that run at once; an int of at least 1, or a promise. Default: 1.
+        n_trials: number of trials; an int of at least 1, or a promise. Default: None, as many as start before the
+            ``timeout``. A search needs one of the two, at the latest when it is called.
+        study: a study to continue, or a promise of one. Default: None, a new study. Excludes ``direction``,
+            ``directions``, ``sampler`` and ``pruner``, except beside a promise that may be None: they apply if it is.
+        batch_size: number of trials of a generation, which are asked together; an int of at least 1, or a promise.
+            Default: ``concurrency``. In a larger batch, a slot that becomes free takes the next trial, but fewer
+            results are known when a trial is asked.
+        timeout: time from the start of the first generation after which no batch is asked; seconds, a ``timedelta``, a
+            promise of seconds, or None (the default) for no limit.
+        callbacks: functions of the study and the finished trial, called after each trial is told, in order, like those
+            of ``optuna.Study.optimize``. They may call ``study.stop()``. They are pickled by cloudpickle and run in
+            driver pods.
+        max_failures: maximum number of failed trials; with more, the search fails. An int of at least 0, a promise, or
+            None (the default) for no limit.
+        avoid_duplicates: ask again until the point is new, a bounded number of times, and end the search once a
+            discrete space is exhausted. A bool, or a promise. Default: False.
+        reuse_pods: start ``concurrency`` pods that each run one trial after another, instead of a pod for each trial.
+            Start-up is paid once a pod, and no slot waits for the rest of a batch; but the order of trials depends on
+            their durations, so that a search is not reproducible. Excludes ``batch_size`` and cached objectives.
+            Default: False.
+        task: the task that a callback calls. Default: the task that its code names. Required where its code names
+            several tasks, or none because it calls one through another function.
+        direction: direction of a new study, ``minimize`` or ``maximize``. Default: ``minimize``.
+        directions: directions of a new study, one for each value; required where the objective returns several.
+        sampler: sampler of a new study. Default: TPE with a constant liar.
+        pruner: pruner of a new study. Default: None, no pruning.
 
     Raises:
         TypeError: an argument is unknown or of the wrong type.
-        ValueError: a number is out of range, or the study's directions do not fit the objective.
+        ValueError: a number is out of range, or the study's directions do not match the objective's values.
     """
 
     _SETTINGS = _SETTINGS
@@ -92,7 +95,7 @@ class Optimizer(Scoped):
     objective: Any
     task: Any
 
-    @setting_checks.settings_of(*_MADE_WITH, *_SETTINGS)
+    @optimizer_settings.accepts_settings(*_MADE_WITH, *_SETTINGS)
     def __init__(
         self,
         objective: Any,
@@ -113,7 +116,7 @@ class Optimizer(Scoped):
         pruner: optuna.pruners.BasePruner | None = None,
     ) -> None:
         object.__setattr__(self, "objective", objectives.check_origin(objective))
-        object.__setattr__(self, "task", objectives.check_called(task, self.objective))
+        object.__setattr__(self, "task", objectives.check_called_task(task, self.objective))
         self._made_with(
             concurrency=concurrency,
             n_trials=n_trials,
@@ -129,15 +132,15 @@ class Optimizer(Scoped):
             pruner=pruner,
             reuse_pods=reuse_pods,
         )
-        self._checked()
+        self._checked_settings()
 
     @property
-    def study(self) -> FoundStudy:
-        """What the latest call returned; before it, the study to go on with.
+    def study(self) -> StudyOrPromise:
+        """Result of the latest call; before the first call, the study to continue.
 
-        Each call is a search of its own, which goes on with the study that was set, not with the latest result. To go
-        on with that, set it: ``optimizer.study = optimizer.study``. A study that is set takes the place of the
-        directions, the sampler and the pruner that were set before.
+        Each call starts a search from the study that was assigned, not from the latest result. To continue with the
+        result, assign it: ``optimizer.study = optimizer.study``. Assigning a study resets ``direction``,
+        ``directions``, ``sampler`` and ``pruner``.
         """
         result = self._get("result")
         return self._get("given") if result is None else result  # type: ignore[no-any-return]
@@ -149,50 +152,59 @@ class Optimizer(Scoped):
 
     @property
     def best(self) -> Any:
-        """What the objective of the best trial returned beside its value: ``best.model``, by the output's own name.
+        """Stored outputs of the best trial, by name: ``optimizer.best.model``.
 
-        In a workflow each is a promise of the output's own type, for any task or as an output of the workflow; no pod
-        makes it. Elsewhere it is the value. A best trial without the output, as one of an older study, is an error:
-        in a workflow of the search's last task, and only where the workflow uses it.
+        In a workflow, each is a promise that you pass on or return; no extra pod runs. In plain Python, it is the
+        value. The best trial may lack an output, in an older study for example: in a workflow, that fails the search's
+        last task, and only if the workflow uses the output.
 
         Raises:
-            TypeError: no search has been run or continued, so that there is no best trial.
-            AttributeError: the objective has no such output, or the study several objectives.
-            LookupError: there is no best trial, or it has no such output.
+            TypeError: there is no study yet.
+            AttributeError: the objective has no such output, or the study has several objectives.
+            LookupError: there is no best trial, or it lacks the output.
         """
         result = self._get("result")
-        study = setting_checks.study(self._get("given"), None, "") if result is None else result
-        return best_outputs.best(self._mapped(), result, study)
+        study = optimizer_settings.check_study(self._get("given"), None, "") if result is None else result
+        return best_outputs.best_outputs(self._mapped_task(), result, study)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "study":
             self._set("given", value)
             self._set("result", None)
-            for short in setting_checks.OF_A_NEW_STUDY if value is not None and sure(value) else ():
+            for short in optimizer_settings.NEW_STUDY_SETTINGS if value is not None and is_never_none(value) else ():
                 self._set(short, None)
         else:
             super().__setattr__(name, value)
 
-    def __call__(self, *args: Any, **inputs: Any) -> FoundStudy:
-        """Run the search over ``inputs``; in a workflow, a promise of the study, elsewhere the study itself.
+    def __call__(self, *args: Any, **inputs: Any) -> StudyOrPromise:
+        """Start the search; returns a promise of the study in a workflow, and the study itself in plain Python.
+
+        Args:
+            args: inputs of the objective by position.
+            inputs: inputs of the objective by name: suggestions, dictionaries with suggestions as leaves, fixed values,
+                or promises of fixed values.
 
         Raises:
-            TypeError: an input is unknown, missing or given twice, there is neither ``n_trials`` nor a ``timeout``,
-                there are no ``directions`` for several values, or the call is awaited.
-            SpaceError: a suggestion is in the wrong place, or does not fit the type of its input.
+            TypeError: an input is unknown, missing or given twice; both ``n_trials`` and ``timeout`` are None;
+                ``directions`` are missing for several values; or the call is awaited.
+            SpaceError: a suggestion is misplaced, or could suggest a value that its input does not allow.
         """
-        check_place()
-        input_checks.refuse_await(sys._getframe(1))
+        check_call_site()
+        optimizer_inputs.refuse_await(sys._getframe(1))
         local = is_local()
-        result = begin(self._request(args, inputs, local=local), local=local)
+        result = start_search(self._request(args, inputs, local=local), local=local)
         self._set("result", result)
         return result  # type: ignore[no-any-return]
 
-    def _request(self, args: Sequence[Any], inputs: Mapping[str, Any], *, local: bool) -> Request:
-        """What a call asks for, once all of it is checked."""
-        settings = self._checked()
-        objective = self._mapped()
-        directions = self._directions(objective)
+    def _request(self, args: Sequence[Any], inputs: Mapping[str, Any], *, local: bool) -> SearchRequest:
+        settings = self._checked_settings()
+        objective = self._mapped_task()
+        directions = optimizer_settings.new_study_directions(
+            objective.name,
+            objectives.n_objective_values(objective),
+            optimizer_settings.check_directions(self.direction, self.directions),
+            continued=self._get("given") is not None,
+        )
         counts, reuse = settings["counts"], settings["reuse_pods"]
         if reuse and objective.metadata.cache:
             raise ValueError(
@@ -200,16 +212,16 @@ class Optimizer(Scoped):
                 "`cache=True`."
             )
         open_ended = counts["n_trials"] is None
-        counts["n_trials"] = setting_checks.trials(
+        counts["n_trials"] = optimizer_settings.trial_limit(
             counts["n_trials"], counts["timeout"], counts["batch_size"], pods=not (local or reuse)
         )
-        bound = input_checks.bound(self.objective, args, inputs, _SETTINGS)
-        input_checks.check_space(self.objective, bound)
-        return Request(
+        bound = optimizer_inputs.bind_inputs(self.objective, args, inputs, _SETTINGS)
+        optimizer_inputs.check_suggestions(self.objective, bound)
+        return SearchRequest(
             origin=self.objective,
             objective=objective,
-            varied={name: value for name, value in bound.items() if space.has_suggestion(value, name)},
-            fixed={name: value for name, value in bound.items() if not space.has_suggestion(value, name)},
+            varied={name: value for name, value in bound.items() if space.contains_suggestion(value, name)},
+            fixed={name: value for name, value in bound.items() if not space.contains_suggestion(value, name)},
             directions=directions,
             open_ended=open_ended,
             **settings,
@@ -224,11 +236,10 @@ class Optimizer(Scoped):
             return f" The study has it: optimizer.study.{name}."
         return super()._hint(name)
 
-    def _mapped(self) -> Any:
-        """The task to map."""
+    def _mapped_task(self) -> Any:
         if objectives.is_task(self.objective):
             return self.objective
-        known = [self.task] if self.task is not None else objectives.named(self.objective)
+        known = [self.task] if self.task is not None else objectives.called_tasks(self.objective)
         if len(known) == 1:
             return objectives.check_objective(known[0])
         called = f"it names {', '.join(task.name for task in known)}" if known else "it names no task"
@@ -237,52 +248,46 @@ class Optimizer(Scoped):
             f"{self.objective.__qualname__} {called}. Say which one it calls: `task=...`."
         )
 
-    def _checked(self) -> dict[str, Any]:
-        """The settings that a search is asked for with, each checked."""
-        concurrency = setting_checks.count("concurrency", self.concurrency)
+    def _checked_settings(self) -> dict[str, Any]:
+        """Arguments of a ``SearchRequest``."""
+        concurrency = optimizer_settings.check_count("concurrency", self.concurrency)
         counts = {
-            "n_trials": None if self.n_trials is None else setting_checks.count("n_trials", self.n_trials),
+            "n_trials": None if self.n_trials is None else optimizer_settings.check_count("n_trials", self.n_trials),
             "concurrency": concurrency,
             "batch_size": concurrency
             if self.batch_size is None
-            else setting_checks.count("batch_size", self.batch_size),
-            "timeout": setting_checks.seconds(self.timeout),
+            else optimizer_settings.check_count("batch_size", self.batch_size),
+            "timeout": optimizer_settings.check_timeout(self.timeout),
             "max_failures": None
             if self.max_failures is None
-            else setting_checks.count("max_failures", self.max_failures, least=0),
-            "avoid_duplicates": setting_checks.flag("avoid_duplicates", self.avoid_duplicates),
+            else optimizer_settings.check_count("max_failures", self.max_failures, least=0),
+            "avoid_duplicates": optimizer_settings.check_flag("avoid_duplicates", self.avoid_duplicates),
         }
-        setting_checks.directions(self.direction, self.directions)
-        known = self._known()
+        optimizer_settings.check_directions(self.direction, self.directions)
+        known = self._called_task()
         given = self._get("given")
-        short = [name for name in setting_checks.OF_A_NEW_STUDY if self._get(name) is not None]
-        # Of a promise that may be of None, they are those of the study that is made then.
-        if short and given is not None and sure(given):
+        short = [name for name in optimizer_settings.NEW_STUDY_SETTINGS if self._get(name) is not None]
+        # Beside a promise that may be None, they are for the study that is created in that case.
+        if short and given is not None and is_never_none(given):
             raise TypeError(
                 f"`{short[0]}` is of a new study, and `study` has its own: give one of both, but got {short[0]}="
                 f"{self._get(short[0])!r} and study={given!r}."
             )
         return {
             "counts": counts,
-            "reuse_pods": setting_checks.reuse_pods(self.reuse_pods, self.batch_size),
-            "callbacks": setting_checks.callbacks(self.callbacks),
-            "study": setting_checks.study(
-                given, objectives.arity(known) if known else None, known.name if known else ""
+            "reuse_pods": optimizer_settings.check_reuse_pods(self.reuse_pods, self.batch_size),
+            "callbacks": optimizer_settings.check_callbacks(self.callbacks),
+            "study": optimizer_settings.check_study(
+                given, objectives.n_objective_values(known) if known else None, known.name if known else ""
             ),
-            "sampler": setting_checks.strategy("sampler", self.sampler),
-            "pruner": setting_checks.strategy("pruner", self.pruner),
+            "sampler": optimizer_settings.check_strategy("sampler", self.sampler),
+            "pruner": optimizer_settings.check_strategy("pruner", self.pruner),
         }
 
-    def _known(self) -> Any:
-        """The task to map, or None: what a callback calls may not be defined yet where the callback is decorated."""
-        known = objectives.named(self.objective) if self.task is None else [self.task]
+    def _called_task(self) -> Any:
+        """The task to map, or None: where a callback is decorated, the task that it calls may not be defined yet."""
+        known = objectives.called_tasks(self.objective) if self.task is None else [self.task]
         return known[0] if len(known) == 1 else None
-
-    def _directions(self, objective: Any) -> tuple[str, ...]:
-        """The directions of the study that is made where none is given, one for each value of the objective."""
-        arity = objectives.arity(objective)
-        given = setting_checks.directions(self.direction, self.directions)
-        return setting_checks.directions_for(objective.name, arity, given, continued=self._get("given") is not None)
 
 
 @overload
@@ -306,12 +311,12 @@ def optimize(
     sampler: optuna.samplers.BaseSampler | None = ...,
     pruner: optuna.pruners.BasePruner | None = ...,
 ) -> Callable[[Any], Optimizer]: ...
-@setting_checks.settings_of(*_MADE_WITH, *_SETTINGS)
+@optimizer_settings.accepts_settings(*_MADE_WITH, *_SETTINGS)
 def optimize(objective: Any = None, **settings: Any) -> Any:
-    """Make an :class:`Optimizer` of a task or a callback, with and without parentheses.
+    """Decorator that turns a task or a callback into an ``Optimizer``, with or without parentheses.
 
-    Takes the arguments of :class:`Optimizer`. All of them may be set as attributes, to values or promises; what the
-    body of a workflow sets holds in that body.
+    Takes the arguments of ``Optimizer``. All of them except ``objective`` and ``task`` may also be assigned later, as
+    attributes. An assignment in the body of a workflow holds in that workflow only.
     """
 
     def make(decorated: Any) -> Optimizer:

@@ -1,4 +1,4 @@
-"""What flytekit loads at its start: ``optuna.Study`` becomes a Flyte type, and an option of ``pyflyte run``."""
+"""Plugin that flytekit loads at start-up: adds ``optuna.Study`` as a type, and an option of ``pyflyte run``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from types import ModuleType
 import wrapt
 
 
-def _register(module: ModuleType) -> None:
+def _register_study_type(module: ModuleType) -> None:
     importlib.import_module("flyteoptuna.flyte.study_type")
 
 
-def _options(module: ModuleType) -> None:
+def _add_pyflyte_option(module: ModuleType) -> None:
     importlib.import_module("flyteoptuna.cli.pyflyte_option").install(module)
 
 
-# Every pod loads flytekit's plugins, but the one of a trial must not pay for optuna.
-wrapt.register_post_import_hook(_register, "optuna")
-wrapt.register_post_import_hook(_options, "flytekit.clis.sdk_in_container.run")
+# On import of optuna, not at once: every pod loads this plugin, and a trial's pod must not pay for optuna.
+wrapt.register_post_import_hook(_register_study_type, "optuna")
+wrapt.register_post_import_hook(_add_pyflyte_option, "flytekit.clis.sdk_in_container.run")

@@ -14,7 +14,7 @@ from flytekit.models.execution import Execution, NodeExecutionGetDataResponse, W
 from flytekit.models.node_execution import NodeExecution
 from flytekit.remote import FlyteRemote
 
-from flyteoptuna.storage.file import dumps
+from flyteoptuna.storage.file_format import dump_study
 
 
 class Admin:
@@ -102,5 +102,5 @@ def state_at(execution, ended, gone=()):
 
 def literal_of(study, **fields):
     """A study as an output literal: inline, as a workflow binds one at registration."""
-    packed = msgpack.dumps({"n_trials": len(study.trials), **(fields or {"_data": dumps(study)})})
+    packed = msgpack.dumps({"n_trials": len(study.trials), **(fields or {"_data": dump_study(study)})})
     return pb.Literal(scalar=pb.Scalar(binary=pb.Binary(value=packed, tag="msgpack")))

@@ -11,7 +11,8 @@ import pytest
 from containers import CODE
 from hypothesis import HealthCheck, settings
 
-from flyteoptuna.storage.file import dumps
+from flyteoptuna.logs import logger
+from flyteoptuna.storage.file_format import dump_study
 from flyteoptuna.testing.pods.processes import end_pods_on_interrupt
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -21,6 +22,14 @@ settings.load_profile("suite")
 
 
 end_pods_on_interrupt()
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The warnings of the library."""
+    texts = []
+    monkeypatch.setattr(logger, "warning", lambda text, *args: texts.append(text % args))
+    return texts
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,7 +56,7 @@ def saved(tmp_path):
 
     def save(study):
         path = tmp_path / "one.study"
-        path.write_bytes(dumps(study))
+        path.write_bytes(dump_study(study))
         return path
 
     return save

@@ -3,11 +3,11 @@
 import msgpack
 from flyteidl.core import types_pb2
 
-from flyteoptuna.testing.pods.literals import collection, primitive
+from flyteoptuna.testing.pods.literals import list_literal, primitive_literal
 
 
 def integers(*values):
-    return collection(primitive(value) for value in values)
+    return list_literal(primitive_literal(value) for value in values)
 
 
 def value(literal):

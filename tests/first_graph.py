@@ -12,5 +12,5 @@ class EmittedError(Exception):
 class FirstGraph(Engine):
     """Runs a workflow up to the first graph of a dynamic task."""
 
-    def _dynamic(self, node, template, futures, *args):
+    def _run_dynamic(self, node, template, futures, *args):
         raise EmittedError(dynamic_job_pb2.DynamicJobSpec.FromString(futures), template)

@@ -7,7 +7,7 @@ import sys
 import optuna
 
 from flyteoptuna import Optimizer, suggest
-from flyteoptuna.search.local.worker_pool import WORKERS
+from flyteoptuna.local.worker_pool import WORKERS
 
 
 def searched(objective, monkeypatch, workers, **fixed):

@@ -6,7 +6,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE
 
 SPACE = {
     "x": FloatDistribution(-1, 1),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE
 
 HOSTILE = (
     "</style></svg><script>alert(1)</script><img src='http://evil.example/x.png' onerror=\"a()\">&\x00\u202e\ud800"

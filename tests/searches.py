@@ -4,12 +4,12 @@ import optuna
 from optuna.trial import TrialState
 
 from flyteoptuna import suggest
-from flyteoptuna.core import space
-from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.storage.file import dumps, loads
+from flyteoptuna.space import space
+from flyteoptuna.storage.file_format import dump_study, restore_study
 from flyteoptuna.study import system_attrs
-from flyteoptuna.study.ask import ask, draw
-from flyteoptuna.study.sampler import create
+from flyteoptuna.study.ask import ask_trial, draw_value
+from flyteoptuna.study.samplers import create_default_study
+from flyteoptuna.trial.report import TrialReport
 
 LINE = {"x": suggest.float(0, 1)}
 SAMPLERS = {
@@ -42,13 +42,13 @@ def score(params, number):
 
 def flat(inputs):
     def build(trial):
-        return {k: space.materialise(v, k, lambda n, s: draw(trial, n, s)) for k, v in inputs.items()}
+        return {k: space.substitute_suggestions(v, k, lambda n, s: draw_value(trial, n, s)) for k, v in inputs.items()}
 
     return build
 
 
 def reloaded(study):
-    return loads(dumps(study))
+    return restore_study(dump_study(study))
 
 
 def report_of(trial):
@@ -62,10 +62,10 @@ def report_of(trial):
 
 
 def asked(study, count, build=None, generation=0):
-    return [ask(study, generation, build or flat(LINE)) for _ in range(count)]
+    return [ask_trial(study, generation, build or flat(LINE)) for _ in range(count)]
 
 
 def begun(batch=4, **kwargs):
-    study = create(batch, seed=1, **kwargs)
-    system_attrs.begin(study)
+    study = create_default_study(batch, seed=1, **kwargs)
+    system_attrs.store_search_mark(study)
     return study

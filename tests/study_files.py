@@ -16,11 +16,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from flyteoptuna.core import space
-from flyteoptuna.storage.file import dumps, loads, read
-from flyteoptuna.storage.memory import SearchStudy, new_study
-from flyteoptuna.storage.read_results import StudyFormatError
-from flyteoptuna.study.ask import draw as draw_by
+from flyteoptuna.errors import StudyFormatError
+from flyteoptuna.space import space
+from flyteoptuna.storage.file_format import dump_study, read_study, restore_study
+from flyteoptuna.storage.search_study import SearchStudy, new_study
+from flyteoptuna.study.ask import draw_value as draw_by
 from flyteoptuna.testing.strategies import spaces
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -107,7 +107,7 @@ times = st.datetimes(timezones=zones).map(lambda t: t.replace(fold=0))
 
 def suggest_all(trial, inputs):
     for name, value in inputs.items():
-        space.materialise(value, name, lambda n, s: draw_by(trial, n, s))
+        space.substitute_suggestions(value, name, lambda n, s: draw_by(trial, n, s))
 
 
 def leave(draw, study, trial, state):
@@ -167,19 +167,19 @@ def change(*path, to):
 
 def refuses(data, message="", *, budget=2.0):
     """Both ways of reading refuse a file with the same message, within seconds."""
-    for reading in (read, loads):
+    for reading in (read_study, restore_study):
         begin = time.process_time()
         with pytest.raises(StudyFormatError, match=message):
             reading(data)
         assert time.process_time() - begin < budget
 
 
-PARTS = members(dumps(example()))
+PARTS = members(dump_study(example()))
 
 
 def tolerant(data):
     """Read a file that may be anything: a study, or refused."""
-    for reading in (read, loads):
+    for reading in (read_study, restore_study):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -188,4 +188,4 @@ def tolerant(data):
             assert str(error)
         else:
             assert study.trials is not None and isinstance(contents(study), tuple)
-            dumps(study)
+            dump_study(study)

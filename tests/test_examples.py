@@ -13,13 +13,14 @@ from first_graph import EmittedError, FirstGraph
 from flyteidl.core import workflow_pb2
 from graph_text import task_lines, text_of, workflow_lines
 
-from flyteoptuna.testing.compiler.registration import check_dynamic
+from flyteoptuna.testing.compiler.registration import check_dynamic_graph
 
 SIZE = {"n_trials": 100, "concurrency": 4}
 ROOT = Path(__file__).parent.parent
 GRAPHS = Path(__file__).parent / "graphs"
 WRITE = "FLYTEOPTUNA_WRITE_GRAPHS"
 EXAMPLES = {
+    ("first_search", "tune"): r"o0=0\.9\d+, o1=\{'max_depth'",
     ("quickstart", "train"): r"^\d+\.\d+$",
     ("trees", "tune"): r"o0=0\.9[3-9]",
     ("trees", "tune_by_callback"): r"o0=0\.9[3-9]",
@@ -37,7 +38,7 @@ def first_level(workflow, folder):
     with pytest.raises(EmittedError) as raised:
         FirstGraph(folder, ROOT / "examples").run(workflow, SIZE)
     job, template = raised.value.args
-    check_dynamic(job, template, "the graph of the search")
+    check_dynamic_graph(job, template, "the graph of the search")
     yield f"what {template.id.name} emits with {', '.join(f'{key}={value}' for key, value in SIZE.items())}"
     yield "  (a node's inputs that are those of the node before are left out)"
     before = set()

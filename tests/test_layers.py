@@ -1,4 +1,4 @@
-"""Imports go down only, wing by wing, and a trial's pod pays for nothing that it does not use."""
+"""Imports go down only, layer by layer, and a trial's pod pays for nothing that it does not use."""
 
 import ast
 import functools
@@ -15,46 +15,64 @@ import flyteoptuna
 
 PACKAGE = Path(flyteoptuna.__file__).parent
 TYPED = Path(__file__).with_name("typing_api.py")
-WINGS = ["core", "storage", "journal", "study", "flyte", "show", "search", "cli", "testing"]
-# What each wing may import of the package besides itself.
+# The layers from the bottom to the top, and what each may import of the package besides itself.
 BELOW = {
-    "core": set(),
-    "storage": {"core"},
-    "journal": set(),
-    "study": {"core", "storage", "journal"},
-    "flyte": {"core", "storage", "study"},
-    "show": {"core", "storage", "journal", "study", "flyte"},
-    "show.page": {"core", "study", "flyte"},
-    "search": {"core", "storage", "journal", "study", "flyte", "show", "show.page"},
-    "cli": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
-    "testing": {"core", "storage", "study", "flyte", "show", "search", "optimizer", "suggest"},
+    "errors": set(),
+    "logs": set(),
+    "values": set(),
+    "internals": set(),
+    "space": {"errors", "values"},
+    "trial": {"values"},
+    "journal": {"errors", "values"},
+    "storage": {"errors", "values", "internals", "trial"},
+    "study": {"errors", "logs", "values", "internals", "space", "trial", "journal", "storage"},
+    "flyte": {"errors", "values", "internals", "space", "trial", "storage", "study"},
+    "page": {"logs", "values", "trial", "storage", "study", "flyte"},
+    "load": {"errors", "logs", "values", "internals", "journal", "storage", "study", "flyte"},
+    "search": {
+        *("errors", "logs", "values", "internals", "space", "trial", "journal", "storage", "study", "flyte", "page")
+    },
+    "local": {"errors", "logs", "values", "internals", "trial", "storage", "study", "flyte", "search"},
     # The modules at the top: what users write, and the entry points of Python and of flytekit.
-    "optimizer": {"setting_checks", "input_checks", "core", "storage", "study", "flyte", "show", "search"},
-    "input_checks": {"setting_checks", "core", "flyte"},
-    "setting_checks": {"core", "flyte"},
-    "suggest": {"core"},
-    "plugin": {"flyte"},
-    "__init__": {"core", "storage", "journal", "study", "flyte", "show", "optimizer", "suggest"},
+    "local_or_graph": {"flyte", "search", "local"},
+    "optimizer_settings": {"values", "flyte", "study"},
+    "optimizer_inputs": {"errors", "values", "space", "flyte", "optimizer_settings"},
+    "suggest": {"values", "space"},
+    "optimizer": {*("optimizer_settings", "optimizer_inputs", "local_or_graph", "space", "storage", "flyte", "search")},
+    "__init__": {"errors", "trial", "journal", "flyte", "page", "load", "suggest", "optimizer"},
+    "cli": {*("errors", "values", "internals", "trial", "storage", "study", "flyte", "page", "load", "search")},
+    "testing": {
+        *("errors", "values", "internals", "space", "trial", "storage", "study", "flyte", "search"),
+        *("optimizer", "suggest"),
+    },
+    "plugin": {"flyte", "cli"},
     "__main__": {"cli"},
 }
 # What each of them imports besides Python's own library.
 NEEDS = {
-    "core": set(),
-    "storage": {"cloudpickle", "optuna"},
+    "errors": set(),
+    "logs": set(),
+    "values": set(),
+    "internals": {"flytekit", "optuna"},
+    "space": set(),
+    "trial": {"psutil", "typing_extensions"},
     "journal": {"fsspec", "optuna"},
+    "storage": {"cloudpickle", "optuna"},
     "study": {"cloudpickle", "optuna"},
-    "flyte": {"flyteidl", "flytekit", "google", "msgpack", "optuna"},
-    "show": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy", "typing_extensions"},
-    "show.page": {"numpy", "optuna"},
-    "search": {"cloudpickle", "flyteidl", "flytekit", "joblib", "optuna", "typing_extensions"},
+    "flyte": {"flyteidl", "flytekit", "google", "msgpack", "optuna", "wrapt"},
+    "page": {"numpy", "optuna"},
+    "load": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy"},
+    "search": {"cloudpickle", "flytekit", "optuna"},
+    "local": {"cloudpickle", "flyteidl", "flytekit", "loky", "optuna", "rich", "typing_extensions"},
+    "local_or_graph": {"flytekit"},
+    "optimizer_settings": {"flytekit", "optuna"},
+    "optimizer_inputs": {"flytekit"},
+    "suggest": set(),
+    "optimizer": {"optuna"},
+    "__init__": set(),
     "cli": {"click", "flytekit", "optuna", "optuna_dashboard", "rich", "wrapt"},
     "testing": {"flyteidl", "flytekit", "google", "hypothesis", "jsonschema", "msgpack", "optuna"},
-    "optimizer": {"optuna"},
-    "input_checks": {"flytekit"},
-    "setting_checks": {"flytekit", "optuna"},
-    "suggest": set(),
     "plugin": {"wrapt"},
-    "__init__": set(),
     "__main__": set(),
 }
 # Installed with optuna or flytekit, which cannot do without them.
@@ -66,7 +84,7 @@ POD = (
     "flyteoptuna.optimizer",
     "flyteoptuna.plugin",
 )
-HEAVY = {"optuna", "numpy", "pandas", "plotly", "rich", "joblib", "sqlalchemy"}
+HEAVY = {"optuna", "numpy", "pandas", "plotly", "rich", "loky", "sqlalchemy"}
 
 
 def name_of(path):
@@ -78,10 +96,9 @@ def name_of(path):
 MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def wing_of(module):
-    """The wing of a module, or the name of a module at the top."""
-    parts = module.split(".")[1:] or ["__init__"]
-    return "show.page" if parts[:2] == ["show", "page"] else parts[0]
+def layer_of(module):
+    """The layer of a module, or the name of a module at the top."""
+    return (module.split(".")[1:] or ["__init__"])[0]
 
 
 @functools.cache
@@ -120,58 +137,66 @@ def own(module, **kwargs):
     return {found for found in imports(module, **kwargs) if found.split(".")[0] == "flyteoptuna"}
 
 
+def named(module):
+    """The modules of the package that a module names in a string, as a loader or an entry point does."""
+    texts = [node.value for node in ast.walk(tree(module)) if isinstance(node, ast.Constant)]
+    found = {re.split(r"[:\s]", text)[0] for text in texts if isinstance(text, str) and text.startswith("flyteoptuna.")}
+    return {each for each in found if each in MODULES} | {
+        each.rpartition(".")[0] for each in found if each.rpartition(".")[0] in MODULES and each not in MODULES
+    } - {"flyteoptuna"}
+
+
 def packages(module, **kwargs):
     """The packages of others that a module imports."""
     return {found.split(".")[0] for found in imports(module, **kwargs)} - {*sys.stdlib_module_names, "flyteoptuna"}
 
 
-def of(wing):
-    """The modules of a wing."""
-    return [module for module in MODULES if wing_of(module) == wing]
+def of(layer):
+    """The modules of a layer."""
+    return [module for module in MODULES if layer_of(module) == layer]
 
 
-def test_every_module_has_its_wing():
-    """A new folder is placed before it is used, and the order of the folders is that of the documentation."""
-    assert {wing_of(module) for module in MODULES} == set(BELOW) == set(NEEDS)
-    assert all(BELOW[wing] & {*WINGS} <= {*WINGS[:i]} for i, wing in enumerate(WINGS))
-    assert [wing for wing in BELOW if {"cli", "testing"} & BELOW[wing]] == ["__main__"]
+def test_every_module_has_its_layer():
+    """A new folder is placed before it is used, and no layer imports one above it."""
+    assert {layer_of(module) for module in MODULES} == set(BELOW) == set(NEEDS)
+    order = [*BELOW]
+    assert all(BELOW[layer] <= {*order[:i]} for i, layer in enumerate(order))
+    assert [layer for layer in BELOW if {"cli", "testing"} & BELOW[layer]] == ["plugin", "__main__"]
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_go_down_only(module):
-    """Inside functions, and for type checkers too."""
-    wing = wing_of(module)
-    inside = {"show", "show.page"} if wing == "show" else {wing}
+    """Inside functions, for type checkers, and in strings that a loader reads too."""
+    layer = layer_of(module)
     assert own(module) <= MODULES.keys()
-    assert {other for other in own(module) if wing_of(other) not in BELOW[wing] | inside} == set()
+    found = {layer_of(other) for other in own(module) | named(module)} - {layer}
+    assert found - BELOW[layer] == set()
+
+
+def test_no_layer_may_import_more_than_it_does():
+    """The table is no longer than it has to be."""
+    used = {layer: {layer_of(o) for m in of(layer) for o in own(m) | named(m)} - {layer} for layer in BELOW}
+    assert used == BELOW
 
 
 def test_no_import_goes_in_a_circle():
-    """Within a wing as well."""
+    """Within a layer as well."""
     graphlib.TopologicalSorter({module: own(module) for module in MODULES}).prepare()
 
 
-@pytest.mark.parametrize("wing", NEEDS)
-def test_a_wing_imports_the_packages_that_it_may(wing):
+@pytest.mark.parametrize("layer", NEEDS)
+def test_a_layer_imports_the_packages_that_it_may(layer):
     """The bottom needs Python alone, and each package has few doors."""
-    assert {found for module in of(wing) for found in packages(module)} == NEEDS[wing]
+    assert {found for module in of(layer) for found in packages(module)} == NEEDS[layer]
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()} - {PACKAGE}), ids=lambda p: p.name)
-def test_a_wing_says_what_it_knows_and_nothing_else(folder):
+def test_a_layer_says_what_it_holds_and_nothing_else(folder):
     """Its `__init__` is a docstring alone, which costs nobody anything who wants one of its modules."""
     docstring, *rest = ast.parse((folder / "__init__.py").read_text()).body
-    # What users import is in the package itself, and in the wing for their tests.
+    # What users import is in the package itself, and in the layer for their tests.
     assert not rest or folder.name == "testing"
     assert len(ast.literal_eval(docstring.value)) > 50
-
-
-@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}), ids=lambda p: p.name)
-def test_a_folder_can_be_taken_in_at_a_glance(folder):
-    """At most ten files, none of more than 320 lines."""
-    lengths = {path.name: len(path.read_text().splitlines()) for path in folder.glob("*.py")}
-    assert len(lengths) <= 10
-    assert {name: length for name, length in lengths.items() if length > 320} == {}
 
 
 def loaded_by(*modules):
@@ -212,7 +237,7 @@ def test_every_package_that_is_imported_is_a_dependency():
 
 def test_importing_what_a_user_writes_imports_nothing_heavy():
     """Nothing but what flytekit and its other plugins import themselves."""
-    late = {"flyteoptuna.search.batches.driver", "flyteoptuna.search.rounds", "flyteoptuna.flyte.study_type"}
+    late = {"flyteoptuna.search.batches.driver", "flyteoptuna.search.generation", "flyteoptuna.flyte.study_type"}
     code = (
         "import sys, flytekit; before = set(sys.modules); "
         "from flyteoptuna import Optimizer, current_trial, optimize, suggest; "
@@ -232,7 +257,7 @@ def test_whether_a_search_is_local_is_asked_once():
         for module, node in nodes
         if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "is_local"
     ]
-    assert (defined, asked) == (["flyteoptuna.search.local_or_graph"], ["flyteoptuna.optimizer"])
+    assert (defined, asked) == (["flyteoptuna.local_or_graph"], ["flyteoptuna.optimizer"])
     text = "".join(path.read_text() for path in MODULES.values())
     assert "is_local_execution" not in text
 

@@ -9,7 +9,7 @@ import pytest
 
 import flyteoptuna
 from flyteoptuna import Optimizer, SearchFailedError, optimize, suggest
-from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE
 
 
 @fl.task

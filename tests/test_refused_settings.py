@@ -164,7 +164,10 @@ def test_a_setting_is_refused_where_it_is_written(settings, match):
     [
         ({}, "`n_trials` or a `timeout` must be given: one says how many trials, the other for how long"),
         ({"n_trials": None}, "`n_trials` or a `timeout` must be given"),
-        ({"n_trials": 1, "directions": ["minimize"] * 2}, "as many as the objective has values, .*square returns 1"),
+        (
+            {"n_trials": 1, "directions": ["minimize"] * 2},
+            "as many directions as the objective has values, .*square returns 1",
+        ),
         ({"n_trials": 1, "sampler": Unpicklable()}, "`sampler` must be what cloudpickle can carry.* a socket"),
         ({"n_trials": 1, "study": optuna.create_study(sampler=Unpicklable())}, "`study.sampler` must be what cloudpic"),
         (
@@ -184,7 +187,7 @@ def test_several_values_need_directions():
     with pytest.raises(TypeError, match=r"returns 2 and there are none: write directions=\['minimize', 'minimize'\]"):
         Optimizer(two, 1, 1)(**X)
     with pytest.raises(
-        ValueError, match=r"`directions` must be as many as the objective has values, but .*two returns 2"
+        ValueError, match=r"`directions` must have as many directions as the objective has values, but .*two returns 2"
     ):
         Optimizer(two, 1, 1, direction="minimize")(**X)
 
@@ -251,7 +254,7 @@ def test_the_numbers_of_numpy_and_the_enum_of_optuna_are_taken():
 
 def test_a_sampler_that_lacks_a_package_is_named_at_the_start(monkeypatch):
     """Before a trial is asked, also where it is inside another sampler."""
-    from flyteoptuna.study import sampler as samplers
+    from flyteoptuna.study import samplers
 
     monkeypatch.setattr(samplers, "find_spec", lambda name: None)
     sampler = optuna.samplers.PartialFixedSampler({}, optuna.samplers.CmaEsSampler())

@@ -158,7 +158,7 @@ def test_every_file_that_the_contributing_guide_names_is_there():
 
 
 def test_the_page_about_testing_documents_every_public_name():
-    """Of the wing for users' tests."""
+    """Of the tools for users' tests."""
     documented = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "testing.md").read_text(), re.MULTILINE)
     assert sorted(documented) == sorted(f"flyteoptuna.testing.{name}" for name in testing.__all__)
 

@@ -7,14 +7,22 @@ import flytekit as fl
 import optuna
 
 from flyteoptuna import (
+    ExportError,
+    FlyteOptunaError,
     JournalConflictError,
     JournalError,
     JournalObjectBackend,
     Optimizer,
     SearchFailedError,
     SpaceError,
+    StoreError,
     StudyFormatError,
     StudyNotFoundError,
+    SuggestionFailedError,
+    TargetExistsError,
+    TaskNotLoadedError,
+    TrialNotCompleteError,
+    UnpicklableError,
     current_trial,
     export,
     load_study,
@@ -24,7 +32,7 @@ from flyteoptuna import (
     suggest,
     testing,
 )
-from flyteoptuna.core.suggestions import Category, Float, Integer
+from flyteoptuna.space.suggestions import Category, Float, Integer
 
 
 @fl.task
@@ -68,7 +76,10 @@ configured: Optimizer = called
 short: Optimizer = Optimizer(
     objective, 2, 4, direction="maximize", sampler=optuna.samplers.RandomSampler(), reuse_pods=True
 )
-errors: list[type[Exception]] = [SearchFailedError, SpaceError, StudyFormatError, StudyNotFoundError]
+errors: list[type[FlyteOptunaError]] = [
+    *(SearchFailedError, SpaceError, SuggestionFailedError, TaskNotLoadedError, TrialNotCompleteError),
+    *(StudyFormatError, StudyNotFoundError, UnpicklableError, ExportError, TargetExistsError, StoreError),
+]
 loaded: optuna.Study = load_study("study.zip")
 report(loaded, "report.html")
 kept: Mapping[str, object] = outputs(loaded, 0)
@@ -82,7 +93,9 @@ with backend.together():
 simulated: testing.Simulation = testing.simulate(bare, {"depth": 1}, objective=lambda **inputs: 1.0, durations=[1, 2.5])
 ended: list[float] = [ran.end for ran in simulated.timeline]
 testing.check(simulated.study, bare, sampler=optuna.samplers.RandomSampler(seed=1))
-made: testing.Run = testing.run(bare, kill=["a", 1, testing.Some(2, seed=1)], drop=lambda pod: pod.index == 1, x=1)
+made: testing.Run = testing.run(
+    bare, kill=["a", 1, testing.RandomPods(2, seed=1)], drop=lambda pod: pod.index == 1, x=1
+)
 slow: float = testing.run(bare, {"x": 1}, delay={"a": 0.5, 3: 1}).pods[0].seconds
 
 results: optuna.Study = optimizer(x=x, depth=3)

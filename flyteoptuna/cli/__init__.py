@@ -1,4 +1,4 @@
-"""The command line, a module for each command, and ``pyflyte``'s option for a study.
+"""The command line, with a module for each command, and the ``pyflyte run`` option for a study.
 
-Uses what a user of Python could use, and says errors in one line.
+May import the layers that a Python user may use; must not run a search. Prints each error as one line.
 """

@@ -1,4 +1,4 @@
-"""The searches in a compiled workflow, and the numbers that they are given."""
+"""The searches in a compiled workflow, and their counts of trials."""
 
 from __future__ import annotations
 
@@ -8,31 +8,30 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import click
+from flyteoptuna.cli.errors import CommandError, UsageError
+from flyteoptuna.values.text import exception_line
 
-from flyteoptuna.cli.errors import UsageError, line
-
-COUNTS = ("n_trials", "concurrency", "batch_size")
+COUNT_INPUTS = ("n_trials", "concurrency", "batch_size")
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """A number that is not known before the workflow runs, and why."""
+    """A number that is unknown before the workflow runs, and the reason."""
 
     reason: str
 
 
-def options(workflow: Any, given: Sequence[str]) -> dict[str, Any]:
-    """The inputs of a workflow or a launch plan: the defaults, and what is given over them."""
+def workflow_inputs(workflow: Any, options: Sequence[str]) -> dict[str, Any]:
+    """The inputs of a workflow or a launch plan: the defaults, overridden by ``NAME=VALUE`` options."""
     inputs = dict(workflow.saved_inputs) if hasattr(workflow, "saved_inputs") else {}
     known = workflow.python_interface.inputs_with_defaults
     defaults = {name: value for name, (_, value) in known.items() if value is not None}
-    for text in given:
-        name, equals, value = text.partition("=")
+    for option in options:
+        name, equals, value = option.partition("=")
         if not equals:
-            raise UsageError(f"`--input` must be NAME=VALUE, but got {text!r}.")
+            raise UsageError(f"`--input` must be NAME=VALUE, but got {option!r}.")
         if name not in known:
             raise UsageError(f"{workflow.name} has no input `{name}`; it has: {', '.join(known) or 'none'}.")
         try:
@@ -42,8 +41,8 @@ def options(workflow: Any, given: Sequence[str]) -> dict[str, Any]:
     return {**defaults, **inputs}
 
 
-def _value(binding: Any, inputs: Mapping[str, Any], names: Mapping[str, str]) -> Any:
-    """The value that a node's input is bound to, as far as it is known before the workflow runs."""
+def _bound_value(binding: Any, inputs: Mapping[str, Any], names: Mapping[str, str]) -> Any:
+    """The value of a node's input, if it is known before the workflow runs."""
     promise, scalar = binding.promise, binding.scalar
     while scalar is not None and scalar.union is not None:
         scalar = scalar.union.value.scalar
@@ -57,66 +56,79 @@ def _value(binding: Any, inputs: Mapping[str, Any], names: Mapping[str, str]) ->
     return inputs.get(promise.var, Unknown(f"is the input `{promise.var}`, which has no default"))
 
 
-def searches(workflow: Any, inputs: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """The searches of a compiled workflow, and of those in it: objective, node and what their inputs are bound to."""
+class FoundSearch(NamedTuple):
+    """A search in a compiled workflow."""
+
+    objective: str
+    node: str
+    bound: dict[str, Any]  # values of the inputs
+    reuse_pods: bool
+
+
+def find_searches(workflow: Any, inputs: Mapping[str, Any], prefix: str = "") -> Iterator[FoundSearch]:
+    """The searches of a compiled workflow and its subworkflows."""
     from flytekit.core.launch_plan import LaunchPlan
     from flytekit.core.workflow import WorkflowBase
 
-    nodes = list(_nodes(workflow.nodes))
+    from flyteoptuna.search.batches.graph import BatchTasks
+    from flyteoptuna.search.reused.graph import ReusedPodTasks
+
+    kinds: dict[Any, bool] = {(BatchTasks.REBUILD, "search"): False, (ReusedPodTasks.REBUILD, "search"): True}
+
+    nodes = list(_iterate_nodes(workflow.nodes))
     names = {node.id: str(getattr(node.flyte_entity, "name", "")) for node in nodes}
     for node in nodes:
-        entity, at = node.flyte_entity, f"{where}{node.id}"
-        bound = {b.var: _value(b.binding, inputs, names) for b in node.bindings}
-        args: Sequence[str] = getattr(entity, "rebuild_args", ())
-        if args[:2] == ("flyteoptuna.search.batches.graph:rebuild", "search"):
-            yield entity.name.rpartition(".search-")[0], at, bound
+        entity, node_id = node.flyte_entity, f"{prefix}{node.id}"
+        bound = {b.var: _bound_value(b.binding, inputs, names) for b in node.bindings}
+        reuse_pods = kinds.get(tuple(getattr(entity, "rebuild_args", ()))[:2])
+        if reuse_pods is not None:
+            yield FoundSearch(entity.name.rpartition(".search-")[0], node_id, bound, reuse_pods)
         elif isinstance(entity, LaunchPlan):
-            yield from searches(entity.workflow, {**entity.saved_inputs, **bound}, f"{at}/")
+            yield from find_searches(entity.workflow, {**entity.saved_inputs, **bound}, f"{node_id}/")
         elif isinstance(entity, WorkflowBase) and hasattr(entity, "nodes"):
-            yield from searches(entity, bound, f"{at}/")
+            yield from find_searches(entity, bound, f"{node_id}/")
 
 
-def _nodes(nodes: Sequence[Any]) -> Iterator[Any]:
+def _iterate_nodes(nodes: Sequence[Any]) -> Iterator[Any]:
     from flytekit.core.condition import BranchNode
+
+    from flyteoptuna.internals.flytekit_internals import branch_nodes
 
     for node in nodes:
         if isinstance(node.flyte_entity, BranchNode):
-            block = node.flyte_entity._ifelse_block
-            branches = [b.then_node for b in (block.case, *(block.other or ()))]
-            yield from _nodes([b for b in (*branches, block.else_node) if b is not None])
+            yield from _iterate_nodes(branch_nodes(node.flyte_entity))
         else:
             yield node
 
 
-def workflow(target: str) -> Any:
-    """The workflow or the launch plan that ``MODULE:NAME`` names, imported and compiled."""
+def load_workflow(target: str) -> Any:
+    """Import and compile the workflow or launch plan ``MODULE:NAME``."""
     from flytekit.core.launch_plan import LaunchPlan
     from flytekit.core.workflow import WorkflowBase
 
-    place, colon, name = target.rpartition(":")
-    if not colon or not place or not name:
+    module_name, colon, name = target.rpartition(":")
+    if not colon or not module_name or not name:
         raise UsageError(
             f"Expected MODULE:WORKFLOW, as in pkg.train:main or path/to/train.py:main, but got {target!r}."
         )
-    module = _module(place)
-    found = getattr(module, name, None)
-    if not isinstance(found, (WorkflowBase, LaunchPlan)):
+    module = _import_module(module_name)
+    workflow = getattr(module, name, None)
+    if not isinstance(workflow, (WorkflowBase, LaunchPlan)):
         known = [n for n, v in vars(module).items() if isinstance(v, (WorkflowBase, LaunchPlan))]
-        raise UsageError(f"{place} has no workflow `{name}`; it has: {', '.join(known) or 'none'}.")
-    inner = found.workflow if isinstance(found, LaunchPlan) else found
+        raise UsageError(f"{module_name} has no workflow `{name}`; it has: {', '.join(known) or 'none'}.")
     try:
-        inner.compile()
+        (workflow.workflow if isinstance(workflow, LaunchPlan) else workflow).compile()
     except Exception as error:
-        raise click.ClickException(f"{target} does not compile: {line(error)}") from error
-    return found
+        raise CommandError(f"{target} does not compile: {exception_line(error)}") from error
+    return workflow
 
 
-def _module(place: str) -> Any:
-    root, name = Path.cwd(), place
-    if place.endswith(".py"):
-        path = Path(place).resolve()
+def _import_module(path_or_name: str) -> Any:
+    root, name = Path.cwd(), path_or_name
+    if path_or_name.endswith(".py"):
+        path = Path(path_or_name).resolve()
         if not path.is_file():
-            raise UsageError(f"There is no file {place}.")
+            raise UsageError(f"There is no file {path_or_name}.")
         parts, root = [path.stem], path.parent
         while (root / "__init__.py").is_file():
             parts, root = [root.name, *parts], root.parent
@@ -125,23 +137,23 @@ def _module(place: str) -> Any:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        # Importing runs the user's own code.
-        raise click.ClickException(f"{place} cannot be imported: {line(error)}") from error
+        # The module is the user's code.
+        raise CommandError(f"{path_or_name} cannot be imported: {exception_line(error)}") from error
 
 
-def counts(bound: Mapping[str, Any], given: Mapping[str, int | None]) -> dict[str, Any]:
-    """The numbers of a search: those that it is bound to, and what is given over them."""
-    numbers = {name: bound[name] for name in COUNTS}
-    # What follows the concurrency by default goes on following it.
-    follows = numbers["batch_size"] == numbers["concurrency"]
-    numbers |= {name: value for name, value in given.items() if value is not None}
-    if follows and given["batch_size"] is None:
-        numbers["batch_size"] = numbers["concurrency"]
-    return numbers
+def resolve_counts(bound: Mapping[str, Any], options: Mapping[str, int | None]) -> dict[str, Any]:
+    """The counts of a search: its inputs, overridden by the options of the command line."""
+    counts = {name: bound[name] for name in COUNT_INPUTS}
+    # By default, the batch size equals the concurrency.
+    default_batch = counts["batch_size"] == counts["concurrency"]
+    counts |= {name: value for name, value in options.items() if value is not None}
+    if default_batch and options["batch_size"] is None:
+        counts["batch_size"] = counts["concurrency"]
+    return counts
 
 
-def problems(node: str, counts: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each number of a search that is unknown, or no positive int."""
+def count_problems(node: str, counts: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each count of a search that is unknown or not a positive int."""
     for name, value in counts.items():
         option = f"--{name.replace('_', '-')}"
         if isinstance(value, Unknown):

@@ -1,30 +1,25 @@
-"""What ends a command: an error in one line."""
+"""Errors that end a command, in one line."""
 
 from __future__ import annotations
 
 import click
 
-from flyteoptuna.cli.tables import clean
+from flyteoptuna.cli.tables import printable
 
 
-class Failure(click.ClickException):
-    """What could not be done, in one line that no file and no cluster can steer the terminal with."""
+class CommandError(click.ClickException):
+    """An error in one line of printable text; ends the command with exit code 1."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(clean(message))
+        super().__init__(printable(message))
 
 
-class UsageError(Failure):
-    """What was asked for cannot be; ends with 2, as click's own errors of usage do."""
+class UsageError(CommandError):
+    """A wrong argument; ends the command with exit code 2, like the usage errors of click."""
 
     exit_code = 2
 
 
-def first(error: BaseException) -> str:
-    """The first line of an error's message that is not blank."""
+def first_line(error: BaseException) -> str:
+    """The first non-blank line of an error message, without the type."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-
-
-def line(error: BaseException) -> str:
-    """An error in one line: its type, and the first line of its message."""
-    return f"{type(error).__name__}: {first(error)}".removesuffix(": ")

@@ -1,4 +1,4 @@
-"""The command line: what a search would run, what a study holds, and a study for other tools."""
+"""The group of all commands, ``flyteoptuna``."""
 
 from __future__ import annotations
 

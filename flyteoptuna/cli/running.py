@@ -1,11 +1,11 @@
-"""A search as it stands, looked at again and again by the commands that follow it."""
+"""Snapshots of a running search for the commands that follow it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from flyteoptuna.cli.errors import Failure
-from flyteoptuna.cli.study_source import Missing, load, refused
+from flyteoptuna.cli.errors import CommandError
+from flyteoptuna.cli.loading import StudyMissingError, convert_errors, load_source
 
 if TYPE_CHECKING:
     import optuna
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from flyteoptuna.study.progress import Progress
 
 
-class Look(NamedTuple):
-    """What one look at a search found.
+class Snapshot(NamedTuple):
+    """The state of a search at one time.
 
     Attributes:
-        phase: the phase of its execution; empty where the study is stored otherwise.
-        study: the study as it stands; None where there is none yet.
-        progress: how far its latest search is; None where no search has made it.
-        ended: whether it has ended, so that there is nothing new to come.
-        problem: why this look failed, in one line, where an earlier one did not.
+        phase: the phase of its execution; empty for any other source.
+        study: the study; None if there is none yet.
+        progress: the progress of its latest search; None for a study without searches.
+        ended: whether the search has ended.
+        problem: the error of the latest attempt in one line, if an earlier attempt succeeded; else empty.
     """
 
     phase: str
@@ -31,58 +31,58 @@ class Look(NamedTuple):
     problem: str = ""
 
 
-def look(source: str, last: Look | None = None) -> Look:
-    """Look at a search; ``last`` is what the last look found.
+def take_snapshot(source: str, last: Snapshot | None = None) -> Snapshot:
+    """Take a snapshot of a search; after an error, the ``last`` one with its problem.
 
     Raises:
-        Failure: there is nothing to look at, and nothing to wait for; once a look has succeeded, a later one that does
-            not is a problem of that moment.
+        CommandError: there is no study, and none to wait for. After a first success, errors become the ``problem`` of
+            the snapshot instead.
     """
-    from flyteoptuna.show.load import phase
+    from flyteoptuna.load.load_study import source_phase
 
     try:
-        # In this order: once the phase is the last one, the study is.
-        with refused(source):
-            name, over = phase(source)
-    except Failure as failure:
+        # The phase first: if it is final, so is the study that is loaded after it.
+        with convert_errors(source):
+            phase, ended = source_phase(source)
+    except CommandError as failure:
         if last is None:
             raise
         return last._replace(problem=failure.message)
     try:
-        study = load(source)
-    except Failure as failure:
+        study = load_source(source)
+    except CommandError as failure:
         if last is not None and last.study is not None:
-            # At the end it is looked for once more.
-            return last._replace(phase=name, ended=over and bool(last.problem), problem=failure.message)
-        if over or not isinstance(failure, Missing) or not failure.pending:
+            # After the end, one failure is retried.
+            return last._replace(phase=phase, ended=ended and bool(last.problem), problem=failure.message)
+        if ended or not isinstance(failure, StudyMissingError) or not failure.pending:
             raise
-        return Look(name, None, None, ended=False)
-    found = progress(study)
-    return Look(name, study, found, over or _ended(study, found))
+        return Snapshot(phase, None, None, ended=False)
+    progress = latest_progress(study)
+    return Snapshot(phase, study, progress, ended or _has_ended(study, progress))
 
 
-def progress(study: optuna.Study) -> Progress | None:
-    """How far the latest search of a study is; None of a study that no search has made."""
-    from flyteoptuna.study import progress as of
+def latest_progress(study: optuna.Study) -> Progress | None:
+    """Progress of the latest search of a study; None for a study without searches."""
     from flyteoptuna.study import system_attrs
+    from flyteoptuna.study.progress import search_progress
 
-    if system_attrs.study_attr(study, system_attrs.SEARCH_ATTRIBUTE) is None:
+    if system_attrs.find_search_mark(study) is None:
         return None
     try:
-        found = of.progress(study)
+        progress = search_progress(study)
     except (AttributeError, KeyError, TypeError, ValueError):
-        # A study may come from anywhere, and what it says of its search is not checked.
+        # The attributes of a foreign study are unchecked.
         return None
-    return found if type(found.n_trials) is type(found.generations) is int else None
+    return progress if type(progress.n_trials) is type(progress.generations) is int else None
 
 
-def _ended(study: optuna.Study, found: Progress | None) -> bool:
+def _has_ended(study: optuna.Study, progress: Progress | None) -> bool:
     from optuna.trial import TrialState
 
     from flyteoptuna.study import system_attrs
 
-    if found is None:
+    if progress is None:
         return True
-    if system_attrs.own(study, TrialState.RUNNING):
+    if system_attrs.search_trials(study, TrialState.RUNNING):
         return False
-    return found.finished >= found.n_trials or bool(getattr(study, "stopped", False))
+    return progress.finished >= progress.n_trials or bool(getattr(study, "stopped", False))

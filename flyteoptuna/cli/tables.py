@@ -1,4 +1,4 @@
-"""Text and tables on the terminal: aligned, as wide as it is, and steered by nothing that a study holds."""
+"""Text and tables in the width of the terminal, without control characters."""
 
 from __future__ import annotations
 
@@ -14,79 +14,80 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-MOST_CHARACTERS = 200
-"""Most characters of a name or a value of a study."""
+# Maximum length of a name or a value, characters.
+MAX_TEXT = 200
+# Width of output that is not a terminal, columns.
+UNLIMITED_WIDTH = 100_000
 
-WIDE = 100_000
-"""Columns of what is no terminal."""
 
-
-def short(value: Any) -> str:
-    """A value at six significant digits; a long text is cut."""
+def short_text(value: Any) -> str:
+    """A value as text: a float with six significant digits, other text shortened."""
     if isinstance(value, float):
         return f"{value:.6g}"
-    return cut(value if isinstance(value, str) else str(value), MOST_CHARACTERS)
+    return truncate(value if isinstance(value, str) else str(value), MAX_TEXT)
 
 
 def new_table(*headers: str) -> Table:
-    """A table; headers that begin with ``>`` are those of columns of numbers."""
+    """An empty table. A header with the prefix ``>`` aligns its column to the right."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, show_edge=False)
     for header in headers:
-        number = header.startswith(">")
-        table.add_column(text(header.lstrip(">")), justify="right" if number else "left", overflow="fold")
+        right = header.startswith(">")
+        table.add_column(table_cell(header.lstrip(">")), justify="right" if right else "left", overflow="fold")
     return table
 
 
-def write_rows(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; where the terminal is too narrow for it, one with its rows as columns."""
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table, transposed if the terminal is too narrow."""
     table = new_table(*headers)
     for row in rows:
-        table.add_row(*map(text, row))
-    if not fits(table):
+        table.add_row(*map(table_cell, row))
+    if not fits_terminal(table):
         names, *others = zip(*rows, strict=True)
         table = new_table(headers[0], *(f">{name}" for name in names))
         for header, cells in zip(headers[1:], others, strict=True):
-            table.add_row(header.lstrip(">"), *map(text, cells))
-    write(table)
+            table.add_row(header.lstrip(">"), *map(table_cell, cells))
+    print_parts(table)
 
 
-def text(value: str) -> Any:
-    """A value as a cell of a table, without markup."""
+def table_cell(value: str) -> Any:
+    """A value as printable text without markup."""
     from rich.text import Text
 
-    return Text(clean(value))
+    return Text(printable(value))
 
 
-def clean(value: str) -> str:
-    """Text in one line without control characters, and without those that turn the direction of writing."""
-    # A study may come from anywhere, and what it holds must not steer the terminal.
+def printable(value: str) -> str:
+    """Text with U+FFFD for each control character, line break or change of writing direction."""
+    # A foreign study must not control the terminal.
     return value if value.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in value)
 
 
-def cut(value: str, most: int) -> str:
-    """Text of at most so many characters."""
-    return value if len(value) <= most else f"{value[: most - 3]}..."
+def truncate(value: str, limit: int) -> str:
+    """Text of at most ``limit`` characters."""
+    return value if len(value) <= limit else f"{value[: limit - 3]}..."
 
 
-def fits(table: Table) -> bool:
-    """Whether a table is no wider than the terminal."""
+def fits_terminal(table: Table) -> bool:
+    """Test whether the terminal is wide enough for a table."""
     console = _console()
-    return console.measure(table, options=console.options.update(width=WIDE)).maximum <= console.width
+    return console.measure(table, options=console.options.update(width=UNLIMITED_WIDTH)).maximum <= console.width
 
 
 def _console() -> Console:
     from rich.console import Console
 
     return (
-        Console(highlight=False) if sys.stdout.isatty() else Console(file=io.StringIO(), width=WIDE, color_system=None)
+        Console(highlight=False)
+        if sys.stdout.isatty()
+        else Console(file=io.StringIO(), width=UNLIMITED_WIDTH, color_system=None)
     )
 
 
-def write(*parts: Any) -> None:
-    """Print text and tables; where standard output is no terminal, a row a line, however long."""
+def print_parts(*parts: Any) -> None:
+    """Print text and tables. If standard output is not a terminal, each row is one line of any length."""
     console = _console()
     for part in parts:
         console.print(part, markup=False, soft_wrap=isinstance(part, str))

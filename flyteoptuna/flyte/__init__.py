@@ -1,4 +1,4 @@
-"""What flytekit has to be taught: studies as types, reports delivered to drivers, values unread, tasks found again.
+"""Extensions of flytekit: studies as a type, reports of trials, values passed by reference, reconstruction of tasks.
 
-Knows flytekit, and what is below: ``core``, ``storage`` and ``study``. Must not know what a search is made of.
+It knows flytekit and the layers below. It must not know how a search is made.
 """

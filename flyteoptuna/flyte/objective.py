@@ -1,4 +1,7 @@
-"""What is known of an objective or a callback: its inputs, its values, its image, the tasks that it names."""
+"""Checks and properties of an objective or a callback: inputs, outputs, image, import location, called tasks.
+
+An *origin* is either of the two.
+"""
 
 from __future__ import annotations
 
@@ -7,31 +10,33 @@ import importlib
 import inspect
 import sys
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from types import CoroutineType, MethodType
 from typing import Any
 
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.base_task import Task
 from flytekit.core.launch_plan import LaunchPlan
 from flytekit.core.promise import Promise
-from flytekit.core.python_function_task import PythonFunctionTask
+from flytekit.core.python_function_task import EagerAsyncPythonFunctionTask, PythonFunctionTask
 from flytekit.core.task import ReferenceTask
 from flytekit.core.tracker import extract_task_module
 from flytekit.core.utils import ClassDecorator
 from flytekit.core.workflow import WorkflowBase
 
-from flyteoptuna.core.refusal_words import got, listed
-from flyteoptuna.core.trial.call_objective import KEPT, NUMBER, VALUE
-from flyteoptuna.flyte.scoped_settings import Scoped
+from flyteoptuna.flyte.workflow_scope import ScopedSettings
+from flyteoptuna.trial.call_objective import NUMBER, STORED, VALUE
+from flyteoptuna.values.annotated import strip_annotated
+from flyteoptuna.values.did_you_mean import join_names, value_and_type
 
 
 def is_task(origin: Any) -> bool:
-    """Whether a search maps an objective directly, rather than what a callback calls."""
+    """Test whether an origin is a task, and not a callback."""
     return isinstance(origin, PythonFunctionTask)
 
 
 def input_types(origin: Any) -> dict[str, Any]:
-    """Types of the inputs of an objective, or of the fixed ones of a callback."""
+    """Types of the inputs of an objective, or of the fixed inputs of a callback, by name."""
     if is_task(origin):
         return dict(origin.python_interface.inputs)
     try:
@@ -41,47 +46,45 @@ def input_types(origin: Any) -> dict[str, Any]:
     return {name: hints[name] for name in inspect.signature(origin).parameters if name != "trial" and name in hints}
 
 
-def named(origin: Any) -> list[PythonFunctionTask[Any]]:
-    """The objective, or the tasks that a callback names."""
+def called_tasks(origin: Any) -> list[PythonFunctionTask[Any]]:
+    """The objective itself, or the tasks that the code of a callback names."""
     if is_task(origin):
         return [origin]
     names = inspect.getclosurevars(inspect.unwrap(origin))
-    found = [*names.globals.values(), *names.nonlocals.values()]
-    found += [getattr(value, name, None) for value in found if inspect.ismodule(value) for name in names.unbound]
-    return list({id(value): value for value in found if is_task(value)}.values())
+    values = [*names.globals.values(), *names.nonlocals.values()]
+    values += [getattr(value, name, None) for value in values if inspect.ismodule(value) for name in names.unbound]
+    return list({id(value): value for value in values if is_task(value)}.values())
 
 
+# Name of the mapped input with the trial that a pod runs: number, key, params, size of its report.
 TRIAL = "optuna_trial"
-"""The mapped input that tells a pod which trial it runs: number, key, params, room."""
-
+# Name of the bound input that refers to the study as it was when the batch was asked.
 STUDY = "optuna_study"
-"""The bound input that refers to the study as it was when the batch was asked."""
-
 RESERVED = (TRIAL, STUDY)
-
 
 _KINDS = {float: VALUE, int: NUMBER, bool: NUMBER}
 
 
 def output_kinds(objective: PythonFunctionTask[Any]) -> dict[str, str]:
-    """What each output of an objective is to a search, by the names of the outputs and in their order."""
+    """Uses of the outputs of an objective, by name and in order: ``VALUE``, ``NUMBER`` or ``STORED``."""
     types = objective.python_interface.outputs.items()
-    return {name: next((_KINDS[kind] for kind in _KINDS if _bare(found) is kind), KEPT) for name, found in types}
+    # A type may have no hash.
+    return {name: next((_KINDS[t] for t in _KINDS if strip_annotated(kind) is t), STORED) for name, kind in types}
 
 
-def arity(objective: PythonFunctionTask[Any]) -> int:
+def n_objective_values(objective: PythonFunctionTask[Any]) -> int:
     """Number of values that an objective returns."""
     return [*output_kinds(objective).values()].count(VALUE)
 
 
-def kept_types(objective: PythonFunctionTask[Any]) -> dict[str, Any]:
-    """Types of the outputs of an objective that are kept with its trials, by their names."""
-    kept = [name for name, kind in output_kinds(objective).items() if kind == KEPT]
-    return {name: objective.python_interface.outputs[name] for name in kept}
+def stored_output_types(objective: PythonFunctionTask[Any]) -> dict[str, Any]:
+    """Types of the outputs that are stored with each trial, by name."""
+    kinds = output_kinds(objective)
+    return {name: kind for name, kind in objective.python_interface.outputs.items() if kinds[name] == STORED}
 
 
-def image_of(objective: PythonFunctionTask[Any]) -> Any:
-    """The image that an objective runs in, which its pod template may name."""
+def container_image(objective: PythonFunctionTask[Any]) -> Any:
+    """Container image of an objective, from the task or from its pod template."""
     template = objective.pod_template
     if objective.container_image is None and template is not None and template.pod_spec is not None:
         for container in template.pod_spec.containers or ():
@@ -90,27 +93,23 @@ def image_of(objective: PythonFunctionTask[Any]) -> Any:
     return objective.container_image
 
 
-def defaults(origin: Any) -> dict[str, Any]:
-    """The inputs of an objective or a callback that need not be given, and what they are then."""
+def default_inputs(origin: Any) -> dict[str, Any]:
+    """Default values of the inputs of an origin, by name."""
     parameters = inspect.signature(getattr(origin, "task_function", origin)).parameters
     return {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
 
 
-def completed(origin: Any, name: str, known: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:
-    """All known inputs of an objective or a callback: the given ones, and the defaults of the others.
-
-    Raises:
-        TypeError: one has neither; ``name`` says of what.
-    """
-    inputs = {**defaults(origin), **given}
+def complete_inputs(origin: Any, name: str, known: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the given inputs of an origin by defaults; raises a ``TypeError`` with ``name`` where one is missing."""
+    inputs = {**default_inputs(origin), **given}
     missing = [key for key in known if key not in inputs]
     if missing:
         raise TypeError(f"Inputs of {name} are missing: {', '.join(missing)}.")
     return {key: inputs[key] for key in known}
 
 
-def place(origin: Any) -> tuple[str, str]:
-    """The module of an objective or a callback, which is empty in a notebook, and its name there."""
+def import_location(origin: Any) -> tuple[str, str]:
+    """Module of an origin, empty in a notebook, and its name in the module."""
     function = getattr(origin, "task_function", origin)
     # In a script flytekit looks for the file of the function, and a class decorator has none.
     while isinstance(function, ClassDecorator):
@@ -119,83 +118,62 @@ def place(origin: Any) -> tuple[str, str]:
     return module, name
 
 
-def find(module: str, name: str) -> Any:
-    """The objective or the callback of that name, which an optimizer may stand in the place of."""
-    found = getattr(importlib.import_module(module), name)
-    return getattr(found, "objective", found)
+def import_origin(module: str, name: str) -> Any:
+    """Import an origin by its location. Under ``@optimize`` an optimizer has its name, and holds it."""
+    value = getattr(importlib.import_module(module), name)
+    return getattr(value, "objective", value)
 
 
-def name_of(origin: Any) -> str:
-    """The name of an objective or a callback, as an error says it."""
+def origin_name(origin: Any) -> str:
+    """Name of an origin in error messages."""
     return str(origin.name if is_task(origin) else origin.__qualname__)
 
 
-def _shown(objective: Any) -> str:
-    if isinstance(objective, (Task, WorkflowBase, LaunchPlan)):
-        return f"{objective.name} ({type(objective).__name__})"
-    return got(objective)
-
-
-def _what(objective: Any) -> str:
-    """What there is in place of a plain task, and what to write; a sentence without its end."""
-    if isinstance(objective, WorkflowBase):
-        return "a workflow, which cannot be mapped: pass its task, or search over a task that does its work"
-    if isinstance(objective, LaunchPlan):
-        return "a launch plan, which cannot be mapped: pass a task that does its work"
-    if isinstance(objective, ReferenceTask):
-        return "a reference to a task, whose code is not here to be mapped: import the task itself"
-    if isinstance(objective, PythonFunctionTask):
-        kind = "an eager" if objective.execution_mode == PythonFunctionTask.ExecutionBehavior.EAGER else "a dynamic"
-        return f"{kind} task, which cannot be mapped: write @task"
-    if isinstance(objective, ArrayNodeMapTask):
-        return "a map task: pass the task that it maps"
-    if isinstance(objective, Task):
-        return "a task that runs no function of Python: call its work from one"
-    if isinstance(objective, Scoped):
-        return "an optimizer already: call it, or pass the objective that it is made of"
-    if isinstance(objective, functools.partial):
-        return "a partial function: pass what it calls, and give its inputs where the optimizer is called"
-    if isinstance(objective, type):
-        return "a class: write its work as a function"
-    if inspect.ismethod(objective):
-        return "a method: write a function at the top of a module"
-    if inspect.iscoroutine(objective) or isinstance(objective, Promise):
-        return "what a call returned: pass the task itself, without parentheses"
-    if callable(objective):
-        return "an object that can be called: write a function at the top of a module"
-    return "neither a task nor a callback"
+# Descriptions of objects that are no plain tasks, with what to write instead; the first matching type counts.
+_WRONG_OBJECTIVES: tuple[tuple[Any, str], ...] = (
+    (WorkflowBase, "a workflow, which cannot be mapped: pass its task, or search over a task that does its work"),
+    (LaunchPlan, "a launch plan, which cannot be mapped: pass a task that does its work"),
+    (ReferenceTask, "a reference to a task, whose code is not here to be mapped: import the task itself"),
+    (EagerAsyncPythonFunctionTask, "an eager task, which cannot be mapped: write @task"),
+    (PythonFunctionTask, "a dynamic task, which cannot be mapped: write @task"),
+    (ArrayNodeMapTask, "a map task: pass the task that it maps"),
+    (Task, "a task that runs no function of Python: call its work from one"),
+    (ScopedSettings, "an optimizer already: call it, or pass the objective that it is made of"),
+    (functools.partial, "a partial function: pass what it calls, and give its inputs where the optimizer is called"),
+    (type, "a class: write its work as a function"),
+    (MethodType, "a method: write a function at the top of a module"),
+    ((CoroutineType, Promise), "what a call returned: pass the task itself, without parentheses"),
+    (Callable, "an object that can be called: write a function at the top of a module"),
+    (object, "neither a task nor a callback"),
+)
 
 
 def check_objective(objective: Any) -> PythonFunctionTask[Any]:
-    """The objective, if it is a task that can be mapped and whose result can be told to a study.
-
-    Raises:
-        TypeError: it is no plain task, or does not return floats.
-        ValueError: pods would not find it, or one of its inputs has a name that is reserved.
-    """
+    """Check that an objective is a task that can be mapped, returns floats, and can be found by pods; return it."""
     plain = isinstance(objective, PythonFunctionTask) and not isinstance(objective, ReferenceTask)
     if not plain or objective.execution_mode != PythonFunctionTask.ExecutionBehavior.DEFAULT:
-        raise TypeError(f"`objective` must be a plain @task, but got {_shown(objective)}, {_what(objective)}.")
-    if not arity(objective):
-        returned = ", ".join(_named(_bare(kind)) for kind in objective.python_interface.outputs.values()) or "nothing"
+        named = isinstance(objective, (Task, WorkflowBase, LaunchPlan))
+        shown = f"{objective.name} ({type(objective).__name__})" if named else value_and_type(objective)
+        wrong = next(text for kind, text in _WRONG_OBJECTIVES if isinstance(objective, kind))
+        raise TypeError(f"`objective` must be a plain @task, but got {shown}, {wrong}.")
+    if not n_objective_values(objective):
+        types = map(strip_annotated, objective.python_interface.outputs.values())
+        texts = [t.__name__ if isinstance(t, type) and not typing.get_args(t) else str(t) for t in types]
+        returned = ", ".join(texts) or "nothing"
         raise TypeError(
             f"`objective` must return a float or a tuple of floats, but {objective.name} returns {returned}: annotate "
             "it with `-> float`, or with `-> tuple[float, float]` for two directions. Other outputs may stand beside."
         )
-    signature = inspect.signature(objective.task_function)
-    for parameter in signature.parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise TypeError(
-                f"Each input of an objective must have a name, but {objective.name} takes `{_written(parameter)}`."
-            )
+    for parameter in inspect.signature(objective.task_function).parameters.values():
+        _check_has_name(parameter, "input of an objective", objective.name)
     function: Any = objective.task_function
-    called = function.__qualname__
-    if "." in called and "<locals>" not in called:
-        raise ValueError(f"A task must be at the top of a module, for pods to find it, but got {called}.")
+    name = function.__qualname__
+    if "." in name and "<locals>" not in name:
+        raise ValueError(f"A task must be at the top of a module, for pods to find it, but got {name}.")
     # In a notebook flytekit pickles a task. In a module that is being loaded, it may have no name yet.
-    if getattr(sys.modules.get(function.__module__), called, None) is function and place(objective)[0]:
+    if getattr(sys.modules.get(function.__module__), name, None) is function and import_location(objective)[0]:
         raise ValueError(
-            f"A task must have the name of its function, for pods to find it, but `{called}` is the function alone: "
+            f"A task must have the name of its function, for pods to find it, but `{name}` is the function alone: "
             "write @task above it."
         )
     for name in RESERVED:
@@ -204,35 +182,26 @@ def check_objective(objective: Any) -> PythonFunctionTask[Any]:
     return objective
 
 
-def _written(parameter: inspect.Parameter) -> str:
-    only = ", /" if parameter.kind == parameter.POSITIONAL_ONLY else ""
-    return f"{parameter}{only}"
-
-
-def _bare(annotation: Any) -> Any:
-    return typing.get_args(annotation)[0] if typing.get_origin(annotation) is typing.Annotated else annotation
-
-
-def _named(kind: Any) -> str:
-    return kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)
+def _check_has_name(parameter: inspect.Parameter, role: str, owner: str) -> None:
+    if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+        only = ", /" if parameter.kind == parameter.POSITIONAL_ONLY else ""
+        raise TypeError(f"Each {role} must have a name, but {owner} takes `{parameter}{only}`.")
 
 
 def _check_callback(function: Any) -> Any:
-    """The callback, if a driver pod can find it and knows the types of its inputs."""
     name = getattr(function, "__qualname__", repr(function))
     parameters = inspect.signature(function).parameters
     if "trial" not in parameters:
         raise TypeError(
             f"`objective` must be a @task, or a callback with a parameter named `trial`, but {name} takes "
-            f"({listed(parameters)}). Write @task above it, or name a parameter `trial`."
+            f"({join_names(parameters)}). Write @task above it, or name a parameter `trial`."
         )
     if "<" in name or "." in name:
         raise ValueError(f"A callback must be a function at the top of a module, for pods to find it, but got {name}.")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"A callback must return what its call of the objective returned, but {name} yields.")
     for parameter in parameters.values():
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise TypeError(f"Each parameter of a callback must have a name, but {name} takes `{_written(parameter)}`.")
+        _check_has_name(parameter, "parameter of a callback", name)
         if parameter.name != "trial" and parameter.annotation is parameter.empty:
             raise TypeError(
                 f"Each parameter of a callback must have a type, but `{parameter.name}` of {name} has none."
@@ -241,24 +210,15 @@ def _check_callback(function: Any) -> Any:
 
 
 def check_origin(origin: Any) -> Any:
-    """The objective, or the callback that calls one, if a search can be made of it.
-
-    Raises:
-        TypeError: it is neither, or its inputs have no names or types.
-        ValueError: pods would not find it.
-    """
-    # An eager task of flytekit is a function no more, but what else decorates one may still be.
+    """Check that an objective or a callback can be searched over; return it."""
+    # Other decorators of tasks than flytekit's own may return functions.
     if inspect.isfunction(origin) and not isinstance(origin, (Task, WorkflowBase, LaunchPlan)):
         return _check_callback(origin)
     return check_objective(origin)
 
 
-def check_called(task: Any, origin: Any) -> Any:
-    """The task that a callback is said to call, if it is one; None where nothing is said.
-
-    Raises:
-        TypeError: it is no plain task, or there is no callback.
-    """
+def check_called_task(task: Any, origin: Any) -> Any:
+    """Check the argument ``task``, the objective of a callback; return it."""
     if task is None:
         return None
     if is_task(origin):

@@ -1,4 +1,4 @@
-"""Running a callback in a driver, and taking note of the objective's call instead of making it."""
+"""Calls of a callback that record the call of the objective instead of running it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any, NoReturn
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.utils.asyn import loop_manager
 
-from flyteoptuna.core.annotations import check_value
-from flyteoptuna.core.refusal_words import Valueless, got, listed
 from flyteoptuna.flyte.objective import is_task
+from flyteoptuna.space.annotations import check_callback_input
+from flyteoptuna.values.did_you_mean import join_names, value_and_type
+from flyteoptuna.values.no_value import NoValue
 
 
 def _name(task: Any) -> str:
@@ -20,19 +21,20 @@ def _name(task: Any) -> str:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ObjectiveCall(Valueless):
-    """What a task returns when a callback calls it: which task, and the inputs by name. It has no value yet."""
+class ObjectiveCall(NoValue):
+    """A recorded call of a task in a callback, without a value."""
 
     objective: Any
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, Any]  # by name
 
     def __await__(self) -> Generator[Any, None, ObjectiveCall]:
-        # An async callback may await what it calls, as a task of flytekit's eager plugin has to.
+        # An async callback may await the call, as in an eager task.
         yield from ()
         return self
 
     def __repr__(self) -> str:
-        return f"{_name(self.objective)}({', '.join(f'{name}={got(value)}' for name, value in self.inputs.items())})"
+        inputs = ", ".join(f"{name}={value_and_type(value)}" for name, value in self.inputs.items())
+        return f"{_name(self.objective)}({inputs})"
 
     def _stands_for(self) -> str:
         return (
@@ -51,8 +53,8 @@ class ObjectiveCall(Valueless):
     __hash__ = object.__hash__
 
 
-class _Notebook:
-    """Stands where flytekit's eager tasks have the queue that runs the tasks they call."""
+class _CallRecorder:
+    """Worker queue that records calls of tasks, in place of the queue of an eager task."""
 
     def __init__(self) -> None:
         self.calls: list[ObjectiveCall] = []
@@ -70,27 +72,18 @@ class _Notebook:
 
 
 def objective_call(callback: Callable[..., Any], trial: Any, fixed: Mapping[str, Any]) -> ObjectiveCall:
-    """The call of the objective that a callback, sync or async, returns for a trial.
-
-    Raises:
-        TypeError: the callback returns anything else, or calls more than that.
-    """
+    """Run a callback for a trial and return the recorded call of the objective, which it must return."""
     ctx = FlyteContextManager.current_context()
-    notebook = _Notebook()
-    # In an eager task flytekit hands each call of a task, positional or by keyword, to the worker queue. It is the one
-    # way to see a call before its inputs are converted, or bound to a node.
+    recorder = _CallRecorder()
+    # In an eager task flytekit passes each call to the worker queue, with its arguments by name. In all other modes it
+    # converts the inputs, or binds them to a node.
     state = ctx.new_execution_state().with_params(mode=ExecutionState.Mode.EAGER_EXECUTION)
-    eager = ctx.with_execution_state(state).with_worker_queue(notebook)
+    eager = ctx.with_execution_state(state).with_worker_queue(recorder)
     with FlyteContextManager.with_context(eager):
         result = callback(trial=trial, **fixed)
         if inspect.isawaitable(result):
-            result = loop_manager.run_sync(_awaited, result)
-    _check(callback.__qualname__, result, notebook.calls)
-    call: ObjectiveCall = result
-    return call
-
-
-def _check(name: str, result: Any, calls: list[ObjectiveCall]) -> None:
+            result = loop_manager.run_sync(_await, result)
+    name, calls = callback.__qualname__, recorder.calls
     if not isinstance(result, ObjectiveCall):
         hint = ""
         if result is None and calls:
@@ -100,17 +93,19 @@ def _check(name: str, result: Any, calls: list[ObjectiveCall]) -> None:
         elif not calls:
             hint = " It called no task: call the @task itself, and not its function."
         raise TypeError(
-            f"A callback must return what its call of the objective returned, but {name} returned {got(result)}.{hint}"
+            f"A callback must return what its call of the objective returned, but {name} returned "
+            f"{value_and_type(result)}.{hint}"
         )
     if len(calls) > 1:
         raise TypeError(
             f"A callback must call one task, once for a trial, but {name} called "
-            f"{listed(_name(call.objective) for call in calls)}."
+            f"{join_names(_name(call.objective) for call in calls)}."
         )
     for key, value in result.inputs.items():
         if is_task(result.objective):
-            check_value(value, result.objective.python_interface.inputs.get(key, Any), key)
+            check_callback_input(value, result.objective.python_interface.inputs.get(key, Any), key)
+    return result
 
 
-async def _awaited(result: Any) -> Any:
+async def _await(result: Any) -> Any:
     return await result

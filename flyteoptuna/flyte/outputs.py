@@ -1,11 +1,9 @@
-"""What an objective returns beside its values: kept with the trial as Flyte's literals, and read again."""
+"""Outputs of an objective beside its values: stored with the trial as Flyte literals, and read back."""
 
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
@@ -15,89 +13,82 @@ from flytekit.core.type_engine import TypeEngine
 from flytekit.models import types as model_types
 from flytekit.models.literals import Literal
 
-from flyteoptuna.core.plain_values import said, shown
-from flyteoptuna.core.refusal_words import Words, got, listed, meant
-from flyteoptuna.core.trial.call_objective import NUMBER, Returns
-from flyteoptuna.flyte.objective import kept_types, output_kinds
-from flyteoptuna.flyte.references import Reference, literal_of, plain_of, refer
+from flyteoptuna.flyte.objective import output_kinds, stored_output_types
+from flyteoptuna.flyte.references import Reference, literal_from_bytes, literal_value, to_reference
+from flyteoptuna.trial.call_objective import NUMBER, ObjectiveOutputs
+from flyteoptuna.values.did_you_mean import PlainMessage, did_you_mean, join_names, value_and_type
+from flyteoptuna.values.text import exception_line, safe_repr
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-LONGEST = 200
-"""Most characters of what tells an output that is in no file."""
+# Maximum length of an inline preview, characters.
+MAX_PREVIEW = 200
 
 
-def returns_of(objective: PythonFunctionTask[Any]) -> Returns:
-    """What an objective returns, and how it is kept."""
-    types = kept_types(objective)
+def objective_outputs(objective: PythonFunctionTask[Any]) -> ObjectiveOutputs:
+    """Uses of the outputs of an objective, and their conversion to bytes."""
+    types = stored_output_types(objective)
 
-    def keep(name: str, value: Any) -> bytes:
+    def to_bytes(name: str, value: Any) -> bytes:
+        # In the mode of a task, files are uploaded in a local run too. Otherwise flytekit refers to the user's own
+        # file, which the next trial may overwrite.
+        ctx = FlyteContextManager.current_context()
+        state = (ctx.execution_state or ctx.new_execution_state()).with_params(mode=ExecutionState.Mode.TASK_EXECUTION)
         try:
-            with _uploading():
-                return refer(value, types[name]).serialised()
+            with FlyteContextManager.with_context(ctx.with_execution_state(state)):
+                return to_reference(value, types[name]).serialised()
         except Exception as error:
             raise ValueError(
-                f"The output `{name}` cannot be kept: Flyte does not take {shown(value)} for it. {said(error)}"
+                f"The output `{name}` cannot be kept: Flyte does not take {safe_repr(value)} for it. "
+                f"{exception_line(error)}"
             ) from error
 
-    return Returns(output_kinds(objective), keep)
+    return ObjectiveOutputs(output_kinds(objective), to_bytes)
 
 
-@contextmanager
-def _uploading() -> Iterator[None]:
-    """In the body, what becomes a literal is copied to where Flyte keeps its data, in a local run too.
-
-    There flytekit refers to a user's own file, which the next trial may write again.
-    """
-    ctx = FlyteContextManager.current_context()
-    state = (ctx.execution_state or ctx.new_execution_state()).with_params(mode=ExecutionState.Mode.TASK_EXECUTION)
-    with FlyteContextManager.with_context(ctx.with_execution_state(state)):
-        yield
-
-
-def where(data: bytes) -> str:
-    """Where an output is, or what it is if it is in no file; for people. Total over all bytes."""
+def output_location(data: bytes) -> str:
+    """Describe a serialised output for people: the URI of its file, or a preview of its value. Never raises."""
     try:
-        found = _within(literal_of(data), _place)
-        if isinstance(found, str):
-            return found
-        text = json.dumps(found, default=str)
-        return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters, cut)"
+        value = _map_literal(literal_from_bytes(data), _uri_or_value)
+        if isinstance(value, str):
+            return value
+        text = json.dumps(value, default=str)
+        return text if len(text) <= MAX_PREVIEW else f"{text[:MAX_PREVIEW]}... ({len(text)} characters, cut)"
     except Exception:
         # A file from elsewhere may hold anything.
         return "an output that cannot be read"
 
 
-def outputs_of(trial: FrozenTrial) -> dict[str, str]:
-    """Where the outputs of a trial are that are kept with it, by their names."""
+def output_locations(trial: FrozenTrial) -> dict[str, str]:
+    """Descriptions of the stored outputs of a trial, by name; see ``output_location``."""
     from flyteoptuna.study import results
 
-    return {name: where(data) for name, data in results.outputs(trial).items()}
+    return {name: output_location(data) for name, data in results.stored_outputs(trial).items()}
 
 
-def _within(found: Literal, of: Callable[[Literal], Any]) -> Any:
-    """What a function makes of a literal, or of each that it holds."""
-    if found.collection is not None:
-        return [_within(item, of) for item in found.collection.literals]
-    if found.map is not None:
-        return {key: _within(item, of) for key, item in found.map.literals.items()}
-    if found.scalar is not None and found.scalar.union is not None:
-        return _within(found.scalar.union.value, of)
-    return of(found)
+def _map_literal(literal: Literal, convert: Callable[[Literal], Any]) -> Any:
+    """Convert a literal, or each element of a list or a dictionary."""
+    if literal.collection is not None:
+        return [_map_literal(item, convert) for item in literal.collection.literals]
+    if literal.map is not None:
+        return {key: _map_literal(item, convert) for key, item in literal.map.literals.items()}
+    if literal.scalar is not None and literal.scalar.union is not None:
+        return _map_literal(literal.scalar.union.value, convert)
+    return convert(literal)
 
 
-def _place(found: Literal) -> Any:
-    for scalar in (found.scalar.blob, found.scalar.structured_dataset, found.scalar.schema):
+def _uri_or_value(literal: Literal) -> Any:
+    for scalar in (literal.scalar.blob, literal.scalar.structured_dataset, literal.scalar.schema):
         if scalar is not None:
             return str(scalar.uri)
-    return plain_of(found)
+    return literal_value(literal)
 
 
-def _value(found: Literal) -> Any:
-    """What a literal stands for, as far as it tells by itself."""
-    scalar = found.scalar
+def _read_untyped(literal: Literal) -> Any:
+    """Read a literal as the type that it shows."""
+    scalar = literal.scalar
     if scalar.blob is not None:
         kind = model_types.LiteralType(blob=scalar.blob.metadata.type)
     elif scalar.structured_dataset is not None:
@@ -106,30 +97,29 @@ def _value(found: Literal) -> Any:
     elif scalar.schema is not None:
         kind = model_types.LiteralType(schema=scalar.schema.type)
     else:
-        return plain_of(found)
-    return Reference(found).read(TypeEngine.guess_python_type(kind))
+        return literal_value(literal)
+    return Reference(literal).read(TypeEngine.guess_python_type(kind))
 
 
-class _ByName(Mapping[str, Any]):
-    """Outputs by the names that the objective gives them, as attributes and as items; none is read to be listed."""
+class Outputs(Mapping[str, Any]):
+    """Outputs of the objective of one trial beside its values.
 
-    _known: Mapping[str, Any]
+    Each is an attribute and an item: ``outputs.model``, ``outputs["model"]``. An output is read on access, and a
+    ``FlyteFile``, a ``FlyteDirectory`` or a ``StructuredDataset`` is downloaded when it is opened.
+    """
 
-    @abstractmethod
-    def _read(self, name: str) -> Any:
-        """An output that there is."""
-
-    @abstractmethod
-    def _wrong(self, name: object) -> str:
-        """The words for an output that there is none of."""
+    def __init__(self, trial: str, serialised: Mapping[str, bytes], types: Mapping[str, Any]) -> None:
+        self._trial = trial
+        self._known: Mapping[str, Any] = serialised
+        self._types = types
 
     def __getitem__(self, name: str) -> Any:
         if name not in self:
-            raise KeyError(Words(self._wrong(name)))
+            raise KeyError(PlainMessage(self._wrong(name)))
         return self._read(name)
 
     def __getattribute__(self, name: str) -> Any:
-        # An output may have the name of a method, as `items`, and is then what is meant.
+        # An output with the name of a method, such as `items`, hides the method.
         if not name.startswith("_") and name in self._known:
             return self._read(name)
         try:
@@ -151,57 +141,42 @@ class _ByName(Mapping[str, Any]):
     def __dir__(self) -> list[str]:
         return [*self._known]
 
-
-class Outputs(_ByName):
-    """What the objective of one trial returned beside its values.
-
-    Each is an attribute and an item, of the name that the objective's output has: ``outputs.model``,
-    ``outputs["model"]``. Nothing is read before it is asked for, and a ``FlyteFile``, a ``FlyteDirectory`` or a
-    ``StructuredDataset`` is fetched when it is opened.
-
-    Args:
-        whose: the trial, as an error says it.
-        kept: the outputs as literals.
-        types: the types to read them as, by their names; by default, what their literals tell.
-    """
-
-    def __init__(self, whose: str, kept: Mapping[str, bytes], types: Mapping[str, Any]) -> None:
-        self._whose = whose
-        self._known = kept
-        self._types = types
-
     def _read(self, name: str) -> Any:
         try:
-            found = literal_of(self._known[name])
-            return Reference(found).read(self._types[name]) if name in self._types else _within(found, _value)
+            literal = literal_from_bytes(self._known[name])
+            if name in self._types:
+                return Reference(literal).read(self._types[name])
+            return _map_literal(literal, _read_untyped)
         except Exception as error:
-            # Each type has exceptions of its own, and an AttributeError would say that there is no such output.
+            # Types raise various exceptions, and an AttributeError would mean that the output does not exist.
             kind = f" as {self._types[name]!r}" if name in self._types else ""
-            raise ValueError(f"The output `{name}` of {self._whose} cannot be read{kind}: {said(error)}") from error
+            raise ValueError(
+                f"The output `{name}` of {self._trial} cannot be read{kind}: {exception_line(error)}"
+            ) from error
 
     def _wrong(self, name: object) -> str:
-        return missing(self._whose, name, self._known)
+        return missing_output_message(self._trial, name, self._known)
 
     def __repr__(self) -> str:
-        return f"Outputs({', '.join(f'{name}={where(data)}' for name, data in self._known.items())})"
+        return f"Outputs({', '.join(f'{name}={output_location(data)}' for name, data in self._known.items())})"
 
 
-def missing(whose: str, name: object, known: Mapping[str, Any]) -> str:
-    """The words for an output that a trial has not."""
-    return f"{whose} has no output {name!r}; it has: {listed(known)}.{meant(name, known)}"
+def missing_output_message(trial: str, name: object, known: Mapping[str, Any]) -> str:
+    """Error message for an output that a trial does not have."""
+    return f"{trial} has no output {name!r}; it has: {join_names(known)}.{did_you_mean(name, known)}"
 
 
 def outputs(study: optuna.Study, number: int, types: Mapping[str, Any] | None = None) -> Outputs:
-    """What the objective of a trial returned beside its values, as files, frames and whatever else Flyte knows.
+    """Outputs of the objective of a trial beside its values: files, data frames and any other type of Flyte.
 
     Args:
-        study: a study that a search has returned, in a task, a notebook or a script; or one that was loaded.
-        number: the number of the trial; ``study.best_trial.number`` is the best one's.
-        types: Python types to read outputs as, by their names. Default: what Flyte's own values tell, which is
-            ``FlyteFile`` for a file, ``StructuredDataset`` for a frame, and a dictionary for a dataclass.
+        study: a study that a search returned, in a task, a notebook or a script, or a loaded one.
+        number: number of the trial, for example ``study.best_trial.number``.
+        types: Python types to read outputs as, by name. Default: the type that the Flyte literal shows, which is
+            ``FlyteFile`` for a file, ``StructuredDataset`` for a data frame, and ``dict`` for a dataclass.
 
     Returns:
-        The outputs by their names; none for a trial that failed, or whose objective returned only values.
+        The outputs by name; empty for a failed trial, and for an objective that returns only values.
 
     Raises:
         TypeError: an argument of the wrong type.
@@ -215,51 +190,51 @@ def outputs(study: optuna.Study, number: int, types: Mapping[str, Any] | None = 
         hint = ""
         if isinstance(study, Promise):
             hint = " In a workflow, `optimizer.best` has those of the best trial, and a task that takes the study all."
-        raise TypeError(f"`study` must be an optuna.Study, but got {got(study)}.{hint}")
+        raise TypeError(f"`study` must be an optuna.Study, but got {value_and_type(study)}.{hint}")
     if type(number) is not int:
         hint = " Pass its `number`." if isinstance(number, optuna.trial.FrozenTrial) else ""
-        raise TypeError(f"`number` must be the number of a trial, but got {got(number)}.{hint}")
+        raise TypeError(f"`number` must be the number of a trial, but got {value_and_type(number)}.{hint}")
     trials = study.get_trials(deepcopy=False)
     if not 0 <= number < len(trials):
         has = f"its trials are 0 to {len(trials) - 1}" if trials else "it has none yet"
         raise LookupError(f"Study {study.study_name!r} has no trial {number}: {has}.")
     trial = trials[number]
-    whose = f"Trial {number} of study {study.study_name!r} ({trial.state.name})"
-    kept = results.outputs(trial)
+    described = f"Trial {number} of study {study.study_name!r} ({trial.state.name})"
+    serialised = results.stored_outputs(trial)
     if types is not None and not isinstance(types, Mapping):
-        raise TypeError(f"`types` must be a dictionary of types by the names of outputs, but got {got(types)}.")
+        raise TypeError(
+            f"`types` must be a dictionary of types by the names of outputs, but got {value_and_type(types)}."
+        )
     for name in types or {}:
-        if kept and name not in kept:
-            raise LookupError(f"`types` names no output of it. {missing(whose, name, kept)}")
-    return Outputs(whose, kept, types or {})
+        if serialised and name not in serialised:
+            raise LookupError(f"`types` names no output of it. {missing_output_message(described, name, serialised)}")
+    return Outputs(described, serialised, types or {})
 
 
-class Best(_ByName):
-    """The outputs of the best trial, by the names that the objective gives them, as attributes and as items.
+class BestOutputs(Outputs):
+    """Promises of the outputs of the best trial, by name, as attributes and as items; ``get`` makes one of a name."""
 
-    Args:
-        objective: the objective.
-        get: what gives an output by its name.
-    """
-
-    _name: str
-    _kinds: Mapping[str, str]
+    _objective: PythonFunctionTask[Any]
     _get: Callable[[str], Any]
 
     def __init__(self, objective: PythonFunctionTask[Any], get: Callable[[str], Any]) -> None:
-        vars(self).update(_name=objective.name, _known=kept_types(objective), _kinds=output_kinds(objective), _get=get)
+        vars(self).update(_known=stored_output_types(objective), _objective=objective, _get=get)
 
     def _read(self, name: str) -> Any:
         return self._get(name)
 
     def _wrong(self, name: object) -> str:
-        hint = meant(name, self._known) or " Its values and parameters are the study's: `best_value`, `best_params`."
-        if self._kinds.get(str(name)) == NUMBER:
+        elsewhere = " Its values and parameters are the study's: `best_value`, `best_params`."
+        hint = did_you_mean(name, self._known) or elsewhere
+        if output_kinds(self._objective).get(str(name)) == NUMBER:
             hint = f" As a number, `{name}` is a user attribute of the trial: `study.best_trial.user_attrs[{name!r}]`."
-        return f"The objective {self._name} returns no `{name}` that is kept; it returns: {listed(self._known)}.{hint}"
+        known = join_names(self._known)
+        return f"The objective {self._objective.name} returns no `{name}` that is kept; it returns: {known}.{hint}"
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"What a trial has returned cannot be set, but got `best.{name} = {got(value)}`.")
+        raise AttributeError(
+            f"What a trial has returned cannot be set, but got `best.{name} = {value_and_type(value)}`."
+        )
 
     def __repr__(self) -> str:
-        return f"<the best trial's {listed(self._known)}>"
+        return f"<the best trial's {join_names(self._known)}>"

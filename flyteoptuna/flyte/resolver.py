@@ -1,4 +1,4 @@
-"""How a container finds its task again: by the path of a builder and the arguments to call it with."""
+"""Reconstruction of tasks in containers, by the path of a builder and its arguments."""
 
 from __future__ import annotations
 
@@ -6,86 +6,75 @@ import hashlib
 import importlib
 import os
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from flytekit.configuration import SerializationSettings
 from flytekit.core.base_task import Task, TaskResolverMixin
 from flytekit.core.python_auto_container import PICKLE_FILE_PATH, default_notebook_task_resolver
 
-
-class Rebuildable(Protocol):
-    """A task that knows the builder, ``module:function``, and the strings that make it again."""
-
-    rebuild_args: tuple[str, ...]
+from flyteoptuna.internals.flytekit_internals import rename_task
 
 
 class Resolver(TaskResolverMixin):
-    """Loads a task by calling the builder that its loader arguments name with the rest of them."""
+    """Resolver that calls a builder, ``module:function``, with the other loader arguments."""
 
     @property
     def location(self) -> str:
-        """The dotted path that containers load the resolver by: a wire format, never to change."""
+        """Import path by which containers load the resolver: a wire format, which must not change."""
         return "flyteoptuna.flyte.resolver.resolver"
 
     def name(self) -> str:
-        """The resolver's name."""
+        """Name of the resolver."""
         return "flyteoptuna"
 
     def loader_args(self, settings: SerializationSettings, t: Any) -> list[str]:
-        """What :meth:`load_task` needs in a fresh process."""
+        """Arguments of ``load_task`` in a fresh process."""
         fast = settings.fast_serialization_settings if settings is not None else None
         if fast is not None and os.path.basename(fast.distribution_location or "") == PICKLE_FILE_PATH:
-            return [f"{__name__}:pickled", t.name]
+            return [f"{__name__}:load_pickled_task", t.name]
         return list(t.rebuild_args)
 
     def load_task(self, loader_args: list[str]) -> Any:
-        """The task that :meth:`loader_args` described."""
+        """Rebuild a task from its loader arguments."""
         path, *args = loader_args
         module, _, function = path.partition(":")
         return getattr(importlib.import_module(module), function)(*args)
 
     def get_all_tasks(self) -> list[Task]:
-        """None: tasks are made when they are asked for."""
+        """Always empty, because tasks are built on demand."""
         return []
 
 
 resolver = Resolver()
 
 
-def adopt(task: Any, name: str, args: Sequence[str]) -> Any:
-    """Give a task a name and the arguments by which a container builds it again.
-
-    Flytekit names a function task after its function, and where one is built while a workflow is compiled, gives it
-    that workflow's resolver whatever it was told; there is no public way to set either. This resolver stays.
-    """
-    task._task_resolver = resolver
-    task.set_resolver = _keep_resolver
+def name_task(task: Any, name: str, args: Sequence[str]) -> Any:
+    """Set the full name of a task, and the builder, ``module:function``, with arguments to rebuild it in containers."""
+    # Flytekit gives a task that is constructed in the body of a workflow the resolver of the workflow.
+    task.set_resolver(resolver)
+    # In a notebook, flytekit sets a resolver that pickles a task by its name and looks for the name of its function.
+    task.set_resolver = lambda other: None
     task.rebuild_args = tuple(args)
-    task._name, task._instantiated_in = name, None
+    rename_task(task, name)
     task.reset_command_fn()
     return task
 
 
-def _keep_resolver(other: TaskResolverMixin) -> None:
-    # In a notebook, flytekit sets one that pickles a task by its name, and looks for it by the name of its function.
-    pass
-
-
-def pickled(name: str) -> Any:
-    """A task of that name in the pod of a workflow that a notebook has registered, for which flytekit pickles tasks."""
+def load_pickled_task(name: str) -> Any:
+    """Load a task by name, in a pod of a workflow from a notebook, for which flytekit pickles tasks."""
     return default_notebook_task_resolver.load_task(["entity-name", name])
 
 
-def digest(parts: Sequence[str]) -> str:
-    """Six characters that tell apart the tasks of two searches over one objective."""
+def short_digest(parts: Sequence[str]) -> str:
+    """Digest of six characters, which distinguishes the tasks of two searches over one objective."""
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:6]
 
 
-def joined(names: Sequence[str]) -> str:
-    """Names as one argument of a container's command, where an empty one is easily lost."""
+def encode_names(names: Sequence[str]) -> str:
+    """Encode names as one argument of a container's command, which is never empty."""
     return ",".join(names) or "-"
 
 
-def split(text: str) -> tuple[str, ...]:
-    """The names that :func:`joined` wrote."""
+def decode_names(text: str) -> tuple[str, ...]:
+    """Decode the names of ``encode_names``."""
     return () if text == "-" else tuple(text.split(","))

@@ -4,107 +4,100 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from flytekit.core.context_manager import FlyteContext, FlyteContextManager
-from flytekit.core.type_engine import TypeEngine, TypeTransformer
+from flytekit.core.type_engine import TypeTransformer
 from flytekit.models import types as model_types
 from flytekit.models.literals import Literal
 from optuna.trial import TrialState
 
-from flyteoptuna.flyte.references import Reference, packed, refer, unpacked
-from flyteoptuna.flyte.types.study_attributes import PYTHON_TYPES, STUDY, STUDY_TYPE
+from flyteoptuna.flyte.references import Reference, msgpack_fields, msgpack_literal, to_reference
+from flyteoptuna.flyte.types.study_attributes import PYTHON_TYPES, STUDY_TAG, STUDY_TYPE
+from flyteoptuna.internals.flytekit_internals import register_first
 
 if TYPE_CHECKING:
-    from flyteoptuna.storage.memory import SearchStudy
+    from flyteoptuna.storage.search_study import SearchStudy
 
-# Whatever imports optuna first has this module loaded on the way, any module of this package among them: so what knows
-# optuna is imported late here, when that module is whole.
+# The first import of optuna, in any module of this package too, loads this module. Modules that import optuna are
+# therefore imported late here: they may be half loaded.
+
+# Maximum size of a study that a workflow binds inline at registration, bytes.
 INLINE_LIMIT = 512 * 1024
-"""Most bytes of a study that a workflow binds at registration, where Flyte keeps it inline."""
 
 
-def attributes(study: optuna.Study) -> dict[str, Any]:
-    """The attributes that a workflow can use without a pod. What there is no value of yet is None."""
+def study_attribute_values(study: optuna.Study) -> dict[str, Any]:
+    """Attributes of a study for a workflow, by name; None if there is no value yet."""
     from flyteoptuna.study import results
 
     states = [t.state for t in study.get_trials(deepcopy=False)]
-    counts = {f"n_{state.name.lower()}": states.count(state) for state in TrialState}
     complete = TrialState.COMPLETE in states
-    best = results.best(study) if len(study.directions) == 1 else None
+    best = results.best_trial(study) if len(study.directions) == 1 else None
     return {
         "best_value": best.value if best else None,
         "best_params": best.params if best else {},
         "best_trial": best.number if best else None,
         "best_trials": [best.number] if best else [t.number for t in study.best_trials] if complete else [],
         "n_trials": len(states),
-        **counts,
+        **{f"n_{state.name.lower()}": states.count(state) for state in TrialState},
     }
 
 
-def attribute_references(study: optuna.Study) -> dict[str, Reference]:
-    """The attributes as Flyte's values, by their names; None stands for what there is no value of yet."""
-    found: dict[str, Reference] = {}
-    for name, value in attributes(study).items():
-        if name == "best_params":
-            found[name] = Reference(packed(value))
-        else:
-            found[name] = refer(value, type(None) if value is None else PYTHON_TYPES[name])
-    return found
+def attribute_references(values: Mapping[str, Any]) -> dict[str, Reference]:
+    """Attributes of a study as Flyte literals, by name, from the fields of the study's own literal."""
+    return {
+        name: Reference(msgpack_literal(value))
+        if name == "best_params"
+        else to_reference(value, type(None) if value is None else PYTHON_TYPES[name])
+        for name, value in values.items()
+        if name in PYTHON_TYPES
+    }
 
 
-def handed_over(study: optuna.Study) -> bytes:
-    """The file of a study that a search is given, or a task returns.
+def serialise_given_study(study: optuna.Study) -> bytes:
+    """Serialise a study that a user passes to a search or returns from a task; warns if it is in a storage."""
+    from flyteoptuna.internals.optuna_internals import storage_of
+    from flyteoptuna.storage import file_format
 
-    Warns:
-        UserWarning: it lies in a storage that others read, which will not be written.
-    """
-    from flyteoptuna.storage import file
-
-    if not isinstance(study._storage, optuna.storages.InMemoryStorage):
+    if not isinstance(storage := storage_of(study), optuna.storages.InMemoryStorage):
         warnings.warn(
-            f"Study {study.study_name!r} is read from its {type(study._storage).__name__} now, and what "
+            f"Study {study.study_name!r} is read from its {type(storage).__name__} now, and what "
             "a search finds is not written there: keep the study that the search returns.",
             UserWarning,
             stacklevel=3,
         )
-    return file.dumps(study)
+    return file_format.dump_study(study)
 
 
-def _stored(ctx: FlyteContext, data: bytes) -> str:
-    """The path of a new file among Flyte's data."""
+def _upload(ctx: FlyteContext, data: bytes) -> str:
+    """Upload a new file to Flyte's raw data; return its path."""
     local = ctx.file_access.get_random_local_path()
     Path(local).write_bytes(data)
     return str(ctx.file_access.put_raw_data(local))
 
 
 class StudyTransformer(TypeTransformer[optuna.Study]):
-    """A study as a struct of its attributes, with its file beside them: by path, or inline at registration."""
+    """A study as a struct of its attributes and the path of its file, or the file itself at registration."""
 
     def __init__(self) -> None:
         super().__init__("optuna.Study", optuna.Study)
 
     def get_literal_type(self, t: type[optuna.Study]) -> model_types.LiteralType:
-        """The struct type, whose attributes Flyte checks and resolves by themselves."""
-        # A copy, for flytekit writes the tag of a union's variant into it.
+        """Struct type with the attributes of a study."""
+        # A copy, because flytekit writes the tag of a union's variant into it.
         return model_types.LiteralType.from_flyte_idl(STUDY_TYPE.to_flyte_idl())
 
     def to_literal(self, ctx: FlyteContext, python_val: Any, python_type: Any, expected: Any) -> Literal:
-        """Save the study.
-
-        Raises:
-            ValueError: a study to be bound at registration is larger than ``INLINE_LIMIT``.
-        """
+        """Save the study; at registration, it must not be larger than ``INLINE_LIMIT``."""
         if not isinstance(python_val, optuna.Study):
             raise TypeError(f"Expected an optuna.Study, but got {python_val!r} ({type(python_val).__name__}).")
-        data = handed_over(python_val)
-        fields = attributes(python_val)
-        registering = ctx.compilation_state is not None and (
-            ctx.execution_state is None or ctx.execution_state.mode is None
-        )
-        if registering:
+        data = serialise_given_study(python_val)
+        fields = study_attribute_values(python_val)
+        state = ctx.execution_state
+        if ctx.compilation_state is not None and (state is None or state.mode is None):
             if len(data) > INLINE_LIMIT:
                 raise ValueError(
                     f"A study bound at registration must have at most {INLINE_LIMIT} bytes when saved, but this has "
@@ -112,67 +105,51 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
                 )
             fields["_data"] = data
         else:
-            fields["_path"] = _stored(ctx, data)
-        return packed(fields)
+            fields["_path"] = _upload(ctx, data)
+        return msgpack_literal(fields)
 
     def guess_python_type(self, literal_type: model_types.LiteralType) -> type[optuna.Study]:
-        """``optuna.Study``, for a type with a study's tag; ``ValueError`` for any other."""
-        if literal_type.structure is not None and literal_type.structure.tag == STUDY:
+        """Guess ``optuna.Study`` by the tag of the type; ``ValueError`` for any other type."""
+        if literal_type.structure is not None and literal_type.structure.tag == STUDY_TAG:
             return optuna.Study
         raise ValueError(f"Not the type of an optuna.Study: {literal_type}")
 
     def to_python_value(self, ctx: FlyteContext, lv: Literal, expected_python_type: Any) -> optuna.Study:
-        """Load the study.
+        """Load the study; ``StudyFormatError`` if the literal or its file is no study."""
+        from flyteoptuna.errors import StudyFormatError
+        from flyteoptuna.storage import file_format
 
-        Raises:
-            StudyFormatError: the literal or the file it names is no study.
-        """
-        from flyteoptuna.storage import file
-        from flyteoptuna.storage.read_results import StudyFormatError
-
-        fields = unpacked(lv)
+        fields = msgpack_fields(lv)
         if not fields.keys() & {"_data", "_path"}:
             raise StudyFormatError(f"Not the literal of an optuna.Study: {lv}")
         if "_data" in fields:
-            return file.loads(fields["_data"])
+            return file_format.restore_study(fields["_data"])
         local = ctx.file_access.get_random_local_path()
         ctx.file_access.get_data(fields["_path"], local)
-        return file.loads(Path(local).read_bytes())
+        return file_format.restore_study(Path(local).read_bytes())
 
 
-class HeldStudy(Reference):
-    """A study that is still in this process. It is saved when its literal is first asked for, and as it is then."""
+class StudyReference(Reference):
+    """Reference to a study in this process, which is saved at the first access to its literal."""
 
     def __init__(self, study: SearchStudy) -> None:
         self.study = study
 
     @functools.cached_property
     def literal(self) -> Literal:
-        """The literal of the saved study. ``TypeEngine`` would pickle the study first, for a cache of its own."""
-        transformer = StudyTransformer()
-        expected = transformer.get_literal_type(optuna.Study)
-        from flyteoptuna.storage.file import UnpicklableError, dumps
+        """Literal of the saved study. ``TypeEngine`` would pickle the study first, for its cache."""
+        from flyteoptuna.errors import UnpicklableError
+        from flyteoptuna.storage.file_format import dump_study
 
         ctx = FlyteContextManager.current_context()
         try:
-            return transformer.to_literal(ctx, self.study, optuna.Study, expected)
+            return StudyTransformer().to_literal(ctx, self.study, optuna.Study, None)
         except UnpicklableError as error:
-            # The search cannot go on, and what has run is kept.
-            path = _stored(ctx, dumps(self.study, pickles=False))
+            # The search cannot continue; its results are saved.
+            path = _upload(ctx, dump_study(self.study, pickles=False))
             raise UnpicklableError(
                 f"{error}\nThe study as it stands: {path}\nIt holds the results alone: read it with load_study"
             ) from error
 
 
-def register() -> None:
-    """Make ``optuna.Study`` a Flyte type, once."""
-    if optuna.Study not in TypeEngine._REGISTRY:
-        TypeEngine.register(StudyTransformer())
-        # Guesses are made in this order, and flytekit's dictionary takes every struct for its own.
-        rest = {kind: found for kind, found in TypeEngine._REGISTRY.items() if kind is not optuna.Study}
-        for kind in rest:
-            del TypeEngine._REGISTRY[kind]
-        TypeEngine._REGISTRY.update(rest)
-
-
-register()
+register_first(StudyTransformer())

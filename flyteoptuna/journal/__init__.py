@@ -1,4 +1,4 @@
-"""Optuna's journal in a bucket: immutable objects, each made only where there is none, so that all writers agree.
+"""Optuna's journal in a bucket: immutable objects that all writers number in one order.
 
-Knows optuna's ``JournalStorage`` and fsspec, and nothing else of this package, so that plain Optuna works with it too.
+Knows Optuna's ``JournalStorage`` and fsspec, but nothing of searches, so that plain Optuna works with it too.
 """

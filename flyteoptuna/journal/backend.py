@@ -1,4 +1,4 @@
-"""Optuna's journal as immutable objects, in any store that makes an object only where there is none."""
+"""``JournalObjectBackend``: Optuna's journal as immutable objects in a bucket or a folder."""
 
 from __future__ import annotations
 
@@ -17,52 +17,46 @@ from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
 
-from flyteoptuna.journal.entries import Entry, Record, can_wait, disagreement, entry_name, pack_name, parse
-from flyteoptuna.journal.object_store import Create, JournalError, Objects
+from flyteoptuna.errors import JournalConflictError, JournalError
+from flyteoptuna.journal.entries import Entry, Record, entry_name, find_conflict, is_deferrable, pack_name, parse_entry
+from flyteoptuna.journal.object_store import CreateObject, ObjectStore
 
+# Number of entries in a pack.
 PACK = 1000
-"""Entries in a pack."""
+# Maximum number of objects in one read.
 WINDOW = 256
-"""The most objects that are asked for at once."""
-
-
-class JournalConflictError(JournalError):
-    """Records that were held back do not agree with what another writer put before them.
-
-    They are in the journal all the same, and every other reader agrees on what they mean there. The storage that held
-    them is not to be used any more: open the journal anew.
-    """
 
 
 @dataclass
 class _Sent:
-    """Records on their way, until their entry is met."""
+    """Records that were sent, until their entry is read back."""
 
     mark: str
     records: list[Record]
-    known: bool  # the reader in this process has them already
+    known: bool  # whether this process serves them already
 
 
 class JournalObjectBackend(BaseJournalBackend):
-    """A backend of Optuna's ``JournalStorage`` that keeps the journal as objects in a store, without any server.
+    """Backend of Optuna's ``JournalStorage`` that stores the journal in a bucket or a folder, without a server.
 
-    Entry ``n`` is the object ``<url>/<n>.json``, which is made only where there is none: so all writers agree on one
-    order. It works with plain Optuna, ``JournalStorage(JournalObjectBackend("s3://bucket/journal"))``, from any number
-    of processes and machines, on S3, Google Cloud Storage, Azure and local files that can be linked.
+    Works with plain Optuna, ``JournalStorage(JournalObjectBackend("s3://bucket/journal"))``, from any number of
+    processes and machines. Supports S3, Google Cloud Storage, Azure, and local filesystems with hard links.
 
-    Reads are served from memory. New entries are looked for when ``poll`` seconds have passed, by :meth:`refresh`, and
-    where an entry of one's own meets a taken number. One backend belongs to one storage.
+    Entry ``n`` is the object ``<url>/<n>.json``. It is created only if it does not exist, so that all writers agree on
+    one order. Reads are served from memory; new entries are fetched ``poll`` seconds after the last fetch, by
+    ``refresh``, and where another writer has taken the number of a new entry. Each storage needs its own backend.
 
     Args:
-        url: the folder; nothing else may write there.
-        fs: its fsspec filesystem; by default the one that the URL names.
-        poll: seconds between two looks for new entries; 0 looks on every read.
-        read_only: refuse to write, and never write.
-        name: what the ``worker_id`` of this writer's records begins with, where others read them; a dot follows.
-        create: makes an object only where there is none, called with (filesystem, path, bytes): for other filesystems.
+        url: URL of the folder; nothing else may write there.
+        fs: fsspec filesystem. Default: the one of the URL.
+        poll: minimum time between two fetches, seconds; 0 fetches on every read. Default: 1.
+        read_only: raise on any write. Default: False.
+        create: function of (filesystem, path, bytes) that creates an object only if it does not exist; for filesystems
+            other than the above.
+        name: prefix of the ``worker_id`` of this writer's records, as other readers see them; a dot follows.
 
     Raises:
-        JournalError: the filesystem cannot promise that an object is made only once.
+        JournalError: the filesystem cannot guarantee that an object is created only once.
     """
 
     def __init__(
@@ -72,38 +66,38 @@ class JournalObjectBackend(BaseJournalBackend):
         fs: Any = None,
         poll: float = 1.0,
         read_only: bool = False,
-        create: Create | None = None,
+        create: CreateObject | None = None,
         name: str = "",
     ) -> None:
-        self._again = partial(type(self), url, fs=fs, poll=poll, read_only=read_only, create=create, name=name)
+        self._reopen = partial(type(self), url, fs=fs, poll=poll, read_only=read_only, create=create, name=name)
         self._name = name
-        self._objects = Objects(url, fs, create)
+        self._objects = ObjectStore(url, fs, create)
         self._poll, self._read_only = poll, read_only
-        self._served: list[Record] = []  # what the storage of this process replays, in its order
-        self._number, self._mark = 0, ""  # of entries that are known, and the last one's mark
-        self._tail: list[bytes] = []  # entries since the last thousand
+        self._served: list[Record] = []  # the records that this process replays, in its order
+        self._number, self._mark = 0, ""  # number of known entries, and the mark of the last one
+        self._tail: list[bytes] = []  # bodies of the entries since the last pack
         self._held: list[Record] = []
         self._sent: _Sent | None = None
         self._conflict = ""
-        self._looked = -float("inf")
+        self._fetched_at = -float("inf")
         self._opened = False
-        self._here()
+        self._start_process()
 
-    def _here(self) -> None:
+    def _start_process(self) -> None:
         self._pid, self._lock, self._block = os.getpid(), threading.RLock(), threading.local()
         self._writer, self._written = f"{self._name}.{uuid.uuid4().hex}", 0
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
-        return self._again, ()
+        return self._reopen, ()
 
     def __str__(self) -> str:
         return self._objects.url
 
     def check(self) -> None:
-        """Prove that the store can hold a journal, by making an object twice; where read-only, that it can be read.
+        """Check that the store can hold a journal, by creating an object twice; if read-only, that a journal exists.
 
         Raises:
-            JournalError: it cannot: it does not exist, may not be written, or ignores that an object exists.
+            JournalError: the store does not exist, refuses to write, or overwrites objects.
         """
         if not self._read_only:
             self._objects.check()
@@ -111,34 +105,32 @@ class JournalObjectBackend(BaseJournalBackend):
             raise JournalError(f"{self}: there is no journal here")
 
     def read_logs(self, log_number_from: int) -> Iterable[Record]:
-        """Records from a number on, as ``JournalStorage`` asks for them.
+        """Records from a number on; called by ``JournalStorage``.
 
         Raises:
             JournalError: an entry is missing or damaged, or the store cannot be read.
-            JournalConflictError: see :meth:`together`.
         """
-        with self._own():
+        with self._locked():
             self._refuse_conflict()
-            if time.monotonic() - self._looked >= self._poll:
-                self._look()
+            if time.monotonic() - self._fetched_at >= self._poll:
+                self._fetch()
                 self._refuse_conflict()
             return self._served[log_number_from:]
 
     def append_logs(self, logs: list[Record]) -> None:
-        """Add records as one entry, or hold them back within :meth:`together`.
+        """Write records as one entry, or hold them within ``together``; called by ``JournalStorage``.
 
         Raises:
-            JournalError: the journal is read-only, damaged, or cannot be written; where a request failed, it is unknown
+            JournalError: the journal is read-only, damaged, or cannot be written. After a failed request it is unknown
                 whether the records were stored.
-            JournalConflictError: see :meth:`together`.
         """
         if self._read_only:
             raise JournalError(f"the journal {self} was opened read-only")
-        # As every other reader will have them.
+        # Through JSON, so that this process serves what all others read.
         records = [{**json.loads(json.dumps(log)), "worker_id": log["worker_id"]} for log in logs]
-        with self._own():
+        with self._locked():
             self._refuse_conflict()
-            if getattr(self._block, "depth", 0) and all(map(can_wait, records)):
+            if getattr(self._block, "depth", 0) and all(map(is_deferrable, records)):
                 self._held += records
                 self._served += records
                 return
@@ -147,27 +139,23 @@ class JournalObjectBackend(BaseJournalBackend):
             self._send(records, known=False)
 
     def refresh(self) -> None:
-        """Look for new entries now.
-
-        Raises:
-            JournalError: as :meth:`read_logs`.
-        """
-        with self._own():
-            self._look()
+        """Fetch new entries now."""
+        with self._locked():
+            self._fetch()
             self._refuse_conflict()
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Hold back what this thread writes about trials that exist, and send it as one entry at the end.
+        """Write this thread's records about existing trials as one entry, at the end of the block.
 
-        Parameters, attributes, intermediate values and final states are held; whatever else is written goes at once,
-        after what was held before. Reads of this process see it all at once. However the block ends, what was held is
-        sent; where sending fails, it is kept and goes out before the next record. Blocks may be nested; those of
-        several threads may overlap.
+        Parameters, attributes, intermediate values and final states are held; this process reads them immediately. Any
+        other record is written at once, after those held so far. The held records are written even if the block raises;
+        after a failed write they precede the next record. Blocks may be nested, and those of several threads may
+        overlap.
 
         Raises:
-            JournalConflictError: another writer wrote about the same trial meanwhile, or gave one of its parameters an
-                incompatible distribution, so that this process took for granted what the others never see.
+            JournalConflictError: meanwhile another writer wrote about the same trial, or gave one of its parameters an
+                incompatible distribution. This process has read a state that no other reader will see.
             JournalError: the entry could not be written.
         """
         self._block.depth = getattr(self._block, "depth", 0) + 1
@@ -176,17 +164,17 @@ class JournalObjectBackend(BaseJournalBackend):
         finally:
             self._block.depth -= 1
             if not self._block.depth:
-                with self._own():
+                with self._locked():
                     self._flush()
                     self._refuse_conflict()
 
     @contextmanager
-    def _own(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         if self._pid != os.getpid():
             if self._held or self._sent:
                 self._conflict = "the process was forked while records were held back"
                 self._held, self._sent = [], None
-            self._here()
+            self._start_process()
         with self._lock:
             yield
 
@@ -195,48 +183,49 @@ class JournalObjectBackend(BaseJournalBackend):
             raise JournalConflictError(f"{self} must be opened anew: {self._conflict}")
 
     def _flush(self) -> None:
-        if self._sent is not None:  # could not be sent before
+        if self._sent is not None:  # an earlier attempt failed
             self._send(self._sent.records, known=True)
         if self._held:
             records, self._held = self._held, []
             self._send(records, known=True)
 
     def _send(self, records: list[Record], known: bool) -> None:
-        """Write an entry after all that are known by then."""
+        """Write an entry under the first free number."""
         if self._sent is None:
             self._written += 1
             self._sent = _Sent(f"{self._writer}-{self._written}", records, known)
         stored = [{key: value for key, value in record.items() if key != "worker_id"} for record in records]
         try:
             if not self._opened:
-                self._look()
-            lost = 0
+                self._fetch()
+            attempts = 0
             while (sent := self._sent) is not None:
                 body = Entry(sent.mark, self._mark, stored).body(self._number)
-                self._take(self._objects.create(entry_name(self._number), body))
-                lost += 1
-                # Who lost against one writer tries the next number; who did so again may be far behind.
-                if self._sent is not None and lost % 2 == 0:
-                    self._look()
+                self._add_entry(self._objects.create(entry_name(self._number), body))
+                attempts += 1
+                # After one lost race, try the next number; after two, this process may be far behind.
+                if self._sent is not None and attempts % 2 == 0:
+                    self._fetch()
             if self._number % PACK == 0:
-                self._write_pack()
+                pack = gzip.compress(b"\n".join(self._tail), 6)
+                self._objects.try_create(pack_name(self._number // PACK - 1), pack)
         finally:
             if not known:
                 self._sent = None
 
-    def _take(self, body: bytes, entry: Entry | None = None) -> None:
-        """Make the next entry known."""
-        entry = entry or parse(body, self._number, self._mark, self._objects.where(entry_name(self._number)))
+    def _add_entry(self, body: bytes, entry: Entry | None = None) -> None:
+        """Serve the records of the next entry."""
+        entry = entry or parse_entry(body, self._number, self._mark, self._objects.object_url(entry_name(self._number)))
         if self._sent is not None and self._sent.mark == entry.mark:
             if not self._sent.known:
                 self._served += self._sent.records
             self._sent = None
-            self._looked = time.monotonic()
+            self._fetched_at = time.monotonic()
         else:
             writer = entry.mark.partition("-")[0]
             held = [*(self._sent.records if self._sent is not None and self._sent.known else ()), *self._held]
             for record in entry.records:
-                why = disagreement(held, record) if held else ""
+                why = find_conflict(held, record) if held else ""
                 if why and not self._conflict:
                     self._conflict = f"{entry_name(self._number)} stands before what was held back, and {why}"
                 record["worker_id"] = writer
@@ -246,62 +235,60 @@ class JournalObjectBackend(BaseJournalBackend):
         self._tail.append(body)
         self._number, self._mark = self._number + 1, entry.mark
 
-    def _look(self) -> None:
-        """Read all entries that are new."""
+    def _fetch(self) -> None:
+        """Read all new entries, in windows of growing size."""
         window, gap = 2, False
         while True:
             if self._number % PACK == 0:
-                self._take_packs()
-            border = self._number - self._number % PACK + PACK
-            stop = max(self._number + 2, min(self._number + window, border))
-            found = self._objects.read([entry_name(number) for number in range(self._number, stop)])
-            if gap and found[0] is None:
-                raise JournalError(f"{self._objects.where(entry_name(self._number))} is missing, but later ones exist")
+                self._fetch_packs()
+            next_pack = self._number - self._number % PACK + PACK
+            stop = max(self._number + 2, min(self._number + window, next_pack))
+            bodies = self._objects.read([entry_name(number) for number in range(self._number, stop)])
+            if gap and bodies[0] is None:
+                name = entry_name(self._number)
+                raise JournalError(f"{self._objects.object_url(name)} is missing, but later ones exist")
             start = self._number
-            for body in found:
+            for body in bodies:
                 if body is None:
                     break
-                self._take(body)
+                self._add_entry(body)
             new = self._number - start
-            # Later ones may have been made while an earlier one was asked for: then it is there by now.
-            gap = new + found.count(None) < len(found)
-            if new < len(found) - 1 and not gap:
+            # A gap may be an entry written during the read: it exists by now, and the next read finds it.
+            gap = new + bodies.count(None) < len(bodies)
+            if new < len(bodies) - 1 and not gap:
                 break
             window = min(2 * window, WINDOW)
         if not self._number and not self._opened:
-            self._refuse_beheaded()
-        self._looked, self._opened = time.monotonic(), True
+            self._require_first_entry()
+        self._fetched_at, self._opened = time.monotonic(), True
 
-    def _refuse_beheaded(self) -> None:
-        names = self._objects.names()
-        others = sorted(name for name in names if name[:-5].isdecimal() and name == entry_name(int(name[:-5])))
-        if others and others[0] != entry_name(0):
-            raise JournalError(f"{self._objects.where(entry_name(0))} is missing, but {others[0]} exists")
+    def _require_first_entry(self) -> None:
+        names = self._objects.list_names()
+        entries = sorted(name for name in names if name[:-5].isdecimal() and name == entry_name(int(name[:-5])))
+        if entries and entries[0] != entry_name(0):
+            raise JournalError(f"{self._objects.object_url(entry_name(0))} is missing, but {entries[0]} exists")
 
-    def _take_packs(self) -> None:
+    def _fetch_packs(self) -> None:
         window = 2
         while True:
             first = self._number // PACK
             for body in self._objects.read([pack_name(number) for number in range(first, first + window)]):
-                entries = self._unpacked(body) if body is not None else []
+                entries = self._unpack(body) if body is not None else []
                 if not entries:
                     return
-                for stored, entry in entries:
-                    self._take(stored, entry)
+                for line, entry in entries:
+                    self._add_entry(line, entry)
             window = min(2 * window, WINDOW)
 
-    def _unpacked(self, body: bytes) -> list[tuple[bytes, Entry]]:
-        """The entries of a pack, or none where it is damaged: the entries themselves are there."""
+    def _unpack(self, body: bytes) -> list[tuple[bytes, Entry]]:
+        """The entries of a pack; empty where it is damaged, because the entries exist as objects of their own too."""
         entries, after = [], self._mark
         try:
             lines = gzip.decompress(body).split(b"\n")
             for number, line in enumerate(lines, self._number):
-                entry = parse(line, number, after, "")
+                entry = parse_entry(line, number, after, "")
                 entries.append((line, entry))
                 after = entry.mark
         except (JournalError, OSError, EOFError, zlib.error):
             return []
         return entries if len(entries) == PACK else []
-
-    def _write_pack(self) -> None:
-        self._objects.write(pack_name(self._number // PACK - 1), gzip.compress(b"\n".join(self._tail), 6))

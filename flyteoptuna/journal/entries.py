@@ -1,4 +1,4 @@
-"""The entries of a journal: records of Optuna's, as they are stored, and which of them may wait for others."""
+"""Entries of a journal: their names and their JSON, and the records in them that may be sent later."""
 
 from __future__ import annotations
 
@@ -10,80 +10,76 @@ from typing import Any
 from optuna.distributions import check_distribution_compatibility, json_to_distribution
 from optuna.trial import TrialState
 
-from flyteoptuna.journal.object_store import JournalError
+from flyteoptuna.errors import JournalError
+from flyteoptuna.values.text import exception_line
 
-FORMAT = 1
-"""Version of the entries."""
+# Version of the entries.
+ENTRY_FORMAT = 1
+# Tag of an entry.
 KIND = "flyteoptuna.journal"
-"""What an entry says of itself."""
 
 Record = dict[str, Any]
 
 
 @dataclass
 class Entry:
-    """One object: records that follow on one another.
+    """One object of a journal. The mark of the previous entry reveals one that was deleted and written again."""
 
-    Attributes:
-        mark: the writer, and which of its entries this is.
-        after: the mark of the entry before, which shows whether one was taken away and made anew.
-        records: Optuna's, without the ids of their workers, which only the writer understands.
-    """
-
-    mark: str
-    after: str
-    records: list[Record]
+    mark: str  # the writer, and the number of the entry among those of the writer
+    after: str  # mark of the previous entry
+    records: list[Record]  # Optuna's, without the ids of workers, which mean something to the writer alone
 
     def body(self, number: int) -> bytes:
-        """As it is stored."""
-        stored = {"kind": KIND, "format": FORMAT, "number": number, **vars(self)}
+        """The entry as JSON."""
+        stored = {"kind": KIND, "format": ENTRY_FORMAT, "number": number, **vars(self)}
         return json.dumps(stored, separators=(",", ":")).encode()
 
 
 def entry_name(number: int) -> str:
-    """The object that holds an entry."""
+    """Name of the object that holds an entry, such as ``00000012.json``."""
     return f"{number:08d}.json"
 
 
 def pack_name(number: int) -> str:
-    """The object that holds all entries of a thousand once more."""
+    """Name of the object that holds a copy of 1,000 entries, as compressed lines."""
     return f"pack-{number:06d}.json.gz"
 
 
-def parse(found: Any, number: int, after: str, where: str) -> Entry:
-    """An entry as it was read, by its content.
+def parse_entry(body: bytes, number: int, after: str, where: str) -> Entry:
+    """Read an entry from its JSON; raises a ``JournalError`` that names ``where``.
 
-    Raises:
-        JournalError: it is none, or not the one that follows.
+    Its number must be ``number``, and ``after`` the mark of the previous entry.
     """
-    if isinstance(found, bytes):
-        try:
-            found = json.loads(found)
-        except (ValueError, RecursionError) as error:
-            raise JournalError(f"{where} is no entry of a journal: {len(found)} bytes, not JSON: {error}") from error
-    if not isinstance(found, dict) or found.get("kind") != KIND:
-        raise JournalError(f"{where} is no entry of a journal: {str(found)[:80]!r}")
-    if found.get("format") != FORMAT:
-        raise JournalError(f"{where} has format {found.get('format')!r}; this version of flyteoptuna reads {FORMAT}")
-    mark, records = found.get("mark"), found.get("records")
+    try:
+        stored = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        size = f"{len(body)} bytes, not JSON"
+        raise JournalError(f"{where} is no entry of a journal: {size}: {exception_line(error)}") from error
+    if not isinstance(stored, dict) or stored.get("kind") != KIND:
+        raise JournalError(f"{where} is no entry of a journal: {str(stored)[:80]!r}")
+    if stored.get("format") != ENTRY_FORMAT:
+        raise JournalError(
+            f"{where} has format {stored.get('format')!r}; this version of flyteoptuna reads {ENTRY_FORMAT}"
+        )
+    mark, records = stored.get("mark"), stored.get("records")
     if not isinstance(mark, str) or not isinstance(records, list) or not all(map(_is_record, records)):
         raise JournalError(f"{where} is no entry of a journal: it has no mark or no records")
-    if found.get("number") != number:
-        raise JournalError(f"{where} holds the entry {found.get('number')!r}: it was copied or renamed")
-    if found.get("after") != after:
+    if stored.get("number") != number:
+        raise JournalError(f"{where} holds the entry {stored.get('number')!r}: it was copied or renamed")
+    if stored.get("after") != after:
         raise JournalError(
-            f"{where} was written after the entry with the mark {found.get('after')!r}, but the one before it has "
+            f"{where} was written after the entry with the mark {stored.get('after')!r}, but the one before it has "
             f"{after!r}: an entry was deleted and made anew"
         )
     return Entry(mark, after, records)
 
 
-def _is_record(found: Any) -> bool:
-    return isinstance(found, dict) and isinstance(found.get("op_code"), int)
+def _is_record(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("op_code"), int)
 
 
-def can_wait(record: Record) -> bool:
-    """Whether a record is about one trial that exists, and claims nothing."""
+def is_deferrable(record: Record) -> bool:
+    """Test whether a record may be sent later: it is about one existing trial, and does not claim it."""
     return "trial_id" in record and ("state" not in record or TrialState(record["state"]).is_finished())
 
 
@@ -93,9 +89,9 @@ def _distributions(record: Record) -> dict[str, str]:
     return record.get("distributions") or {}
 
 
-def disagreement(held: Sequence[Record], other: Record) -> str:
-    """Why it matters which of them comes first; empty where it does not."""
-    # A claim that comes late is none, for of several the first one counts.
+def find_conflict(held: Sequence[Record], other: Record) -> str:
+    """Why another writer's record must not come before the held ones; empty where their order does not matter."""
+    # A later claim of a trial has no effect, because the first one counts.
     claims = "state" in other and TrialState(other["state"]) == TrialState.RUNNING
     if not claims and other.get("trial_id") in {record["trial_id"] for record in held}:
         return f"it is about the same trial, of id {other['trial_id']}"

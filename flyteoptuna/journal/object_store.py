@@ -1,4 +1,4 @@
-"""Immutable objects in a folder of a store: made once and for all, by whoever comes first."""
+"""Immutable objects in one folder of a store: of several writers of a name, the first one wins."""
 
 from __future__ import annotations
 
@@ -9,214 +9,172 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from flyteoptuna.errors import JournalError, StoreError
+from flyteoptuna.values.text import exception_line
+
+# Maximum number of attempts at a request.
 ATTEMPTS = 5
-"""How often a request is sent before its error counts."""
+# Pause before the second attempt, seconds; it doubles before each further one.
 PAUSE = 0.1
-"""Seconds before the second attempt, doubled before each one that follows."""
+# Packages whose `pipe_file(mode="create")` is one conditional request; fsspec's default asks first, then writes.
 CONDITIONAL = ("s3fs", "gcsfs", "adlfs")
-"""Packages whose ``pipe_file(mode="create")`` is one conditional request; fsspec's own asks first and writes then."""
-# Trying again does not help.
+# Errors of a request that another attempt cannot help.
 FINAL = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, TypeError, ValueError)
 
-
 _T = TypeVar("_T")
-
-
-class JournalError(RuntimeError):
-    """A journal cannot be read or written, or does not hold what a journal holds; says which object, and why."""
-
-
-class StoreError(JournalError):
-    """A store does not answer, or says that it cannot for now: trying again later may help."""
-
-
-class Create(Protocol):
-    """Makes an object, atomically and whole, and raises where there is one of that name already."""
-
-    def __call__(self, fs: Any, path: str, body: bytes) -> None:
-        """Make it."""
-
-
-def _pipe(fs: Any, path: str, body: bytes) -> None:
-    fs.pipe_file(path, body, mode="create")
+# Creates an object atomically, from (filesystem, path, body); raises where the path exists.
+CreateObject: TypeAlias = Callable[[Any, str, bytes], None]
 
 
 def _link(fs: Any, path: str, body: bytes) -> None:
     path = fs._strip_protocol(path)
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
-    aside = os.path.join(folder, f".{uuid.uuid4().hex}")
+    temporary = os.path.join(folder, f".{uuid.uuid4().hex}")
     try:
-        with open(aside, "xb") as file:
+        with open(temporary, "xb") as file:
             file.write(body)
-        os.link(aside, path)
+        os.link(temporary, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
-            os.remove(aside)
+            os.remove(temporary)
 
 
-def _creator(fs: Any) -> Create:
+def _creator(fs: Any) -> CreateObject:
     if isinstance(fs, LocalFileSystem):
         return _link
     if {base.__module__.partition(".")[0] for base in type(fs).__mro__} & {*CONDITIONAL}:
-        return _pipe
+        return lambda fs, path, body: fs.pipe_file(path, body, mode="create")
     raise JournalError(
         "a journal needs a store that makes an object only where there is none, in one request: local files, or "
         f"{', '.join(CONDITIONAL)}; got {type(fs).__module__}.{type(fs).__qualname__}, which promises no such thing"
     )
 
 
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+class ObjectStore:
+    """The objects of one folder. Methods make several attempts, then raise a ``JournalError`` that names the object.
 
-
-class Objects:
-    """The objects of one folder.
-
-    Args:
-        url: the folder, as fsspec knows it.
-        fs: its filesystem; by default the one that the URL names.
-        create: how an object is made where none is, for filesystems other than ``CONDITIONAL`` and local files.
-
-    Raises:
-        JournalError: the filesystem cannot promise that an object is made only once.
+    A filesystem other than local files and those in ``CONDITIONAL`` needs ``create``.
     """
 
-    def __init__(self, url: str, fs: Any = None, create: Create | None = None) -> None:
-        found, root = fsspec.core.url_to_fs(url) if fs is None else (fs, url)
-        self._fs, self._root = found, str(root).rstrip("/")
+    def __init__(self, url: str, fs: Any = None, create: CreateObject | None = None) -> None:
+        self._fs, root = fsspec.core.url_to_fs(url) if fs is None else (fs, url)
+        self._root = str(root).rstrip("/")
         self._create = create or _creator(self._fs)
         self._pid = os.getpid()
         self.url = url.rstrip("/")
 
     @property
     def fs(self) -> Any:
-        """The filesystem, which does not survive a fork where it has threads or connections of its own."""
+        """The filesystem; a copy after a fork, because its threads and connections do not survive one."""
         if self._pid != os.getpid():
             self._fs, self._pid = pickle.loads(pickle.dumps(self._fs)), os.getpid()
         return self._fs
 
-    def where(self, name: str) -> str:
-        """An object, for people."""
+    def object_url(self, name: str) -> str:
+        """URL of an object, for messages."""
         return f"{self.url}/{name}"
 
-    def names(self) -> list[str]:
-        """What the folder holds, as the store says now; nothing where there is no folder.
+    def list_names(self) -> list[str]:
+        """Names of all objects, read from the store, not from a cached listing; empty without a folder."""
 
-        Raises:
-            JournalError: the store does not say.
-        """
-
-        def listed() -> list[str]:
+        def list_folder() -> list[str]:
             self.fs.invalidate_cache(self._root)
             try:
                 return [str(path).rpartition("/")[2] for path in self.fs.ls(self._root, detail=False)]
             except FileNotFoundError:
                 return []
 
-        return self._try(lambda: self.url, "listed", listed)
+        return self._retry(lambda: self.url, "listed", list_folder)
 
     def read(self, names: Sequence[str]) -> list[bytes | None]:
-        """Many objects at once: the content of each, or None where there is none.
+        """Read many objects at once: the body of each, or None where it does not exist."""
+        missing, bodies = list(names), dict[str, bytes | None]()
 
-        Raises:
-            JournalError: an object could not be read, several times.
-        """
-        found: dict[str, bytes | None] = {}
-
-        def left() -> list[str]:
-            return [name for name in names if name not in found]
-
-        def answered() -> list[bytes | None]:
-            asked, failed = left(), None
-            # From the first byte on: for a whole object, s3fs asks for its size before, and believes cached listings.
-            answers = self.fs.cat_ranges([f"{self._root}/{name}" for name in asked], 0, None, on_error="return")
-            for name, answer in zip(asked, answers, strict=True):
-                if isinstance(answer, FileNotFoundError):
-                    found[name] = None
-                elif isinstance(answer, BaseException):
-                    failed = failed or answer
+        def read_missing() -> list[bytes | None]:
+            paths = [f"{self._root}/{name}" for name in missing]
+            # From the first byte on: for a whole object, s3fs first asks for its size, and trusts cached listings.
+            answers = self.fs.cat_ranges(paths, 0, None, on_error="return")
+            failures = {}
+            for name, answer in zip(missing, answers, strict=True):
+                if isinstance(answer, BaseException) and not isinstance(answer, FileNotFoundError):
+                    failures[name] = answer
                 else:
-                    found[name] = bytes(answer)
-            if failed is not None:
-                raise failed
-            return [found[name] for name in names]
+                    bodies[name] = None if isinstance(answer, FileNotFoundError) else bytes(answer)
+            missing[:] = failures
+            for failure in failures.values():
+                raise failure
+            return [bodies[name] for name in names]
 
-        return self._try(lambda: self.where(left()[0]), "read", answered)
+        return self._retry(lambda: self.object_url(missing[0]), "read", read_missing)
 
     def create(self, name: str, body: bytes) -> bytes:
-        """Make an object unless there is one; returns what stands there now.
+        """Create an object unless it exists; returns the body that the store holds.
 
-        An answer that got lost, and a refusal in whatever words a store has for it, are told apart by looking.
-
-        Raises:
-            JournalError: there is none, and none could be made.
+        After an error, the object is read: this tells a lost answer from a refusal, whose form differs between stores.
         """
 
-        def made() -> bytes:
+        def create_or_read() -> bytes:
             try:
                 self._create(self.fs, f"{self._root}/{name}", body)
             except Exception:
-                (there,) = self.read([name])
-                if there is None:
+                (stored,) = self.read([name])
+                if stored is None:
                     raise
-                return there
+                return stored
             return body
 
-        return self._try(lambda: self.where(name), "written", made)
+        return self._retry(lambda: self.object_url(name), "written", create_or_read)
 
-    def write(self, name: str, body: bytes) -> None:
-        """Write an object that may as well be lost."""
+    def try_create(self, name: str, body: bytes) -> None:
+        """Create an object in one attempt, and ignore any error."""
         with contextlib.suppress(Exception):
             self._create(self.fs, f"{self._root}/{name}", body)
 
     def check(self) -> None:
-        """Prove that the store reads, writes, and makes an object only where there is none.
-
-        Raises:
-            JournalError: it does not; says what happened.
-        """
+        """Check that the store reads, writes, and refuses to create an object twice."""
         name, first, second = f"probe-{uuid.uuid4().hex}", b"first", b"second"
         try:
             self.read([name])
         except JournalError as error:
-            # S3 says so for what does not exist to those who may not list the bucket.
+            # S3 answers so about a missing object to those who may not list the bucket.
             hint = "; it does not exist, so that the right to list may be missing"
             raise JournalError(f"{error}{hint}") from error
         self.create(name, first)
         try:
-            refused: Exception | None = None
+            outcome = "taken in silence"
             try:
                 self._create(self.fs, f"{self._root}/{name}", second)
             except Exception as error:
-                refused = error
-            (there,) = self.read([name])
-            if refused is None or there != first:
+                outcome = exception_line(error)
+            (stored,) = self.read([name])
+            if outcome == "taken in silence" or stored != first:
                 raise JournalError(
                     f"{self.url}: this store cannot hold a journal, since it does not keep the first object of a name: "
-                    f"a second one under {name} was {'taken in silence' if refused is None else _said(refused)}, and "
-                    f"{there!r} was read after {first!r} had been written"
+                    f"a second one under {name} was {outcome}, and {stored!r} was read after {first!r} had been written"
                 )
         finally:
-            # A role that must not delete leaves some bytes behind.
+            # Without the right to delete, the few bytes stay.
             with contextlib.suppress(Exception):
                 self.fs.rm_file(f"{self._root}/{name}")
 
-    def _try(self, where: Callable[[], str], done: str, call: Callable[[], _T]) -> _T:
-        for attempt in range(1, ATTEMPTS + 1):
+    def _retry(self, where: Callable[[], str], done: str, call: Callable[[], _T]) -> _T:
+        attempt = 1
+        while True:
             try:
                 return call()
             except JournalError:
                 raise
             except Exception as error:
-                if isinstance(error, FINAL) or attempt == ATTEMPTS:
+                final = isinstance(error, FINAL)
+                if final or attempt == ATTEMPTS:
                     tried = "" if attempt == 1 else f" in {attempt} attempts"
-                    kind = JournalError if isinstance(error, FINAL) else StoreError
-                    raise kind(f"{where()} cannot be {done}{tried}: {_said(error)}") from error
-                time.sleep(PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
-        raise AssertionError
+                    failure = JournalError if final else StoreError
+                    raise failure(f"{where()} cannot be {done}{tried}: {exception_line(error)}") from error
+            time.sleep(PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
+            attempt += 1

@@ -1,5 +1,4 @@
-"""A search from beginning to end: as a graph of Flyte, each of whose pods does one step, or as a local run.
+"""A search as Flyte runs it: its requests, settings and steps, the graph of batches, and reused pods.
 
-Both walk the same plan and call the same ask, run and tell. May import every other folder but ``cli``; knows nothing of
-what a user may write and what is refused, which is the business of the modules at the top.
+Imports all layers below it. Does not know what a user may pass, which the modules at the top check.
 """

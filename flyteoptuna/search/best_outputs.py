@@ -1,4 +1,4 @@
-"""The outputs of a search's best trial, on their way from the last task of the search into the workflow."""
+"""Outputs of the best trial, from the last task of a search to the workflow."""
 
 from __future__ import annotations
 
@@ -8,59 +8,58 @@ from typing import TYPE_CHECKING, Any
 from flytekit.core.promise import Promise
 from flytekit.models.literals import Binding, BindingData, Literal, Primitive, Scalar, Void
 
-from flyteoptuna.flyte.objective import kept_types
-from flyteoptuna.flyte.outputs import Best, missing
-from flyteoptuna.flyte.promises import SEVERAL, StudyPromise
-from flyteoptuna.flyte.references import Reference, literal_of, reference
-from flyteoptuna.flyte.resolver import joined, split
+from flyteoptuna.flyte.objective import stored_output_types
+from flyteoptuna.flyte.outputs import BestOutputs, missing_output_message
+from flyteoptuna.flyte.promises import NO_BEST_TRIAL, StudyPromise
+from flyteoptuna.flyte.references import Reference, literal_from_bytes, make_reference
+from flyteoptuna.flyte.resolver import decode_names, encode_names
 
 if TYPE_CHECKING:
     import optuna
 
+# Input of the last task: names of the outputs that the workflow uses.
 USED = "used"
-"""The input of the last task that names the outputs that the workflow uses."""
-NONE_USED = joined(())
+
+NONE_USED = encode_names(())
+
+# Prefix of the outputs' names among the outputs of the last task.
 PREFIX = "output_"
-"""What the names of the outputs begin with, beside those of the last task's own."""
 
 
-def of_best(study: optuna.Study, name: str) -> Reference:
-    """An output of the best trial of a study.
+def best_output(study: optuna.Study, name: str) -> Reference:
+    """Return an output of a study's best trial.
 
     Raises:
-        LookupError: there is none.
+        AttributeError: the study has several objectives.
+        LookupError: there is no best trial, or it has no such output.
     """
     from flyteoptuna.study import results
 
     if len(study.directions) > 1:
-        raise AttributeError(SEVERAL)
-    best = results.best(study)
+        raise AttributeError(NO_BEST_TRIAL)
+    best = results.best_trial(study)
     if best is None:
         raise LookupError(f"No trial of study {study.study_name!r} is the best one, as none is complete and feasible.")
-    kept = results.outputs(best)
-    if name in kept:
-        return reference(literal_of(kept[name]))
-    cut = results.cut(best)
-    why = f" Its report says: {cut}. Return it in a file, or choose a smaller `batch_size`." if cut else ""
-    raise LookupError(f"{missing(f'The best trial, {best.number}, of study {study.study_name!r}', name, kept)}{why}")
+    outputs = results.stored_outputs(best)
+    if name in outputs:
+        return make_reference(literal_from_bytes(outputs[name]))
+    note = results.truncation_note(best)
+    hint = f" Its report says: {note}. Return it in a file, or choose a smaller `batch_size`." if note else ""
+    trial = f"The best trial, {best.number}, of study {study.study_name!r}"
+    raise LookupError(f"{missing_output_message(trial, name, outputs)}{hint}")
 
 
-def best(objective: Any, result: Any, study: Any) -> Best:
-    """The outputs of the best trial, as promises of the workflow that has called the search, or as values.
-
-    Args:
-        objective: the objective.
-        result: what the search has returned; None where none has been called.
-        study: the study of that, or one to go on with.
+def best_outputs(objective: Any, result: Any, study: Any) -> BestOutputs:
+    """Return the best trial's outputs: promises in a workflow that has called the search, else values.
 
     Raises:
-        TypeError: there is none, or only a promise that is no search's.
+        TypeError: there is no study, or only a promise that is not a search's.
     """
 
     def get(name: str) -> Any:
         if isinstance(result, StudyPromise):
             return result.best_output(name)
-        return of_best(study, name).read(kept_types(objective)[name])
+        return best_output(study, name).read(stored_output_types(objective)[name])
 
     if study is None:
         raise TypeError(
@@ -69,44 +68,39 @@ def best(objective: Any, result: Any, study: Any) -> Best:
         )
     if isinstance(study, Promise) and not isinstance(result, StudyPromise):
         raise TypeError("In a workflow, `best` is of the search that it calls: call the optimizer before `best`.")
-    return Best(objective, get)
+    return BestOutputs(objective, get)
 
 
-def output(study: optuna.Study, names: Mapping[str, Any], used: str) -> list[Reference]:
-    """What the last task of a search outputs beside the study, one for each of the names.
+def finish_outputs(study: optuna.Study, types: Mapping[str, Any], used: str) -> list[Reference]:
+    """Return the best trial's outputs for the last task of a search, one for each name.
 
-    Flyte wants a value for each. Where the best trial has none, one that is used is an error, and no other is missed.
+    Flyte needs a value for each. If the best trial has no such output, it is None, unless the workflow uses it.
 
     Raises:
         LookupError: an output that is used is missing.
     """
-    made = []
-    for name in names:
+    outputs = []
+    for name in types:
         try:
-            made.append(of_best(study, name))
+            outputs.append(best_output(study, name))
         except LookupError:
-            if name in split(used):
+            if name in decode_names(used):
                 raise
-            made.append(reference(Literal(scalar=Scalar(none_type=Void()))))
-    return made
+            outputs.append(make_reference(Literal(scalar=Scalar(none_type=Void()))))
+    return outputs
 
 
-def promised_by(made: Any, variables: Mapping[str, str]) -> Callable[[str], Promise]:
-    """What makes the promise of an output of the best trial, and tells the last task that it is used.
-
-    Args:
-        made: the promises of the last task of a search, in the workflow that is being compiled.
-        variables: names of that task's outputs, by the names that the objective gives them.
-    """
+def best_output_promises(outputs: Any, variables: Mapping[str, str]) -> Callable[[str], Promise]:
+    """Return a function that makes the promise of an output and tells the last task that the workflow uses it."""
 
     def promise(name: str) -> Promise:
-        found: Promise = getattr(made, variables[name])
-        bindings = found.ref.node.bindings
+        output: Promise = getattr(outputs, variables[name])
+        bindings = output.ref.node.bindings
         [position] = [index for index, binding in enumerate(bindings) if binding.var == USED]
-        used = {*split(bindings[position].binding.scalar.primitive.string_value), name}
-        # What a workflow uses is known once its body has run, and the node of the task is made before.
-        text = Scalar(primitive=Primitive(string_value=joined(sorted(used))))
+        used = {*decode_names(bindings[position].binding.scalar.primitive.string_value), name}
+        # The workflow's body uses outputs after the node of the last task was made.
+        text = Scalar(primitive=Primitive(string_value=encode_names(sorted(used))))
         bindings[position] = Binding(USED, BindingData(scalar=text))
-        return found
+        return output
 
     return promise

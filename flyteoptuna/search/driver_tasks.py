@@ -1,4 +1,4 @@
-"""Driver tasks: plain functions as tasks of flytekit, in the objective's image, found again by the resolver."""
+"""Tasks of the driver pods: Python functions as Flyte tasks, which the resolver rebuilds in the pod."""
 
 from __future__ import annotations
 
@@ -12,51 +12,45 @@ from flytekit.core.interface import Interface
 from flytekit.core.promise import create_and_link_node
 from flytekit.core.python_function_task import PythonFunctionTask
 
-from flyteoptuna.flyte.objective import image_of
+from flyteoptuna.flyte.objective import container_image
 from flyteoptuna.flyte.references import by_reference
-from flyteoptuna.flyte.resolver import adopt, digest, resolver
+from flyteoptuna.flyte.resolver import name_task, resolver, short_digest
 
+# Retries of a driver pod after its own failure, such as running out of memory.
 RETRIES = 3
-"""How often a driver is retried for what counts as its own failure, as running out of memory does."""
 DYNAMIC = PythonFunctionTask.ExecutionBehavior.DYNAMIC
 PLAIN = PythonFunctionTask.ExecutionBehavior.DEFAULT
+# Prefix of the names of the objective's inputs in a search's tasks.
 INPUT = "in_"
-"""What the names of the objective's inputs begin with, beside those of a search's own."""
 
 
-def variables(prefix: str, names: Iterable[str]) -> dict[str, str]:
-    """Names of inputs or outputs of a search's own tasks, by the names that the objective gives them.
+def variable_names(prefix: str, names: Iterable[str]) -> dict[str, str]:
+    """Names of inputs or outputs in a search's tasks, by their names in the objective.
 
-    Flyte reads the name of an output in ASCII alone. The position stands for any other name: no name begins with a
-    digit.
+    Flyte reads names of outputs in ASCII only. The position stands for any other name; no name begins with a digit.
     """
     return {name: f"{prefix}{name if name.isascii() else index}" for index, name in enumerate(names)}
 
 
-def node(task: Any, inputs: Mapping[str, Any], written: Mapping[str, Any]) -> Any:
-    """Add a node to the workflow that is being compiled; the promises of its outputs.
+def add_node(task: Any, inputs: Mapping[str, Any], user_types: Mapping[str, Any]) -> Any:
+    """Add a node to the workflow that is being compiled; return the promises of its outputs.
 
     Args:
         task: a task of a search.
-        inputs: what it is given.
-        written: types of the inputs that a user has written, which flytekit binds as it binds those of the user's own
-            tasks.
+        inputs: inputs of the node.
+        user_types: types of the user's inputs, by name. Flytekit binds them as it binds inputs of the user's own tasks.
     """
-    known = task.python_interface
-    interface = Interface({**known.inputs, **written}, known.outputs, output_tuple_name=known.output_tuple_name)
+    own = task.python_interface
+    interface = Interface({**own.inputs, **user_types}, own.outputs, output_tuple_name=own.output_tuple_name)
     return create_and_link_node(FlyteContextManager.current_context(), task, overridden_interface=interface, **inputs)
 
 
 def study_input(start: str) -> dict[str, Any]:
-    """The input of the study to go on with, by its name; none where a search makes a new one.
-
-    Args:
-        start: what the search starts from; see ``Request.start``.
-    """
+    """Name and type of the input for the study to continue; empty if a search begins with a new study."""
     import optuna
 
-    kinds = {"continued": optuna.Study, "perhaps": optuna.Study | None}
-    return {"study": by_reference(kinds[start])} if start in kinds else {}
+    types = {"continued": optuna.Study, "perhaps": optuna.Study | None}
+    return {"study": by_reference(types[start])} if start in types else {}
 
 
 def driver_task(
@@ -70,18 +64,7 @@ def driver_task(
     mode: Any = PLAIN,
     deck: bool = False,
 ) -> Any:
-    """The task that runs a function in a pod of its own.
-
-    Args:
-        name: what the console shows of it.
-        args: the builder that makes the task again, and its arguments.
-        objective: the user's task, in whose image and environment it runs.
-        body: the function, called with keywords.
-        inputs: types of its inputs.
-        output: type of its output.
-        mode: ``PLAIN`` or ``DYNAMIC``.
-        deck: whether its node shows a page.
-    """
+    """Build a task that runs a function in a pod of its own, with the image and environment of the objective."""
 
     def function(**kwargs: Any) -> Any:
         return body(**kwargs)
@@ -93,7 +76,7 @@ def driver_task(
     function.__name__ = function.__qualname__ = name.rpartition(".")[2]
     function.__module__ = __name__
     function.__doc__ = body.__doc__
-    # Compiling, flytekit gives a task the resolver of the workflow, whatever it is told.
+    # While it compiles a workflow, flytekit gives each task the workflow's resolver.
     ctx = FlyteContextManager.current_context()
     with FlyteContextManager.with_context(ctx.with_compilation_state(None)):
         task: PythonFunctionTask[Any] = PythonFunctionTask(
@@ -104,12 +87,12 @@ def driver_task(
             metadata=TaskMetadata(generates_deck=deck, retries=RETRIES),
             enable_deck=deck,
             deck_fields=(),
-            container_image=image_of(objective),
+            container_image=container_image(objective),
             environment=dict(objective.environment),
         )
-    return adopt(task, f"{name}-{digest(args)}", args)
+    return name_task(task, f"{name}-{short_digest(args)}", args)
 
 
-def named_tuple(name: str, fields: Mapping[str, Any]) -> Any:
-    """A type for several outputs."""
-    return NamedTuple(name, list(fields.items()))
+def output_tuple(name: str, types: Mapping[str, Any]) -> Any:
+    """Type of several named outputs."""
+    return NamedTuple(name, list(types.items()))

@@ -1,177 +1,174 @@
-"""The inputs of a trial's objective: made of the space, or by the user's callback; and what of them a batch shares."""
+"""Inputs of a trial: made from the search space or by the user's callback, and converted for Flyte."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flyteoptuna.core import space
-from flyteoptuna.core.annotations import fitted
-from flyteoptuna.core.plain_values import plain, shown
-from flyteoptuna.core.suggestions import Suggestion
-from flyteoptuna.core.trial import report
-from flyteoptuna.core.trial.call_objective import raised
-from flyteoptuna.flyte.objective import TRIAL, completed, input_types
+from flyteoptuna.flyte.objective import TRIAL, complete_inputs, input_types
 from flyteoptuna.flyte.objective_callback import ObjectiveCall, objective_call
-from flyteoptuna.flyte.references import Reference, offloaded, packed, refer, reference
-from flyteoptuna.flyte.types.conversions import converted
+from flyteoptuna.flyte.references import Reference, is_offloaded, to_reference
+from flyteoptuna.flyte.report_transport import HandleReference
+from flyteoptuna.flyte.types.casts import convert_literal
+from flyteoptuna.space import space
+from flyteoptuna.space.annotations import convert_suggested
+from flyteoptuna.space.suggestions import Suggestion
+from flyteoptuna.trial.call_objective import outcome_of_exception
+from flyteoptuna.trial.report import TrialHandle, report_byte_limit
+from flyteoptuna.values.json_values import plain_scalar
+from flyteoptuna.values.text import safe_repr
 
+if TYPE_CHECKING:
+    from flyteoptuna.storage.search_study import SearchStudy
+    from flyteoptuna.study.ask import AskedTrial
+
+# Makes the call of the objective for a trial, by suggesting.
 Build = Callable[[Any], ObjectiveCall]
-"""Makes the call of the objective for a trial, by suggesting."""
-
-
+# Flyte's default maximum size of a dynamic task's graph, and of the inputs or outputs of any task, bytes.
 INLINE_LIMIT = 2 * 1024 * 1024
-"""Most bytes that Flyte reads of the graph of a dynamic task, and of the inputs or outputs of any, by default."""
+# Maximum size of the lists to map over, bytes. The rest is for the study and the inputs that all trials share.
 MAP_LIMIT = INLINE_LIMIT - INLINE_LIMIT // 8
-"""Most bytes of the lists to map over: beside them, a map gets the study and the inputs that its trials share."""
-FRAME = 8
-"""Most bytes that a list adds to each of its items."""
+# Maximum size that a list adds to each of its items, bytes.
+ITEM_OVERHEAD = 8
 
 
-class Job(NamedTuple):
-    """A trial to run.
+class TrialJob(NamedTuple):
+    """A trial to run, with the inputs that differ from trial to trial."""
 
-    Attributes:
-        handle: what is told of it where it runs.
-        inputs: the inputs that are its own, the handle among them.
-        size: their bytes in the lists that are mapped over.
-    """
+    handle: TrialHandle
+    inputs: dict[str, Reference]  # those that differ from trial to trial
+    size: int  # of handle and inputs in the lists to map over, bytes
 
-    handle: dict[str, Any]
-    inputs: dict[str, Reference]
-    size: int
+    def flyte_inputs(self) -> dict[str, Reference]:
+        """Inputs of the trial task that differ from trial to trial."""
+        return {TRIAL: HandleReference(self.handle), **self.inputs}
 
 
-def builder(origin: Any, objective: Any, text: str, fixed: Mapping[str, Reference]) -> Build:
-    """What makes the inputs of each trial.
-
-    Args:
-        origin: the objective, or a callback that calls it.
-        objective: the objective.
-        text: the space as JSON; empty where a callback makes the inputs.
-        fixed: the inputs that are the same for every trial.
-    """
-    return _from_space(objective, text) if text else _from_callback(origin, objective, fixed)
+def input_builder(origin: Any, objective: Any, space_json: str, fixed: Mapping[str, Reference]) -> Build:
+    """Return the function that makes the inputs of a trial."""
+    return _build_from_space(objective, space_json) if space_json else _build_by_callback(origin, objective, fixed)
 
 
-def _from_space(objective: Any, text: str) -> Build:
-    from flyteoptuna.study import ask
+def _build_from_space(objective: Any, space_json: str) -> Build:
+    from flyteoptuna.study.ask import draw_value
 
-    inputs, types = space.loads(text), objective.python_interface.inputs
+    inputs, types = space.space_from_json(space_json), objective.python_interface.inputs
 
     def build(trial: Any) -> ObjectiveCall:
         def draw(name: str, suggestion: Suggestion) -> Any:
-            return ask.draw(trial, name, suggestion)
+            return draw_value(trial, name, suggestion)
 
-        drawn = {name: fitted(space.materialise(value, name, draw), types[name]) for name, value in inputs.items()}
-        return ObjectiveCall(objective, drawn)
+        values = {name: space.substitute_suggestions(value, name, draw) for name, value in inputs.items()}
+        return ObjectiveCall(objective, {name: convert_suggested(value, types[name]) for name, value in values.items()})
 
     return build
 
 
-def _from_callback(callback: Callable[..., Any], objective: Any, fixed: Mapping[str, Reference]) -> Build:
-    """The callback gets plain values. One that lives in files, and that it hands on as it is, goes by reference."""
+def _build_by_callback(callback: Callable[..., Any], objective: Any, fixed: Mapping[str, Reference]) -> Build:
+    """Build the inputs by the callback; files that it passes on unchanged stay references."""
     types = input_types(callback)
-    kept = {name: ref.read(types[name]) for name, ref in fixed.items() if offloaded(ref.literal)}
-    origins = {id(value): fixed[name] for name, value in kept.items()}
+    offloaded = {name: ref.read(types[name]) for name, ref in fixed.items() if is_offloaded(ref.literal)}
+    references = {id(value): fixed[name] for name, value in offloaded.items()}
 
     def build(trial: Any) -> ObjectiveCall:
-        # What is inline is read anew, for a callback may change a dictionary that it is given.
-        values = {name: kept[name] if name in kept else ref.read(types[name]) for name, ref in fixed.items()}
-        made = objective_call(callback, trial, values)
-        if made.objective is not objective:
+        # Inline values are read anew for each trial, because a callback may change a dictionary that it is given.
+        values = {name: offloaded[name] if name in offloaded else ref.read(types[name]) for name, ref in fixed.items()}
+        call = objective_call(callback, trial, values)
+        if call.objective is not objective:
             raise TypeError(
                 f"A callback must call one task for all trials, {objective.name}, but {callback.__qualname__} called "
-                f"{getattr(made.objective, 'name', made.objective)}."
+                f"{getattr(call.objective, 'name', call.objective)}."
             )
-        given = {name: origins.get(id(value), value) for name, value in made.inputs.items()}
+        given = {name: references.get(id(value), value) for name, value in call.inputs.items()}
         natives = objective.python_interface.inputs
-        inputs = completed(objective, objective.name, natives, given)
-        # Converted here, so that an input of the wrong type is this trial's failure and no other's.
-        return ObjectiveCall(objective, {name: _sent(name, _plain(inputs[name]), natives[name]) for name in natives})
+        inputs = complete_inputs(objective, objective.name, natives, given)
+        # Converted here, so that an input of a wrong type fails this trial alone.
+        converted = {name: _to_flyte(name, _plain_scalars(inputs[name]), natives[name]) for name in natives}
+        return ObjectiveCall(objective, converted)
 
     return build
 
 
-def _plain(value: Any) -> Any:
-    """A value with the numpy scalars in it as plain ones, for a callback may hand on what a sampler has drawn."""
+def _plain_scalars(value: Any) -> Any:
+    """Replace the numpy scalars in a value, because a callback may hand on a sampler's draws."""
     if type(value) is dict:
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if type(value) is list else plain(value)
+        return {key: _plain_scalars(inner) for key, inner in value.items()}
+    return [_plain_scalars(inner) for inner in value] if type(value) is list else plain_scalar(value)
 
 
-def jobs_of(study: Any, asked: Sequence[Any], mapped: Sequence[str]) -> list[Job]:
-    """The trials to run, of those that were asked: the ones that have inputs, as far as there is room for them.
+def make_jobs(study: SearchStudy, asked: Sequence[AskedTrial], mapped: Sequence[str]) -> list[TrialJob]:
+    """Turn asked trials into jobs; a trial that cannot be sent is marked as failed.
 
-    Notes on each what is to be known when it is told. One whose inputs Flyte does not take is to FAIL, alone.
-
-    Args:
-        study: the study.
-        asked: what asking each trial gave.
-        mapped: the inputs of the objective that differ from trial to trial.
+    A trial whose inputs Flyte refuses fails alone. If the batch is too large, its largest trials fail.
     """
-    from flyteoptuna.study.system_attrs import note
+    from flyteoptuna.study.system_attrs import update_trial_mark
 
-    made: dict[int, Job] = {}
-    for number, params, call in asked:
-        if call is None:
+    jobs: dict[int, TrialJob] = {}
+    for trial in asked:
+        if trial.inputs is None:
             continue
         try:
-            made[number] = _job(study, number, params, call, mapped, len(asked))
+            jobs[trial.number] = _make_job(study, trial, mapped, len(asked))
         except Exception as error:
-            state, reason = raised(error)
-            note(study, number, state=state, error=reason)
-    for number, reason in _without_room(made).items():
-        note(study, number, state="FAIL", error=reason)
-        del made[number]
-    return [*made.values()]
+            state, reason = outcome_of_exception(error)
+            update_trial_mark(study, trial.number, state=state, error=reason)
+    for number, reason in _find_oversized(jobs).items():
+        update_trial_mark(study, number, state="FAIL", error=reason)
+        del jobs[number]
+    return [*jobs.values()]
 
 
-def _job(study: Any, number: int, params: Any, call: ObjectiveCall, mapped: Sequence[str], batch: int) -> Job:
+def _make_job(study: SearchStudy, trial: AskedTrial, mapped: Sequence[str], batch_length: int) -> TrialJob:
+    """Convert the inputs of a trial, and store their digest, which identifies its report, in its mark."""
     from optuna.pruners import NopPruner
 
-    from flyteoptuna.study.system_attrs import note
+    from flyteoptuna.study.system_attrs import update_trial_mark
 
+    call: ObjectiveCall = trial.inputs
     natives, metadata = call.objective.python_interface.inputs, call.objective.metadata
-    inputs = {name: _sent(name, call.inputs[name], natives[name]) for name in mapped}
+    inputs = {name: _to_flyte(name, call.inputs[name], natives[name]) for name in mapped}
     data = b"\0".join([name.encode() + b"\0" + value.serialised() for name, value in inputs.items()])
     key = hashlib.sha256(data).hexdigest()[:12]
-    cached = {"cached": True} if metadata.cache else {}
-    timeout = {"timeout": metadata.timeout.total_seconds()} if metadata.timeout else {}
-    note(study, number, key=key, **cached, **timeout)
-    told = {
-        "room": report.room(batch),
-        "prunes": type(study.pruner) is not NopPruner,
-        "directions": [direction.name for direction in study.directions],
-    }
-    handle = {"number": number, "key": key, "params": params, **told}
-    sent = reference(packed(handle))
-    return Job(handle, {TRIAL: sent, **inputs}, len(data) + len(sent.serialised()) + FRAME * (1 + len(inputs)))
+    timeout = metadata.timeout.total_seconds() if metadata.timeout else None
+    update_trial_mark(study, trial.number, key=key, cached=bool(metadata.cache), timeout=timeout)
+    handle = TrialHandle(
+        number=trial.number,
+        key=key,
+        params=trial.params,
+        byte_limit=report_byte_limit(batch_length),
+        prunes=type(study.pruner) is not NopPruner,
+        directions=[direction.name for direction in study.directions],
+    )
+    size = len(data) + len(HandleReference(handle).serialised()) + ITEM_OVERHEAD * (1 + len(inputs))
+    return TrialJob(handle, inputs, size)
 
 
-def _sent(name: str, value: Any, kind: Any) -> Reference:
+def _to_flyte(name: str, value: Any, python_type: Any) -> Reference:
     try:
-        # A reference may be to a callback's input, which is of another type than the objective's.
-        given = value if isinstance(value, Reference) else refer(fitted(value, kind), kind)
-        made = converted(given, kind, name)
-        made.serialised()
+        if not isinstance(value, Reference):
+            value = to_reference(convert_suggested(value, python_type), python_type)
+        # A reference may be to a callback's input, whose type differs from the objective's.
+        converted = convert_literal(value, python_type, name)
+        converted.serialised()
     except Exception as error:
-        raise ValueError(f"The input `{name}` cannot be sent: Flyte does not take {shown(value)} for it.") from error
-    return made
+        raise ValueError(
+            f"The input `{name}` cannot be sent: Flyte does not take {safe_repr(value)} for it."
+        ) from error
+    return converted
 
 
-def _without_room(jobs: Mapping[int, Job]) -> dict[int, str]:
-    """The trials whose inputs find no room beside those of the others, the largest ones first, and why."""
+def _find_oversized(jobs: Mapping[int, TrialJob]) -> dict[int, str]:
+    """Trials to drop, largest first, until the batch fits into a map; each with its reason."""
     sizes = {number: job.size for number, job in jobs.items()}
-    total, lost = sum(sizes.values()), dict[int, str]()
+    total, oversized = sum(sizes.values()), dict[int, str]()
     for number in sorted(sizes, key=lambda number: (sizes[number], number), reverse=True):
         if total <= MAP_LIMIT:
             break
         total -= sizes[number]
-        lost[number] = (
+        oversized[number] = (
             f"The inputs of a batch must take at most {MAP_LIMIT} bytes, but those of {len(sizes)} trials take "
             f"{sum(sizes.values())}, and those of trial {number} {sizes[number]} of them. Choose a smaller "
             "`batch_size`, or pass what is large as a FlyteFile."
         )
-    return lost
+    return oversized

@@ -1,4 +1,4 @@
-"""The trial task, which is the objective with a report for its output, and the map over a batch of them."""
+"""The trial task: a copy of the objective that takes references and returns a report."""
 
 from __future__ import annotations
 
@@ -7,163 +7,161 @@ import copy
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
-from flytekit.core.interface import Interface, transform_interface_to_typed_interface
+from flytekit.core.interface import Interface
 from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
 from flytekit.exceptions.user import FlyteRecoverableException
 
-from flyteoptuna.core.trial.call_objective import Returns, recording
-from flyteoptuna.core.trial.check_report import read_report
-from flyteoptuna.core.trial.current_trial import ActiveTrial
-from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.flyte import report_delivery
-from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, arity, find, place
-from flyteoptuna.flyte.outputs import returns_of
-from flyteoptuna.flyte.references import Reference, by_reference, unpacked
-from flyteoptuna.flyte.resolver import adopt, digest, joined, split
+from flyteoptuna.flyte import report_transport
+from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, import_location, import_origin, n_objective_values
+from flyteoptuna.flyte.outputs import objective_outputs
+from flyteoptuna.flyte.references import Reference, by_reference
+from flyteoptuna.flyte.resolver import decode_names, encode_names, name_task, short_digest
 from flyteoptuna.flyte.types.study_attributes import STUDY_TYPE
+from flyteoptuna.internals.flytekit_internals import clone_task, rename_map_task
+from flyteoptuna.trial.call_objective import ObjectiveOutputs, record_trial
+from flyteoptuna.trial.check_report import parse_report
+from flyteoptuna.trial.current_trial import ActiveTrial
+from flyteoptuna.trial.report import TrialReport
 
-FORMAT = 3
-"""Version of the report. It is part of the cache version, for a cached report must be one that is understood."""
+# Version of the report. It is part of the cache version, so that no cached report has another format.
+REPORT_FORMAT = 3
 
 
 @functools.cache
 def trial_task(
-    objective: PythonFunctionTask[Any], mapped: tuple[str, ...], fixed: tuple[str, ...], again: bool = True
+    objective: PythonFunctionTask[Any], mapped: tuple[str, ...], fixed: tuple[str, ...], on_flyte: bool = True
 ) -> Any:
-    """The objective with the same settings, whose inputs are references and whose output is a report.
+    """Return the trial task of an objective: the same settings, references as inputs, a report as output.
 
     Args:
         objective: the user's task.
         mapped: names of the inputs that differ from trial to trial.
-        fixed: names of the inputs that a batch shares.
-        again: whether what runs the task runs it again where the user has said so: retries it, and takes its output
-            from a cache. Flyte does; where nothing does, what is to be retried is a failure.
+        fixed: names of the inputs that all trials of a batch share.
+        on_flyte: Flyte runs the task, and retries or caches it as the user has said. A local run does neither, and an
+            exception that asks for a retry fails the trial.
     """
-    task = copy.copy(objective)
-    module, name = place(objective)
+    module, name = import_location(objective)
     natives = objective.python_interface.inputs
     inputs = {
         TRIAL: by_reference(dict),
         STUDY: by_reference(dict, STUDY_TYPE),
         **{n: by_reference(natives[n]) for n in (*mapped, *fixed)},
     }
-    interface = Interface(inputs, {"o0": TrialReport})
-    # A copy, because plugins' tasks are of classes of their own, and each constructs itself in a way of its own.
-    task._python_interface = task._native_interface = interface
-    task._interface = transform_interface_to_typed_interface(interface)
-    task._task_function = reporting(objective.task_function, objective, again=again)
-    if objective.metadata.cache:
-        task._metadata = dataclasses.replace(
-            objective.metadata,
-            cache_version=f"{objective.metadata.cache_version}-report{FORMAT}",
-            cache_ignore_input_vars=(*objective.metadata.cache_ignore_input_vars, *RESERVED),
+    metadata = objective.metadata
+    if metadata.cache:
+        metadata = dataclasses.replace(
+            metadata,
+            cache_version=f"{metadata.cache_version}-report{REPORT_FORMAT}",
+            cache_ignore_input_vars=(*metadata.cache_ignore_input_vars, *RESERVED),
         )
-    args = ("flyteoptuna.search.trial_task:rebuild", module, name, joined(mapped), joined(fixed))
-    return adopt(task, f"{objective.name}.trial-{digest(args)}", args)
+    function = report_function(objective.task_function, objective, on_flyte=on_flyte)
+    task = clone_task(objective, interface=Interface(inputs, {"o0": TrialReport}), function=function, metadata=metadata)
+    args = ("flyteoptuna.search.trial_task:rebuild_trial_task", module, name, encode_names(mapped), encode_names(fixed))
+    return name_task(task, f"{objective.name}.trial-{short_digest(args)}", args)
 
 
-def rebuild(module: str, name: str, mapped: str, fixed: str, *, again: bool = True) -> Any:
-    """The trial task in a fresh process; the arguments are those that :func:`trial_task` gave the resolver."""
-    return trial_task(find(module, name), split(mapped), split(fixed), again)
+def rebuild_trial_task(module: str, name: str, mapped: str, fixed: str, *, on_flyte: bool = True) -> Any:
+    """Rebuild a trial task in another process, from the arguments that ``trial_task`` gave the resolver."""
+    return trial_task(import_origin(module, name), decode_names(mapped), decode_names(fixed), on_flyte)
 
 
 @functools.cache
 def map_task(task: Any, fixed: tuple[str, ...], concurrency: int) -> ArrayNodeMapTask:
-    """The map over a batch: with a success ratio of 0 it may lose every trial and still succeed."""
+    """Return the map over a batch, which succeeds even if every trial is lost."""
     mapped = ArrayNodeMapTask(task, concurrency=concurrency, min_success_ratio=0.0, bound_inputs={STUDY, *fixed})
-    # Flytekit names a map after the module and the function, which two searches over one objective share.
-    mapped._name = mapped.sub_node_metadata._name = task.name
+    # Flytekit names a map after its module and function, which two searches over one objective share.
+    rename_map_task(mapped, task.name)
     return mapped
 
 
-def reporting(
-    function: Callable[..., Any], objective: PythonFunctionTask[Any], *, again: bool, returns: Returns | None = None
+def report_function(
+    function: Callable[..., Any],
+    objective: PythonFunctionTask[Any],
+    *,
+    on_flyte: bool,
+    outputs: ObjectiveOutputs | None = None,
 ) -> Callable[..., Any]:
-    """A function of a trial's handle, the study and the objective's inputs that returns the trial's report.
+    """Wrap a function so that it takes a trial's handle, the study and the inputs, and returns the trial's report.
 
     Args:
-        function: what is called with the inputs; awaited where the objective is.
+        function: called with the inputs; awaited if the objective is async.
         objective: the user's task.
-        again: see :func:`trial_task`.
-        returns: what the function returns; by default what the objective does.
+        on_flyte: as in ``trial_task``.
+        outputs: outputs of the function. Default: those of the objective.
     """
-    natives, n_values = objective.python_interface.inputs, arity(objective)
-    returned_is = returns or returns_of(objective)
-    passes: tuple[type[BaseException], ...] = (FlyteRecoverableException,) if again else ()
-    cached = objective.metadata.cache and again
-
-    def prepared(inputs: dict[str, Any]) -> _Run:
-        handle, study = unpacked(inputs.pop(TRIAL).literal), inputs.pop(STUDY)
-        report = TrialReport(trial=int(handle["number"]), key=handle["key"])
-        decision = Decision(study) if handle["prunes"] else None
-        active = ActiveTrial(
-            report.trial,
-            handle["params"],
-            decision,
-            n_objectives=n_values,
-            study=Directions(handle["directions"]),
-        )
-        return _Run(report, active, int(handle["room"]), study, inputs, decision)
-
-    def values(inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return {k: v.read(natives[k]) if isinstance(v, Reference) else v for k, v in inputs.items()}
-
-    def sent(run: _Run) -> TrialReport:
-        if not objective.metadata.cache and run.decision is not None:
-            # A report in the cache may be told to a study whose pruner it knows nothing of.
-            run.report.pruner = run.decision.learned(run.room)
-        # As a driver reads it, and so the same wherever the trial runs.
-        report = read_report(vars(run.report), run.active.number, run.report.key)
-        if report.state != "COMPLETE" and cached:
-            report_delivery.leave(report, run.study)
-        return report
+    n_values, outputs = n_objective_values(objective), outputs or objective_outputs(objective)
+    reraised: tuple[type[BaseException], ...] = (FlyteRecoverableException,) if on_flyte else ()
 
     def sync(**inputs: Any) -> TrialReport:
-        run = prepared(inputs)
-        with recording(run.report, run.active, run.room, passes) as returned:
-            returned(function(**values(run.inputs)), returned_is)
-        return sent(run)
+        call = _TrialCall(objective, inputs, n_values)
+        with record_trial(call.report, call.active, call.handle.byte_limit, reraised) as record:
+            record(function(**call.values()), outputs)
+        return call.finish(on_flyte=on_flyte)
 
     async def awaited(**inputs: Any) -> TrialReport:
-        run = prepared(inputs)
-        with recording(run.report, run.active, run.room, passes) as returned:
-            returned(await function(**values(run.inputs)), returned_is)
-        return sent(run)
+        call = _TrialCall(objective, inputs, n_values)
+        with record_trial(call.report, call.active, call.handle.byte_limit, reraised) as record:
+            record(await function(**call.values()), outputs)
+        return call.finish(on_flyte=on_flyte)
 
     return functools.wraps(function)(awaited if isinstance(objective, AsyncPythonFunctionTask) else sync)
 
 
-class _Run(NamedTuple):
-    """What is known of a trial before its objective is called."""
+class _TrialCall:
+    """One call of an objective for a trial."""
 
-    report: TrialReport
-    active: ActiveTrial
-    room: int
-    study: Reference
-    inputs: dict[str, Any]
-    decision: Decision | None
+    def __init__(self, objective: PythonFunctionTask[Any], inputs: dict[str, Any], n_values: int) -> None:
+        self.handle = report_transport.read_handle(inputs.pop(TRIAL))
+        self._study: Reference = inputs.pop(STUDY)
+        self._objective, self._inputs = objective, inputs
+        self.report = TrialReport(self.handle.number, self.handle.key)
+        self._decision = PruningDecision(self._study) if self.handle.prunes else None
+        self.active = ActiveTrial(
+            self.handle.number,
+            self.handle.params,
+            self._decision,
+            n_objectives=n_values,
+            study=StudyDirections(self.handle.directions),
+        )
+
+    def values(self) -> dict[str, Any]:
+        """Read the inputs of the objective."""
+        types = self._objective.python_interface.inputs
+        return {k: v.read(types[k]) if isinstance(v, Reference) else v for k, v in self._inputs.items()}
+
+    def finish(self, *, on_flyte: bool) -> TrialReport:
+        """Return the report. If the trial failed and Flyte would cache the output, write it to a file and raise."""
+        cached = self._objective.metadata.cache
+        if not cached and self._decision is not None:
+            # A cached report may be told to another study, whose pruner has learned other things.
+            self.report.pruner = self._decision.learned_pruner(self.handle.byte_limit)
+        # Parsed as a driver does, so that a report is the same wherever its trial runs.
+        report = parse_report(vars(self.report), self.handle.number, self.handle.key)
+        if report.state != "COMPLETE" and cached and on_flyte:
+            report_transport.write_failure_report(report, self._study)
+        return report
 
 
-class Directions:
-    """What a trial that runs knows of its study, as the pruning callbacks of other libraries ask for it."""
+class StudyDirections:
+    """Stand-in for the study with its directions only, for the pruning callbacks of other libraries."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
 
     @property
     def directions(self) -> list[Any]:
-        """The directions of the study, as ``optuna.study.StudyDirection``."""
+        """Directions, as ``optuna.study.StudyDirection``."""
         from optuna.study import StudyDirection
 
         return [StudyDirection[name] for name in self._names]
 
     @property
     def direction(self) -> Any:
-        """The direction of a study of one objective."""
+        """Direction of a study with one objective."""
         if len(self._names) > 1:
             raise RuntimeError("A single direction cannot be retrieved from a multi-objective study.")
         return self.directions[0]
@@ -175,50 +173,55 @@ class Directions:
         )
 
 
-class Decision:
-    """Asks the study's pruner. The study is read when it is first asked, and optuna imported no earlier."""
+class PruningDecision:
+    """Asks the study's pruner whether to prune a running trial.
+
+    The study is read, and Optuna imported, when the objective first calls ``should_prune``.
+    """
 
     def __init__(self, reference: Reference) -> None:
         self._reference = reference
         self._study: Any = None
-        self._known = ""
+        self._sent_pruner = ""
         self._reported: set[int] = set()
-        # The threads of an objective may ask, one at a time, and know nothing of flytekit's context.
+        # Threads of an objective may ask one at a time, and have no context of flytekit's.
         self._lock = threading.Lock()
         self._context = contextvars.copy_context()
 
     def __call__(self, active: ActiveTrial) -> bool:
-        """Whether the pruner would end the trial now. What it keeps with the trial is kept with ``active``."""
+        """Ask the pruner. System attributes that it sets on the trial are set on ``active``."""
+        from flyteoptuna.internals.optuna_internals import set_intermediate_value
+
         with self._lock:
-            study = self._read()
+            study = self._read_study()
             trial = study.get_trials(deepcopy=False)[active.number]
             intermediate = active.intermediate
             for step in [step for step in intermediate if step not in self._reported]:
-                study._storage.set_trial_intermediate_value(trial._trial_id, step, intermediate[step])
+                set_intermediate_value(study, trial, step, intermediate[step])
             self._reported.update(intermediate)
-            # Not by a trial of optuna's, which would have the sampler suggest when it is made.
+            # Not through an `optuna.Trial`, whose constructor lets the sampler suggest.
             before = study.get_trials(deepcopy=False)[active.number]
             pruned = bool(study.pruner.prune(study, copy.deepcopy(before)))
             after = study.get_trials(deepcopy=False)[active.number].system_attrs
-            # Successive halving compares a trial with the rungs that others have left in theirs.
-            active.keep({key: after[key] for key in after if before.system_attrs.get(key, self) != after[key]})
+            # Successive halving compares a trial with the rungs in the system attributes of others.
+            active.set_system_attrs({k: after[k] for k in after if before.system_attrs.get(k, self) != after[k]})
             return pruned
 
-    def _read(self) -> Any:
+    def _read_study(self) -> Any:
         import optuna
 
-        from flyteoptuna.study import pruning
+        from flyteoptuna.study.pruner_state import serialise_pruner
 
         if self._study is None:
             self._study = self._context.copy().run(self._reference.read, optuna.Study)
-            self._known = pruning.packed(self._study.pruner)
+            self._sent_pruner = serialise_pruner(self._study.pruner)
         return self._study
 
-    def learned(self, room: int) -> str:
-        """The pruner, packed, where it has learned in this trial and a report of so much room can hold it."""
-        from flyteoptuna.study import pruning
+    def learned_pruner(self, byte_limit: int) -> str:
+        """Serialise the pruner; empty if it has learned nothing in this trial, or is too large for a report."""
+        from flyteoptuna.study.pruner_state import serialise_pruner
 
         if self._study is None:
             return ""
-        now = pruning.packed(self._study.pruner)
-        return now if now != self._known and len(now) <= room else ""
+        pruner = serialise_pruner(self._study.pruner)
+        return pruner if pruner != self._sent_pruner and len(pruner) <= byte_limit else ""

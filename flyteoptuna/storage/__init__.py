@@ -1,4 +1,4 @@
-"""How a study is kept: in memory, and as a file whose results anybody can read without unpickling.
+"""A study in memory, and as a file whose results can be read without unpickling.
 
-Knows optuna's studies and trials, and nothing of searches, of flytekit or of this package's other folders.
+This layer imports optuna, but not flytekit, and nothing of how a search runs.
 """

@@ -1,4 +1,4 @@
-"""The ranges of a space's parameters, checked for a whole trial at once."""
+"""Check the parameters of a trial against the ranges of their space."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-_ROUNDING = 1e-9
-"""By how much of itself a number may be beyond a bound, or beside a step, as samplers round."""
+# Relative tolerance of bounds and steps, because samplers round.
+_RELATIVE_TOLERANCE = 1e-9
 
 
-class Ranges:
-    """Ranges, by position: bounds of all, and steps of those that have some.
+class ParamRanges:
+    """Bounds and steps of a space's parameters, by position.
 
-    Parameters are as a study's file holds them: numbers, and of a categorical one the index of its choice.
+    Parameters have the form of a study's file: numbers, and for categorical ones the index of the choice.
     """
 
     def __init__(self, distributions: Iterable[BaseDistribution]) -> None:
@@ -28,19 +28,19 @@ class Ranges:
             if isinstance(distribution, CategoricalDistribution):
                 low, high = 0, len(distribution.choices) - 1
             elif isinstance(distribution, (FloatDistribution, IntDistribution)):
-                low, high = _wider(distribution.low, -1), _wider(distribution.high, 1)
+                low, high = _widen(distribution.low, -1), _widen(distribution.high, 1)
                 if distribution.step is not None:
                     self._steps.append((position, distribution.low, distribution.step))
             self._lows.append(low)
             self._highs.append(high)
 
     def outside(self, params: Sequence[float]) -> list[int]:
-        """Positions of the parameters that are not in their ranges."""
+        """Positions of the parameters outside their ranges."""
         try:
             if all(map(operator.le, self._lows, params)) and all(map(operator.ge, self._highs, params)):
                 for position, low, step in self._steps:
                     value = params[position]
-                    # Every integer is on a step of one.
+                    # Every integer is on a step of 1.
                     if not (step == 1 and type(step) is type(value) is int) and not _on_step(value, low, step):
                         break
                 else:
@@ -58,17 +58,17 @@ class Ranges:
             return False
 
 
-def _wider(bound: float, sign: int) -> float:
+def _widen(bound: float, sign: int) -> float:
     if type(bound) is int:
-        # Samplers draw integers as floats, which are exact up to 2**53.
+        # Samplers sample integers as floats, which are exact up to 2**53.
         return bound if abs(bound) < 2**53 else bound + sign * (int(abs(bound)) // 10**9)
     if math.isinf(bound):
         return bound
-    return max(-sys.float_info.max, min(bound + sign * abs(bound) * _ROUNDING, sys.float_info.max))
+    return max(-sys.float_info.max, min(bound + sign * abs(bound) * _RELATIVE_TOLERANCE, sys.float_info.max))
 
 
 def _on_step(value: float, low: float, step: float) -> bool:
     if type(value) is type(low) is type(step) is int:
         return (value - low) % step == 0 or abs(value) >= 2**53 or abs(low) >= 2**53
     steps = (value - low) / step
-    return abs(steps - round(steps)) <= max(1e-8, abs(steps) * _ROUNDING)
+    return abs(steps - round(steps)) <= max(1e-8, abs(steps) * _RELATIVE_TOLERANCE)

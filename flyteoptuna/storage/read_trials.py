@@ -1,7 +1,8 @@
-"""The trials in a study's JSON, read and checked field by field."""
+"""Read the trials of a study's JSON, and check each field."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,13 +10,12 @@ from typing import Any, NamedTuple
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.storage.field_checks import Misfit, attributes, below, numbers, refuse
-from flyteoptuna.storage.param_ranges import Ranges
-from flyteoptuna.storage.write_trials import BOUND
-
-_STATES = {state.name: state for state in TrialState}
-
-_FINISHED = {state.name for state in TrialState if state.is_finished()}
+from flyteoptuna.storage import file_limits
+from flyteoptuna.storage.param_ranges import ParamRanges
+from flyteoptuna.storage.write_trials import BOUND, NUMBER_TYPES
+from flyteoptuna.trial.current_trial import ATTRIBUTE_PREFIX
+from flyteoptuna.trial.marks import find_wrong_field
+from flyteoptuna.values.field_error import FieldError, check_field
 
 _ROW = {
     *("state", "values", "space", "params", "outside", "start", "complete"),
@@ -23,118 +23,163 @@ _ROW = {
 }
 
 
-class Space(NamedTuple):
-    """The parameters of a trial: names, distributions, their ranges, and the position and choices of each with some."""
+class ParamSpace(NamedTuple):
+    """A space: parameter names, distributions and ranges, and position and choices of categorical parameters."""
 
     names: tuple[str, ...]
     distributions: dict[str, BaseDistribution]
-    ranges: Ranges
+    ranges: ParamRanges
     categories: tuple[tuple[int, tuple[Any, ...]], ...]
 
 
-def read_space(where: str, found: Any, table: Sequence[BaseDistribution]) -> Space:
-    """A space of the JSON, whose distributions are those of a table."""
-    pairs = found if type(found) is list else refuse(where, "a list", found)
+def check_index(where: str, value: Any, end: int) -> int:
+    """The value, if it is an integer from 0 to ``end`` - 1."""
+    if type(value) is not int or not 0 <= value < end:
+        raise FieldError(where, f"an integer from 0 to {end - 1}", value)
+    return value
+
+
+def _check_numbers(where: str, value: Any, *, nan: bool = True) -> list[float]:
+    """The value, if it is a list of numbers, without NaN unless ``nan`` is set."""
+    if type(value) is not list or not set(map(type, value)) <= NUMBER_TYPES:
+        raise FieldError(where, "a list of numbers", value)
+    try:
+        has_nan = any(map(math.isnan, value))
+    except OverflowError:
+        raise FieldError(where, "a list of numbers within the range of floats", value) from None
+    check_field(nan or not has_nan, where, "a list without NaN", value)
+    return value
+
+
+def check_attributes(where: str, value: Any, *, system: bool = False) -> dict[str, Any]:
+    """The attributes at ``where``, if optuna and their readers can process them; some ``system`` ones have types."""
+    if type(value) is not dict:
+        raise FieldError(where, "an object", value)
+    if file_limits.is_nested_too_deeply(value):
+        raise FieldError(where, f"at most {file_limits.MAX_DEPTH} lists and objects inside each other", "deeper ones")
+    for key, item in value.items() if system else ():
+        if key.startswith(ATTRIBUTE_PREFIX):
+            if wrong := find_wrong_field(key, item):
+                path, expected, found = wrong
+                raise FieldError(f"{where}[{key!r}]{path}", expected, found)
+        elif key == "constraints" and item is not None:
+            _check_constraints(f"{where}.{key}", item if type(item) is list else [None])
+        elif key.startswith("constraints:"):
+            _check_constraints(f"{where}[{key!r}]", [item])
+    return value
+
+
+def _check_constraints(where: str, value: list[Any]) -> None:
+    check_field(set(map(type, value)) <= {*NUMBER_TYPES, bool}, where, "numbers", value)
+
+
+def read_space(where: str, value: Any, table: Sequence[BaseDistribution]) -> ParamSpace:
+    """Read a space, whose distributions are indices into a table."""
+    check_field(type(value) is list, where, "a list", value)
     distributions: dict[str, BaseDistribution] = {}
-    for i, pair in enumerate(pairs):
+    for i, pair in enumerate(value):
         if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str or pair[0] in distributions:
-            refuse(f"{where}[{i}]", "a new name and the index of a distribution", pair)
-        distributions[pair[0]] = table[below(f"{where}[{i}][1]", pair[1], len(table))]
+            raise FieldError(f"{where}[{i}]", "a new name and the index of a distribution", pair)
+        distributions[pair[0]] = table[check_index(f"{where}[{i}][1]", pair[1], len(table))]
     numbered = enumerate(distributions.values())
     categories = [(i, d.choices) for i, d in numbered if isinstance(d, CategoricalDistribution)]
-    return Space(tuple(distributions), distributions, Ranges(distributions.values()), tuple(categories))
+    return ParamSpace(tuple(distributions), distributions, ParamRanges(distributions.values()), tuple(categories))
 
 
-def read_trials(rows: list[Any], spaces: Sequence[Space], arity: int) -> tuple[list[FrozenTrial], list[int]]:
-    """The trials of the JSON, and the number of the space of each, -1 for none. Leaves no row, for there may be many.
+def read_trials(rows: list[Any], spaces: Sequence[ParamSpace], arity: int) -> tuple[list[FrozenTrial], list[int]]:
+    """Read all trials of a study with ``arity`` directions, and empty ``rows`` meanwhile to save memory.
+
+    Returns:
+        The trials, and the index of each trial's space, -1 for none.
 
     Raises:
-        Misfit: a field is not as it must be; names the trial and the field.
+        FieldError: a field is wrong; names the trial and the field.
     """
-    made, used = list[FrozenTrial](), list[int]()
+    trials, used = list[FrozenTrial](), list[int]()
     try:
         for number in range(len(rows)):
             row, rows[number] = rows[number], None
-            made.append(_trial(number, row, spaces, arity))
+            trials.append(_read_trial(number, row, spaces, arity))
             used.append(row.get("space", -1))
-    except Misfit as error:
-        raise Misfit(f"trials[{len(made)}]{error.where}", error.expected, error.found) from None
-    return made, used
+    except FieldError as error:
+        raise FieldError(f"trials[{len(trials)}]{error.where}", error.expected, error.found) from None
+    return trials, used
 
 
-def _trial(number: int, row: Any, spaces: Sequence[Space], arity: int) -> FrozenTrial:
-    # Places begin at the row, for there are many of these.
+def _read_trial(number: int, row: Any, spaces: Sequence[ParamSpace], arity: int) -> FrozenTrial:
+    # Places are relative to the row, because formatting its number for each trial takes time.
     if type(row) is not dict or not row.keys() <= _ROW:
-        refuse("", f"an object of {', '.join(sorted(_ROW))}", row)
-    state = _STATES.get(row["state"]) if type(row.get("state")) is str else None
-    if state is None:
-        refuse(".state", f"one of {', '.join(_STATES)}", row.get("state"))
-    params, distributions = _params(row, spaces)
+        raise FieldError("", f"an object of {', '.join(sorted(_ROW))}", row)
+    name = row.get("state")
+    if type(name) is not str or name not in TrialState.__members__:
+        raise FieldError(".state", f"one of {', '.join(TrialState.__members__)}", name)
+    state = TrialState[name]
+    params, distributions = _read_params(row, spaces)
     return FrozenTrial(
         number=number,
-        trial_id=below(".id", row["id"], BOUND) if "id" in row else number,
+        trial_id=check_index(".id", row["id"], BOUND) if "id" in row else number,
         state=state,
         value=None,
         values=_values(row, state, arity),
         datetime_start=_time("start", row, state != TrialState.WAITING, optional=state == TrialState.WAITING),
-        datetime_complete=_time("complete", row, row["state"] in _FINISHED),
+        datetime_complete=_time("complete", row, state.is_finished()),
         params=params,
         distributions=distributions,
         intermediate_values=_intermediate(row),
-        user_attrs=attributes(".user_attrs", row["user_attrs"]) if "user_attrs" in row else {},
-        system_attrs=attributes(".system_attrs", row["system_attrs"], system=True) if "system_attrs" in row else {},
+        user_attrs=check_attributes(".user_attrs", row.get("user_attrs", {})),
+        system_attrs=check_attributes(".system_attrs", row.get("system_attrs", {}), system=True),
     )
 
 
 def _values(row: dict[str, Any], state: TrialState, arity: int) -> list[float] | None:
     if "values" not in row:
         if state == TrialState.COMPLETE:
-            refuse(".values", "there, for the trial is COMPLETE", None)
+            raise FieldError(".values", "there, for the trial is COMPLETE", None)
         return None
-    values = numbers(".values", row["values"], nan=state != TrialState.COMPLETE)
+    values = _check_numbers(".values", row["values"], nan=state != TrialState.COMPLETE)
     if len(values) != arity:
-        refuse(".values", f"{arity} numbers", values)
+        raise FieldError(".values", f"{arity} numbers", values)
     return values
 
 
-def _params(row: dict[str, Any], spaces: Sequence[Space]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read_params(row: dict[str, Any], spaces: Sequence[ParamSpace]) -> tuple[dict[str, Any], dict[str, Any]]:
     if "space" not in row and "params" not in row:
         return {}, {}
-    space = spaces[below(".space", row.get("space"), len(spaces))]
-    params: list[Any] = numbers(".params", row.get("params"), nan=False)
+    space = spaces[check_index(".space", row.get("space"), len(spaces))]
+    params: list[Any] = _check_numbers(".params", row.get("params"), nan=False)
     if len(params) != len(space.names):
-        refuse(".params", f"{len(space.names)} numbers, as its space has names", params)
+        raise FieldError(".params", f"{len(space.names)} numbers, as its space has names", params)
     outside = [space.names[i] for i in space.ranges.outside(params)]
     for position, choices in space.categories:
-        params[position] = choices[below(f".params[{position}]", params[position], len(choices))]
+        params[position] = choices[check_index(f".params[{position}]", params[position], len(choices))]
     if outside != row.get("outside", []):
-        expected = "in their ranges, except for those that `outside` names"
-        refuse(".params", expected, [f"{name}={params[space.names.index(name)]}" for name in outside] or params)
+        found = [f"{name}={params[space.names.index(name)]}" for name in outside] or params
+        raise FieldError(".params", "in their ranges, except for those that `outside` names", found)
     return dict(zip(space.names, params, strict=True)), space.distributions.copy()
 
 
 def _time(key: str, row: dict[str, Any], there: bool, *, optional: bool = False) -> datetime | None:
-    found = None
+    time = None
     if key in row:
         try:
-            found = datetime.fromisoformat(row[key])
+            time = datetime.fromisoformat(row[key])
         except (TypeError, ValueError):
-            refuse(f".{key}", "a time in ISO 8601", row[key])
-    if (found is not None) != there and not optional:
-        refuse(f".{key}", f"{'there' if there else 'missing'}, for the trial is {row['state']}", row.get(key))
-    return found
+            raise FieldError(f".{key}", "a time in ISO 8601", row[key]) from None
+    if (time is not None) != there and not optional:
+        raise FieldError(f".{key}", f"{'there' if there else 'missing'}, for the trial is {row['state']}", row.get(key))
+    return time
 
 
 def _intermediate(row: dict[str, Any]) -> dict[int, float]:
     if "intermediate" not in row:
         return {}
-    where, found = ".intermediate", row["intermediate"]
-    if type(found) is not list or len(found) != 2 or type(found[0]) is not list:
-        refuse(where, "a list of steps and a list of values", found)
-    steps, values = found[0], numbers(f"{where}[1]", found[1])
-    # Without a bound, steps could be chosen to have the same hash, and would take quadratic time.
+    where, value = ".intermediate", row["intermediate"]
+    if type(value) is not list or len(value) != 2 or type(value[0]) is not list:
+        raise FieldError(where, "a list of steps and a list of values", value)
+    steps, values = value[0], _check_numbers(f"{where}[1]", value[1])
+    # Without a bound, a file could choose steps with equal hashes, which take quadratic time.
     if not all(type(step) is int and -BOUND < step < BOUND for step in steps):
-        refuse(f"{where}[0]", "a list of integers of 64 bits", steps)
+        raise FieldError(f"{where}[0]", "a list of integers of 64 bits", steps)
     if len(steps) != len(values) or len(set(steps)) != len(steps):
-        refuse(where, "as many different steps as values", found)
+        raise FieldError(where, "as many different steps as values", value)
     return dict(zip(steps, values, strict=True))

@@ -1,5 +1,5 @@
-"""What a search does with its study: begin, ask a trial, tell a batch, decide whether to go on, say how far it is.
+"""One search on a study: ask and tell trials, progress, stopping, and the study that workers share.
 
-Asking and telling run the user's sampler, constraints and callbacks, and outlive what these raise. Knows optuna,
-``core`` and ``storage``; must not know flytekit, so that all of it runs and is tested anywhere.
+Asking and telling run the user's sampler, constraints and callbacks, and turn their exceptions into failed trials. This
+layer imports optuna, but not flytekit, so it runs and is tested without Flyte.
 """

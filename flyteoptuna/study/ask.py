@@ -1,12 +1,13 @@
-"""Asking a trial: its parameters by suggesting, and the inputs made of them."""
+"""Ask a trial: suggest its parameters and build the objective's inputs."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import optuna
 from optuna.distributions import (
@@ -19,200 +20,168 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core import space
-from flyteoptuna.core.optuna_log import log_of
-from flyteoptuna.core.plain_values import plain, said
-from flyteoptuna.core.suggestions import Choice, Float, Integer, SpaceError, Suggestion
-from flyteoptuna.core.trial import interrupts
-from flyteoptuna.core.trial.call_objective import raised
-from flyteoptuna.storage import memory
-from flyteoptuna.study import unsavable
-from flyteoptuna.study.system_attrs import (
-    SEARCH_ATTRIBUTE,
-    TRIAL_ATTRIBUTE,
-    note,
-    record_of,
-    study_attr,
+from flyteoptuna.errors import SpaceError, SuggestionFailedError
+from flyteoptuna.internals.optuna_internals import (
+    create_running_trial,
+    declared_distributions,
+    is_enqueued_point,
+    running_trial,
+    trial_record,
 )
+from flyteoptuna.logs import optuna_log_level
+from flyteoptuna.space import space
+from flyteoptuna.space.suggestions import Float, Integer, Suggestion
+from flyteoptuna.study import serialisable_attributes
+from flyteoptuna.study.system_attrs import require_search_mark, update_trial_mark
+from flyteoptuna.trial import interrupts
+from flyteoptuna.trial.call_objective import outcome_of_exception
+from flyteoptuna.trial.marks import TRIAL_ATTRIBUTE, TrialMark
+from flyteoptuna.values.json_values import plain_scalar
+from flyteoptuna.values.text import exception_line
 
-T = TypeVar("T")
+InputsT = TypeVar("InputsT")
 
-REASKS = 50
-"""Most times that a trial is asked to get a new point. From half of them on, points are drawn at random."""
-
-
-class Draws(Protocol):
-    """What draws parameters: an ``optuna.Trial``."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float: ...
-    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int: ...
-    def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice: ...
+# Maximum number of attempts to get a new point for a trial; the second half of them samples at random.
+MAX_REASKS = 50
 
 
-class Asked(NamedTuple):
-    """A trial that was asked: its number, its parameters and the inputs made of them."""
+class AskedTrial(NamedTuple):
+    """An asked trial, with the inputs from ``build``; None for a trial that is not to run."""
 
     number: int
     params: dict[str, Any]
     inputs: Any
 
 
-class NotSuggestedError(ValueError):
-    """A parameter that cannot be suggested; names it."""
-
-
-def draw(trial: Draws, name: str, suggestion: Suggestion) -> Any:
-    """The value that a trial suggests for one suggestion.
+def draw_value(trial: optuna.Trial, name: str, suggestion: Suggestion) -> Any:
+    """Let a trial suggest one parameter; return the value.
 
     Raises:
-        NotSuggestedError: it suggests none, as where an enqueued value is none that Optuna takes.
+        SuggestionFailedError: the trial suggests no value, for example because Optuna refuses an enqueued one.
     """
     try:
-        return plain(_drawn(trial, name, suggestion))
+        return plain_scalar(_suggest(trial, name, suggestion))
     except Exception as error:
-        raise NotSuggestedError(f"Parameter `{name}`: {said(error)}") from error
+        raise SuggestionFailedError(f"Parameter `{name}`: {exception_line(error)}") from error
 
 
-def _drawn(trial: Draws, name: str, suggestion: Suggestion) -> Any:
+def _suggest(trial: optuna.Trial, name: str, suggestion: Suggestion) -> Any:
     if isinstance(suggestion, Float):
-        # Some samplers of optuna 4.4 draw numpy's floats, which Flyte does not take.
-        drawn = trial.suggest_float(name, suggestion.low, suggestion.high, step=suggestion.step, log=suggestion.log)
-        return float(drawn)
+        # Some samplers of optuna 4.4 return numpy floats, which Flyte refuses.
+        value = trial.suggest_float(name, suggestion.low, suggestion.high, step=suggestion.step, log=suggestion.log)
+        return float(value)
     if isinstance(suggestion, Integer):
         return int(trial.suggest_int(name, suggestion.low, suggestion.high, step=suggestion.step, log=suggestion.log))
-    return trial.suggest_categorical(name, suggestion.choices)
+    # Members of an enum are names here.
+    return trial.suggest_categorical(name, cast("tuple[CategoricalChoiceType, ...]", suggestion.choices))
 
 
-def ask(
+def ask_trial(
     study: optuna.Study,
     generation: int | None,
-    build: Callable[[optuna.Trial], T],
+    build: Callable[[optuna.Trial], InputsT],
     *,
     fresh: bool = False,
-    noted: Mapping[str, Any] | None = None,
-) -> Asked:
-    """Ask one trial, and let ``build`` make its inputs by suggesting.
+    worker: str = "",
+    knew: int | None = None,
+) -> AskedTrial:
+    """Ask one trial of a study in memory; ``build`` makes the objective's inputs by suggesting.
 
-    Whatever raises, the sampler or ``build``, and whatever cannot be saved of the trial afterwards, the trial is to
-    FAIL with that reason, or to be PRUNED, once its batch is told; its inputs are None. Ctrl-C alone goes on.
-
-    Args:
-        study: the study, in memory, in which a search has begun.
-        generation: the generation that asks, counted from 0; None where there are none.
-        build: makes the inputs of the objective.
-        fresh: ask again, ``REASKS`` times in all, where the point is one of an earlier trial.
-        noted: what else is noted on the trial.
+    If the sampler or ``build`` raises, or the trial cannot be serialised, its mark says that it is to be told as FAIL,
+    or as PRUNED, with the reason, and its inputs are None. ``KeyboardInterrupt`` is raised, and so is an exception of
+    a sampler that leaves no trial. The trial's mark records ``generation``, ``worker`` and ``knew``. With ``fresh`` it
+    asks again, up to ``MAX_REASKS`` times, until the point is new.
     """
-    interrupts.check()
+    interrupts.raise_pending_interrupt()
     before = study.get_trials(deepcopy=False)
-    mark: dict[str, Any] = {"search": study_attr(study, SEARCH_ATTRIBUTE)["count"], **(noted or {})}
-    if generation is not None:
-        mark["generation"] = generation
+    mark = TrialMark(search=require_search_mark(study).count, worker=worker, knew=knew, generation=generation)
     inputs, number = None, -1
     try:
         trial = study.ask()
         number = trial.number
-        inputs = _built(study, trial, build, fresh=fresh)
+        inputs = _build_inputs(study, trial, build, fresh=fresh)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        number = _left(study, before) if number < 0 else number
+        number = _orphan_number(study, before) if number < 0 else number
         if number < 0:
             raise
-        mark["state"], mark["error"] = raised(error)
-    record = record_of(study, number)
-    record.params = {name: plain(value) for name, value in record.params.items()}
-    record.system_attrs = {**record.system_attrs, TRIAL_ATTRIBUTE: mark}
-    if lost := unsavable.savable(study, number):
-        note(study, number, state="FAIL", error=lost)
+        state, reason = outcome_of_exception(error)
+        mark = dataclasses.replace(mark, state=state, error=reason)
+    record = trial_record(study, number)
+    record.params = {name: plain_scalar(value) for name, value in record.params.items()}
+    record.system_attrs = {**record.system_attrs, TRIAL_ATTRIBUTE: mark.to_attribute()}
+    if lost := serialisable_attributes.drop_unserialisable(study, number):
+        update_trial_mark(study, number, state="FAIL", error=lost)
         inputs = None
     if record.state.is_finished():
-        # What made its inputs has told it, and nothing is to be run.
+        # The callback that builds the inputs has told the trial, so it does not run.
         inputs = None
-    return Asked(number, dict(record.params), inputs)
+    return AskedTrial(number, dict(record.params), inputs)
 
 
-def _left(study: optuna.Study, before: Sequence[FrozenTrial]) -> int:
-    """The trial that a sampler which raises has left running; -1 for none."""
+def _orphan_number(study: optuna.Study, before: Sequence[FrozenTrial]) -> int:
+    """Number of the trial that ``study.ask`` created before its sampler raised; -1 for none."""
     known = {trial.number for trial in before if trial.state == TrialState.RUNNING}
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     return next((trial.number for trial in reversed(running) if trial.number not in known), -1)
 
 
-def _built(study: optuna.Study, trial: optuna.Trial, build: Callable[[optuna.Trial], T], *, fresh: bool) -> T:
+def _build_inputs(
+    study: optuna.Study, trial: optuna.Trial, build: Callable[[optuna.Trial], InputsT], *, fresh: bool
+) -> InputsT:
+    """Build the inputs of a trial; ask again until its point is new, at last with random points."""
     number, sampler = trial.number, study.sampler
-    # A point that was enqueued is the user's wish, even a second time.
-    fresh = fresh and "fixed_params" not in record_of(study, number).system_attrs
-    known = {point(t) for t in study.get_trials(deepcopy=False) if t.number != number} if fresh else set()
+    # The user wants an enqueued point, even a second time.
+    fresh = fresh and not is_enqueued_point(trial_record(study, number))
+    known = {params_key(t) for t in study.get_trials(deepcopy=False) if t.number != number} if fresh else set()
     try:
-        for again in range(1, REASKS + 1):
+        for attempt in range(1, MAX_REASKS + 1):
             inputs = build(trial)
-            if not known or again == REASKS or point(record_of(study, number)) not in known:
+            if not known or attempt == MAX_REASKS or params_key(trial_record(study, number)) not in known:
                 break
-            if again >= REASKS // 2:
-                study.sampler = optuna.samplers.RandomSampler(seed=number * REASKS + again)
-            trial = _asked_again(study, number)
+            if attempt >= MAX_REASKS // 2:
+                study.sampler = optuna.samplers.RandomSampler(seed=number * MAX_REASKS + attempt)
+            record = trial_record(study, number)
+            record.params, record.distributions = {}, {}
+            trial = running_trial(study, number)
     finally:
         study.sampler = sampler
     return inputs
 
 
-def _asked_again(study: optuna.Study, number: int) -> optuna.Trial:
-    record = record_of(study, number)
-    record.params, record.distributions = {}, {}
-    return optuna.Trial(study, record._trial_id)
-
-
-def point(trial: FrozenTrial) -> tuple[tuple[str, str], ...] | None:
-    """What tells the parameters of a trial from those of others; None where it has none."""
+def params_key(trial: FrozenTrial) -> tuple[tuple[str, str], ...] | None:
+    """Hashable identity of a trial's parameters; None without parameters."""
     return tuple(sorted((k, repr(v)) for k, v in trial.params.items())) or None
 
 
-class _Declares:
-    """Takes a suggestion as a trial does, and declares its distribution instead of drawing."""
-
-    def __init__(self) -> None:
-        self.distributions: dict[str, BaseDistribution] = {}
-
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
-        self.distributions[name] = FloatDistribution(low, high, log=log, step=step)
-        return low
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
-        self.distributions[name] = IntDistribution(low, high, log=log, step=step)
-        return low
-
-    def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice:
-        # An enum's members are their names by now.
-        self.distributions[name] = CategoricalDistribution(cast("Sequence[CategoricalChoiceType]", choices))
-        return choices[0]
+def space_distributions(inputs: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+    """Distributions of the suggestions of a space, by parameter."""
+    return {name: _to_distribution(suggestion) for name, suggestion in space.iter_suggestions(inputs)}
 
 
-def distributions(inputs: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-    """The distributions that trials have of the suggestions of a space, by parameter."""
-    declares = _Declares()
-    for name, suggestion in space.suggestions(inputs):
-        draw(declares, name, suggestion)
-    return declares.distributions
+def _to_distribution(suggestion: Suggestion) -> BaseDistribution:
+    if isinstance(suggestion, Float):
+        return FloatDistribution(suggestion.low, suggestion.high, log=suggestion.log, step=suggestion.step)
+    if isinstance(suggestion, Integer):
+        return IntDistribution(suggestion.low, suggestion.high, log=suggestion.log, step=suggestion.step)
+    return CategoricalDistribution(cast("tuple[CategoricalChoiceType, ...]", suggestion.choices))
 
 
-def check_space(study: optuna.Study, inputs: Mapping[str, Any], *, as_database: bool = False) -> None:
-    """Refuse a space that contradicts a study, or that its sampler suggests no trial of.
+def check_study_space(study: optuna.Study, inputs: Mapping[str, Any], *, with_all_trials: bool = False) -> None:
+    """Refuse a space that contradicts a study, or whose parameters the sampler cannot suggest.
 
-    Args:
-        study: the study, in memory.
-        inputs: the inputs with their suggestions.
-        as_database: whether the trials are kept as in a database, where those that were added to the study count too.
+    It compares with the distributions that the study suggested, and ``with_all_trials`` with those of all trials.
 
     Raises:
-        SpaceError: the study knows one of its parameters by a distribution that optuna does not let it change, or a
-            sampler of a grid or of all points cannot suggest one of them.
+        SpaceError: a parameter has another distribution in the study, and optuna does not allow the change; or a
+            grid or brute-force sampler cannot suggest a parameter.
     """
-    known = memory.declared(study)
-    if as_database:
+    known = declared_distributions(study)
+    if with_all_trials:
         trials = study.get_trials(deepcopy=False)
-        known = {name: each for trial in reversed(trials) for name, each in trial.distributions.items()}
-    for name, distribution in distributions(inputs).items():
+        known = {name: d for trial in reversed(trials) for name, d in trial.distributions.items()}
+    for name, distribution in space_distributions(inputs).items():
         if name not in known:
             continue
         try:
@@ -222,21 +191,20 @@ def check_space(study: optuna.Study, inputs: Mapping[str, Any], *, as_database: 
                 f"Parameter `{name}` was {known[name]} in the study, and cannot be {distribution} now: {error} Give it "
                 "another name, or begin a new study."
             ) from None
-    _check_suggested(study, inputs)
+    _check_sampler_suggests(study, inputs)
 
 
-def _check_suggested(study: optuna.Study, inputs: Mapping[str, Any]) -> None:
-    # What these cannot suggest once they never can; others may be unlucky.
+def _check_sampler_suggests(study: optuna.Study, inputs: Mapping[str, Any]) -> None:
+    # One failure of these samplers is final; other samplers may fail at one point alone.
     if inputs and isinstance(study.sampler, (optuna.samplers.GridSampler, optuna.samplers.BruteForceSampler)):
-        tried = copy.deepcopy(study)
-        with log_of(logging.ERROR), warnings.catch_warnings():
+        copied = copy.deepcopy(study)
+        with optuna_log_level(logging.ERROR), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # What is enqueued is asked of nobody.
-            trial: Any = optuna.Trial(tried, tried._storage.create_new_trial(tried._study_id))
+            trial: Any = create_running_trial(copied)
             try:
-                for name, suggestion in space.suggestions(inputs):
-                    draw(trial, name, suggestion)
-            except NotSuggestedError as error:
+                for name, suggestion in space.iter_suggestions(inputs):
+                    draw_value(trial, name, suggestion)
+            except SuggestionFailedError as error:
                 raise SpaceError(
                     f"{type(study.sampler).__name__} can suggest no trial of this space. {error}"
                 ) from None

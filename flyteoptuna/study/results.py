@@ -1,4 +1,4 @@
-"""What trials say of themselves, for those who show them: whether they are feasible, and why they failed."""
+"""Results of trials for pages and commands: feasibility, duration, best trial, outputs, reasons of failures."""
 
 from __future__ import annotations
 
@@ -10,31 +10,29 @@ from datetime import timedelta
 import optuna
 from optuna.trial import FrozenTrial
 
-from flyteoptuna.core.trial.report import CUT_ATTRIBUTE, ERROR_ATTRIBUTE
-from flyteoptuna.study.system_attrs import OUTPUTS_ATTRIBUTE
+from flyteoptuna.internals.optuna_internals import constraint_values
+from flyteoptuna.trial.marks import OUTPUTS_ATTRIBUTE
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE, TRUNCATED_ATTRIBUTE
 
 _NUMBERS = re.compile(r"\b(generation )\d+|\b\d+\b")
 
 
-def feasible(trial: FrozenTrial) -> bool:
-    """Whether a trial satisfies its constraints, or has none."""
-    # Private to optuna, and of two formats: a tuple, and from 5.0 on an attribute for each constraint.
-    attrs = trial.system_attrs
-    found = [attrs[key] for key in attrs if key == "constraints" or key.startswith("constraints:")]
-    return all(v <= 0 for value in found for v in (value if isinstance(value, (list, tuple)) else [value or 0]))
+def is_feasible(trial: FrozenTrial) -> bool:
+    """Test whether a trial satisfies its constraints, or has none."""
+    return all(value <= 0 for value in constraint_values(trial))
 
 
-def took(trial: FrozenTrial) -> timedelta | None:
-    """How long a trial took; None where that is not known."""
+def trial_duration(trial: FrozenTrial) -> timedelta | None:
+    """Duration of a trial; None if it is not known."""
     try:
         return trial.duration
     except TypeError:
-        # Of its two times, one has a time zone.
+        # One of the two times has a time zone, and the other has none.
         return None
 
 
-def best(study: optuna.Study) -> FrozenTrial | None:
-    """The best trial of a study of one objective; None where no trial is complete, or none is feasible."""
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """Best trial of a study with one direction; None without a feasible complete trial."""
     try:
         return study.best_trial
     except ValueError:
@@ -42,42 +40,42 @@ def best(study: optuna.Study) -> FrozenTrial | None:
 
 
 def value_names(study: optuna.Study) -> list[str]:
-    """The names of the values of a trial, as the user gave them, or in their order."""
+    """Names of a trial's values: the study's metric names, or ``value``, ``value 0``, ``value 1``, ..."""
     count = len(study.directions)
     return list(study.metric_names or (["value"] if count == 1 else [f"value {i}" for i in range(count)]))
 
 
-def outputs(trial: FrozenTrial) -> dict[str, bytes]:
-    """What the objective of a trial returned beside its values, as Flyte's literals, by the names of its outputs."""
-    noted = trial.system_attrs.get(OUTPUTS_ATTRIBUTE)
+def stored_outputs(trial: FrozenTrial) -> dict[str, bytes]:
+    """Stored outputs of a trial: serialised Flyte literals, by output name."""
+    stored = trial.system_attrs.get(OUTPUTS_ATTRIBUTE)
     try:
-        return {str(name): base64.b64decode(data, validate=True) for name, data in noted.items()} if noted else {}
+        return {str(name): base64.b64decode(data, validate=True) for name, data in stored.items()} if stored else {}
     except (AttributeError, TypeError, ValueError):
-        # A file from elsewhere may hold anything.
+        # A database may hold anything.
         return {}
 
 
-def cut(trial: FrozenTrial) -> str:
-    """What the report of a trial had no room for; empty where there was room for all."""
-    return str(trial.user_attrs.get(CUT_ATTRIBUTE, ""))
+def truncation_note(trial: FrozenTrial) -> str:
+    """Parts of a trial that exceeded the limit of its report, in words; empty for none."""
+    return str(trial.user_attrs.get(TRUNCATED_ATTRIBUTE, ""))
 
 
-def reasons(failed: Iterable[FrozenTrial], most: int | None = None) -> list[tuple[str, list[int]]]:
-    """The first lines of why trials failed, each with the numbers of its trials, in the order in which they come.
+def group_failures(failed: Iterable[FrozenTrial], most: int | None = None) -> list[tuple[str, list[int]]]:
+    """Group failed trials by the first line of their reason.
 
-    Reasons that differ only in the number of their own trial and generation are one.
+    Reasons that differ only in the numbers of their trial and generation count as equal. At most ``most`` characters of
+    a reason are read; None for all.
 
-    Args:
-        failed: the trials.
-        most: characters of a reason that are looked at; None for all.
+    Returns:
+        The first lines, each with the numbers of its trials, in the order of the trials.
     """
     groups: dict[str, tuple[str, list[int]]] = {}
     for trial in failed:
         reason = str(trial.user_attrs.get(ERROR_ATTRIBUTE) or "no reason is known").strip()[:most].partition("\n")[0]
-        groups.setdefault(_anonymous(reason, str(trial.number)), (reason, []))[1].append(trial.number)
+        groups.setdefault(_without_trial_numbers(reason, str(trial.number)), (reason, []))[1].append(trial.number)
     return list(groups.values())
 
 
-def _anonymous(reason: str, own: str) -> str:
-    # One pattern for all, as making one for each of a million trials takes minutes.
-    return _NUMBERS.sub(lambda found: "#" if found[0] == own or found[1] else found[0], reason)
+def _without_trial_numbers(reason: str, own: str) -> str:
+    # One pattern for all trials: compiling one for each of a million trials takes minutes.
+    return _NUMBERS.sub(lambda match: "#" if match[0] == own or match[1] else match[0], reason)

@@ -1,30 +1,36 @@
-"""Arguments of the public functions that are of a wrong type, refused before anything runs."""
+"""Check the types and ranges of arguments of public functions."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flyteoptuna.core.plain_values import named, shown
+from flyteoptuna.values.did_you_mean import value_and_type
 
 
-def check_type(name: str, value: object, kinds: Any, what: str) -> None:
-    """Refuse an argument that is of none of the kinds.
+def check_type(name: str, value: object, types: Any, description: str) -> None:
+    """Check the type of an argument.
 
-    Raises:
-        TypeError: it is of another type; says its name, what it must be, and the value.
-    """
-    # A bool is an int, but no count.
-    if not isinstance(value, kinds) or isinstance(value, bool):
-        raise TypeError(f"`{name}` must be {what}, but got {shown(value)} ({named(value)}).")
-
-
-def check_number(name: str, value: Any, kinds: Any, least: float) -> None:
-    """Refuse a number of another type, or that is too small.
+    Args:
+        name: the argument's name.
+        value: its value.
+        types: its type, or a tuple of types.
+        description: the types in words, with an article.
 
     Raises:
-        TypeError: it is of none of the kinds.
-        ValueError: it is less than ``least``.
+        TypeError: the argument has another type.
     """
-    check_type(name, value, kinds, "an int" if kinds is int else "a number")
-    if not value >= least:
-        raise ValueError(f"`{name} >= {least}` must hold, but got {name}={value!r}.")
+    # A bool is an int in Python, but not a valid number here.
+    if not isinstance(value, types) or isinstance(value, bool):
+        raise TypeError(f"`{name}` must be {description}, but got {value_and_type(value)}.")
+
+
+def check_number(name: str, value: Any, types: Any, minimum: float) -> None:
+    """Check the type and the minimum of a number.
+
+    Raises:
+        TypeError: the number has another type.
+        ValueError: the number is less than ``minimum``.
+    """
+    check_type(name, value, types, "an int" if types is int else "a number")
+    if not value >= minimum:
+        raise ValueError(f"`{name} >= {minimum}` must hold, but got {name}={value!r}.")

@@ -1,4 +1,4 @@
-"""`check`: what must hold of the study of any search."""
+"""Check that the study of a search satisfies the rules of any search."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core import plan
-from flyteoptuna.core.space import suggestions
-from flyteoptuna.core.suggestions import Category, Float, Suggestion
+from flyteoptuna.internals import optuna_internals as internals
 from flyteoptuna.optimizer import Optimizer
+from flyteoptuna.search import plan
+from flyteoptuna.space.space import iter_suggestions
+from flyteoptuna.space.suggestions import Category, Float, Suggestion, can_suggest
 from flyteoptuna.study import system_attrs
-from flyteoptuna.study.ask import distributions
+from flyteoptuna.study.ask import space_distributions
 from flyteoptuna.study.stopping import MIN_TRIALS_TO_GIVE_UP
 from flyteoptuna.testing.arguments import check_type
 
-_ENDS = (optuna.samplers.GridSampler, optuna.samplers.BruteForceSampler)
+# Samplers that end a search once they have suggested every point.
+_EXHAUSTIBLE_SAMPLERS = (optuna.samplers.GridSampler, optuna.samplers.BruteForceSampler)
 
 
 def check(
@@ -32,77 +34,80 @@ def check(
     *,
     sampler: optuna.samplers.BaseSampler | None = None,
 ) -> None:
-    """Check that what must hold of any search does hold of the latest one of a study.
+    """Check that the last search of a study satisfies the rules of any search.
 
-    It has ``n_trials`` trials, and fewer only where a budget, a callback or an exhausted space may have ended it; each
-    was told once; no batch, or number of workers, is larger than it may be; each parameter is one that its suggestion
-    may suggest; no batch was asked once a budget was spent.
+    - It has ``n_trials`` trials. It has fewer only if a budget, a callback or an exhausted space may have ended it.
+    - Each trial was told once.
+    - No batch exceeds the batch size. With reused pods, the number of workers is at most ``concurrency``.
+    - Each parameter is in the range of its suggestion.
+    - No batch was asked after a budget was exhausted.
 
     Args:
-        study: the study of a search: simulated, local or in pods.
-        optimizer: what it was run by, or one with the same settings, which are values and no promises.
-        inputs: what it was called with; None (the default), or those of a callback, to hold parameters to the ranges
-            that the trials were asked with.
-        sampler: a sampler as the study's was before the search. With it, the parameters must be those that Optuna alone
-            suggests, where it is asked for batches and told them. Not for reused pods, nor for ``avoid_duplicates``.
+        study: the study of a simulated, local or remote search.
+        optimizer: the search's optimizer, or one with the same settings, none of which may be promises.
+        inputs: the inputs of the search. Default, and for a callback: parameters are checked against the distributions
+            of the trials.
+        sampler: the study's sampler in its state before the search. If given, the parameters must be those that plain
+            Optuna suggests when it is asked for, and told, the same batches. Not for ``reuse_pods`` or
+            ``avoid_duplicates``.
 
     Raises:
-        AssertionError: a rule is broken; names each that is.
-        TypeError: an argument is of a wrong type.
-        ValueError: the study is of no search, or there is no one answer to what a sampler suggests.
+        AssertionError: the study breaks rules; lists all of them.
+        TypeError: an argument has a wrong type.
+        ValueError: the study has no search, or its suggestions do not depend on the sampler alone.
     """
     check_type("study", study, optuna.Study, "a study")
     check_type("optimizer", optimizer, Optimizer, "an Optimizer")
     check_type("sampler", sampler, (optuna.samplers.BaseSampler, type(None)), "a sampler")
-    if system_attrs.study_attr(study, system_attrs.SEARCH_ATTRIBUTE) is None:
+    if system_attrs.find_search_mark(study) is None:
         raise ValueError("`study` must be of a search, but none has been begun on it.")
     if sampler is not None and (optimizer.reuse_pods or optimizer.avoid_duplicates):
         raise ValueError("With `reuse_pods` or `avoid_duplicates` trials depend on more than the sampler.")
-    rules = _Rules(study, optimizer)
-    broken = [
-        *rules.counts(),
-        *rules.told(),
-        *rules.batches(),
-        *rules.ranges(dict(suggestions(inputs or {}))),
-        *rules.budgets(),
-        *(rules.sampled(sampler) if sampler is not None else ()),
+    rules = _SearchRules(study, optimizer)
+    violations = [
+        *rules.check_trial_count(),
+        *rules.check_told(),
+        *rules.check_batches(),
+        *rules.check_params(dict(iter_suggestions(inputs or {}))),
+        *rules.check_budgets(),
+        *(rules.check_sampler(sampler) if sampler is not None else ()),
     ]
-    if broken:
-        raise AssertionError("\n".join(broken))
+    if violations:
+        raise AssertionError("\n".join(violations))
 
 
-class _Rules:
-    """The rules, each of which yields what breaks it."""
+class _SearchRules:
+    """Rules of a search. Each check yields its violations."""
 
     def __init__(self, study: optuna.Study, optimizer: Optimizer) -> None:
         self.study, self.optimizer = study, optimizer
-        self.trials = system_attrs.own(study)
+        self.trials = system_attrs.search_trials(study)
         self.failed = [t for t in self.trials if t.state == TrialState.FAIL]
-        self.batch = optimizer.concurrency if optimizer.batch_size is None else optimizer.batch_size
+        self.batch_size = optimizer.concurrency if optimizer.batch_size is None else optimizer.batch_size
         self.groups: dict[Any, list[FrozenTrial]] = defaultdict(list)
         for trial in self.trials:
-            mark = trial.system_attrs[system_attrs.TRIAL_ATTRIBUTE]
-            self.groups[mark.get("worker") if optimizer.reuse_pods else mark.get("generation")].append(trial)
+            mark = system_attrs.trial_mark(trial)
+            self.groups[mark.worker if optimizer.reuse_pods else mark.generation].append(trial)
 
-    def counts(self) -> Iterator[str]:
-        """As many trials as were to be run."""
-        wanted, found = self.optimizer.n_trials, len(self.trials)
-        if wanted is not None and (found > wanted or (found < wanted and not self._may_end())):
-            yield f"The search must have {wanted} trials, but has {found}."
+    def check_trial_count(self) -> Iterator[str]:
+        """Check the number of trials."""
+        expected, actual = self.optimizer.n_trials, len(self.trials)
+        if expected is not None and (actual > expected or (actual < expected and not self._may_end_early())):
+            yield f"The search must have {expected} trials, but has {actual}."
 
-    def _may_end(self) -> bool:
-        made = self.optimizer
+    def _may_end_early(self) -> bool:
+        optimizer = self.optimizer
         return bool(
-            made.timeout is not None
-            or made.callbacks
-            or made.avoid_duplicates
-            or isinstance(self.study.sampler, _ENDS)
-            or (made.max_failures is not None and len(self.failed) > made.max_failures)
+            optimizer.timeout is not None
+            or optimizer.callbacks
+            or optimizer.avoid_duplicates
+            or isinstance(self.study.sampler, _EXHAUSTIBLE_SAMPLERS)
+            or (optimizer.max_failures is not None and len(self.failed) > optimizer.max_failures)
             or len(self.failed) == len(self.trials) >= MIN_TRIALS_TO_GIVE_UP
         )
 
-    def told(self) -> Iterator[str]:
-        """Each trial was told once: it has ended, with the values of its state."""
+    def check_told(self) -> Iterator[str]:
+        """Check that each trial has ended, with the values of its state."""
         numbers = [trial.number for trial in self.study.get_trials(deepcopy=False)]
         if numbers != [*range(len(numbers))]:
             yield f"The numbers of the trials must be 0 to {len(numbers) - 1}, but are {numbers}."
@@ -115,99 +120,101 @@ class _Rules:
             elif trial.state == TrialState.FAIL and values:
                 yield f"Trial {trial.number} has failed, and must have no values, but has {values}."
 
-    def batches(self) -> Iterator[str]:
-        """No batch is larger than it may be, and each but the last is as large; or as many workers as there may be."""
+    def check_batches(self) -> Iterator[str]:
+        """Check the sizes of the batches, or the number of workers."""
         if self.optimizer.reuse_pods:
             if len(self.groups) > self.optimizer.concurrency:
                 yield f"There must be at most {self.optimizer.concurrency} workers, but were {len(self.groups)}."
             return
-        order = [trial.system_attrs[system_attrs.TRIAL_ATTRIBUTE].get("generation") for trial in self.trials]
-        sizes = Counter(order)
-        if sorted(sizes) != [*range(len(sizes))] or order != sorted(order):
-            yield f"The trials must be asked one generation after another, but are of {order}."
+        # A trial without a generation belongs to none of the consecutive ones.
+        marks = [system_attrs.trial_mark(trial) for trial in self.trials]
+        generations = [-1 if mark.generation is None else mark.generation for mark in marks]
+        sizes = Counter(generations)
+        if sorted(sizes) != [*range(len(sizes))] or generations != sorted(generations):
+            yield f"The trials must be asked one generation after another, but are of {generations}."
             return
         total = self.optimizer.n_trials
         for generation, size in sizes.items():
-            whole = self.batch if total is None else plan.batch(generation, total, self.batch)
-            last = generation == len(sizes) - 1
-            if size > whole or (size < whole and not (last and self._may_end())):
-                yield f"Generation {generation} must have {whole} trials, but has {size}."
+            expected = self.batch_size if total is None else plan.batch_length(generation, total, self.batch_size)
+            is_last = generation == len(sizes) - 1
+            if size > expected or (size < expected and not (is_last and self._may_end_early())):
+                yield f"Generation {generation} must have {expected} trials, but has {size}."
 
-    def ranges(self, space: Mapping[str, Suggestion]) -> Iterator[str]:
-        """Each parameter is one that its suggestion, or its distribution, may suggest, and was asked as that says."""
-        declared = distributions(space)
+    def check_params(self, space: Mapping[str, Suggestion]) -> Iterator[str]:
+        """Check each parameter and its distribution against its suggestion."""
+        declared = space_distributions(space)
         for trial in self.trials:
-            if "fixed_params" in trial.system_attrs:
-                # An enqueued point is the user's own.
+            if internals.is_enqueued_point(trial):
+                # The user chose the parameters of an enqueued trial.
                 continue
             for name, value in trial.params.items():
                 if space and name not in space:
                     yield f"Trial {trial.number} has a parameter `{name}` that the space does not have."
                     continue
-                asked = trial.distributions[name]
-                if space and asked != declared[name]:
-                    yield f"`{name}` of trial {trial.number} must be asked by {declared[name]}, but was by {asked}."
-                within = space[name] if space else asked
+                distribution = trial.distributions[name]
+                if space and distribution != declared[name]:
+                    about = f"must be asked by {declared[name]}, but was by {distribution}"
+                    yield f"`{name}` of trial {trial.number} {about}."
+                within = space[name] if space else distribution
                 if not _suggests(within, value):
                     yield f"`{name}` of trial {trial.number} must be one of {within!r}, but is {value!r}."
             if space and trial.state == TrialState.COMPLETE and trial.params.keys() != space.keys():
                 yield f"Trial {trial.number} must have the parameters {[*space]}, but has {[*trial.params]}."
 
-    def budgets(self) -> Iterator[str]:
-        """Nothing was asked once a budget was spent, as far as the times of the trials can tell."""
-        most, timeout = self.optimizer.max_failures, self.optimizer.timeout
-        room = self.optimizer.concurrency if self.optimizer.reuse_pods else self.batch
-        if most is not None and len(self.failed) > most + room:
-            yield f"At most {most} + {room} trials may fail with `max_failures={most}`, but {len(self.failed)} have."
+    def check_budgets(self) -> Iterator[str]:
+        """Check by the trials' times that none was asked after a budget was exhausted."""
+        max_failures, timeout = self.optimizer.max_failures, self.optimizer.timeout
+        in_flight = self.optimizer.concurrency if self.optimizer.reuse_pods else self.batch_size
+        if max_failures is not None and len(self.failed) > max_failures + in_flight:
+            yield (
+                f"At most {max_failures} + {in_flight} trials may fail with `max_failures={max_failures}`, "
+                f"but {len(self.failed)} have."
+            )
         if timeout is None:
             return
         seconds = timeout.total_seconds() if hasattr(timeout, "total_seconds") else float(timeout)
-        for asked, before in self._asked_after():
-            ended = max((t.datetime_complete.timestamp() for t in before if t.datetime_complete), default=0.0)
-            if ended - system_attrs.started(self.study) >= seconds:
-                yield f"Trial {asked.number} was asked after the timeout of {seconds:g} s."
+        for trial, previous in self._iter_previous():
+            ended = max((t.datetime_complete.timestamp() for t in previous if t.datetime_complete), default=0.0)
+            if ended - system_attrs.require_search_mark(self.study).start >= seconds:
+                yield f"Trial {trial.number} was asked after the timeout of {seconds:g} s."
 
-    def _asked_after(self) -> Iterator[tuple[FrozenTrial, Sequence[FrozenTrial]]]:
-        """Trials with those that must have ended before they were asked."""
+    def _iter_previous(self) -> Iterator[tuple[FrozenTrial, Sequence[FrozenTrial]]]:
+        """Yield trials, each with the trials that must have ended before it was asked."""
         if self.optimizer.reuse_pods:
             for trials in self.groups.values():
-                yield from ((after, [before]) for before, after in itertools.pairwise(trials))
+                yield from ((trial, [previous]) for previous, trial in itertools.pairwise(trials))
         else:
             batches = [*self.groups.values()]
-            yield from ((after[0], before) for before, after in itertools.pairwise(batches))
+            yield from ((batch[0], previous) for previous, batch in itertools.pairwise(batches))
 
-    def sampled(self, sampler: optuna.samplers.BaseSampler) -> Iterator[str]:
-        """The parameters are those that Optuna alone suggests."""
-        plain = self._plain(copy.deepcopy(sampler))
+    def check_sampler(self, sampler: optuna.samplers.BaseSampler) -> Iterator[str]:
+        """Check that the parameters are those that plain Optuna suggests."""
+        study = self._study_before(copy.deepcopy(sampler))
         for trials in self.groups.values():
-            asked = []
+            replays = []
             for trial in trials:
-                asked.append(mine := plain.ask())
+                replays.append(replay := study.ask())
                 for name, distribution in trial.distributions.items():
-                    _draw(mine, name, distribution)
-                    # Of choices that are equal, as 1 and True are, Optuna keeps the first.
-                    drawn = plain._storage.get_trial(mine._trial_id).params[name]
-                    if repr(drawn) != repr(trial.params[name]):
-                        yield f"`{name}` of trial {trial.number} must be {drawn!r}, but is {trial.params[name]!r}."
+                    _suggest(replay, name, distribution)
+                    # Of equal choices, such as 1 and True, Optuna stores the first.
+                    expected = internals.trial_record(study, replay.number).params[name]
+                    if repr(expected) != repr(trial.params[name]):
+                        yield f"`{name}` of trial {trial.number} must be {expected!r}, but is {trial.params[name]!r}."
                         return
-            for mine, trial in zip(asked, trials, strict=True):
-                _tell(plain, mine, trial)
+            for replay, trial in zip(replays, trials, strict=True):
+                _tell_result(study, replay, trial)
 
-    def _plain(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
-        before = self.study.get_trials(deepcopy=True)[: self.trials[0].number if self.trials else None]
-        # A copy with the marks that samplers have left in the study, and the trials before the search alone.
-        directions = self.study.directions
-        plain = optuna.create_study(directions=directions, sampler=sampler)
-        plain.add_trials(before)
-        plain.stop = _stays  # type: ignore[method-assign]
-        return plain
-
-
-def _stays() -> None:
-    """Do not end where the sampler has nothing left, for the search has not either."""
+    def _study_before(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+        """Plain Optuna study in its state before the search."""
+        trials = self.study.get_trials(deepcopy=True)[: self.trials[0].number if self.trials else None]
+        study = optuna.create_study(directions=self.study.directions, sampler=sampler)
+        study.add_trials(trials)
+        # Grid samplers call `stop` at their last point. Optuna's own raises outside of `optimize`.
+        study.stop = lambda: None  # type: ignore[method-assign]
+        return study
 
 
-def _draw(trial: optuna.Trial, name: str, distribution: Any) -> None:
+def _suggest(trial: optuna.Trial, name: str, distribution: Any) -> None:
     if isinstance(distribution, CategoricalDistribution):
         trial.suggest_categorical(name, distribution.choices)
         return
@@ -215,25 +222,21 @@ def _draw(trial: optuna.Trial, name: str, distribution: Any) -> None:
     suggest(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
 
 
-def _tell(study: optuna.Study, mine: optuna.Trial, told: FrozenTrial) -> None:
-    for step, value in told.intermediate_values.items():
-        study._storage.set_trial_intermediate_value(mine._trial_id, step, value)
-    for key, value in told.user_attrs.items():
-        mine.set_user_attr(key, value)
-    for key, value in told.system_attrs.items():
+def _tell_result(study: optuna.Study, replay: optuna.Trial, trial: FrozenTrial) -> None:
+    for step, value in trial.intermediate_values.items():
+        internals.set_intermediate_value(study, replay, step, value)
+    for key, value in trial.user_attrs.items():
+        replay.set_user_attr(key, value)
+    for key, value in trial.system_attrs.items():
         if key.startswith("constraints:"):
-            study._storage.set_trial_system_attr(mine._trial_id, key, value)
-    study.tell(mine, told.values if told.state == TrialState.COMPLETE else None, state=told.state)
+            internals.set_trial_system_attribute(study, replay, key, value)
+    study.tell(replay, trial.values if trial.state == TrialState.COMPLETE else None, state=trial.state)
 
 
 def _suggests(within: Any, value: Any) -> bool:
-    """Whether a suggestion or a distribution may suggest a value."""
-    if isinstance(within, (Category, CategoricalDistribution)):
-        return any(type(choice) is type(value) and repr(choice) == repr(value) for choice in within.choices)
-    kind = float if isinstance(within, (Float, FloatDistribution)) else int
-    if type(value) is not kind or not within.low <= value <= within.high:
-        return False
-    if within.step is None:
-        return True
-    steps = (value - within.low) / within.step
-    return bool(abs(steps - round(steps)) < 1e-6)
+    """Test whether a suggestion or a distribution may suggest a value."""
+    if not isinstance(within, (Category, CategoricalDistribution)):
+        kind = float if isinstance(within, (Float, FloatDistribution)) else int
+        if type(value) is not kind:
+            return False
+    return can_suggest(within, value)

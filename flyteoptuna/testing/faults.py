@@ -1,4 +1,4 @@
-"""Which pods meet a fault: said by name, by position, by a function, or by a choice that a seed makes."""
+"""Choose the pods that a fault applies to: by task name, position, function or at random."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from flyteoptuna.testing.pods.pod import Fault, Pod
 
 
 @dataclass(frozen=True)
-class Some:
-    """A choice of pods that is the same for the same seed.
+class RandomPods:
+    """Random choice of pods that is reproducible by its seed.
 
     Args:
-        count: how many pods to choose, at least 1.
+        count: number of pods to choose, at least 1.
         seed: seed of the choice.
-        of: part of the task's name; pods of other tasks are not counted. Default: all pods.
-        among: how many pods to choose from, the first that start; at least ``count``. Default: 10, or ``count``.
+        of: part of the task's name. Pods of other tasks are not counted. Default: all pods.
+        among: number of pods to choose from, which are the first to start; at least ``count``. Default: the larger of
+            10 and ``count``.
 
     Raises:
-        TypeError: an argument is of a wrong type.
+        TypeError: an argument has a wrong type.
         ValueError: a number is too small.
     """
 
@@ -42,80 +43,83 @@ class Some:
 
     @property
     def positions(self) -> frozenset[int]:
-        """The positions that are chosen, counted from 0."""
+        """Chosen positions, counted from 0."""
         among = max(10, self.count) if self.among is None else self.among
         return frozenset(random.Random(self.seed).sample(range(among), self.count))
 
 
-Choice: TypeAlias = str | int | Some | Callable[[Pod], bool]
-"""Pods: those whose task's name contains a string; the one at a position, counted from 0 in the order in which pods
-start; those of :class:`Some`; those that a function says. A pod is one attempt."""
+# Choice of pods: a part of the task's name; a position, counted from 0 in the order of the pods' start; a `RandomPods`;
+# or a function that returns whether to choose a pod. A pod is one attempt of a task.
+PodChoice: TypeAlias = str | int | RandomPods | Callable[[Pod], bool]
 
 
 class _Chooser:
-    """Applies one choice to the pods as they start, and knows whether it has chosen what it was to choose."""
+    """Application of one choice to the pods in the order of their start."""
 
-    def __init__(self, option: str, choice: Choice) -> None:
-        if isinstance(choice, bool) or not (isinstance(choice, (str, int, Some)) or callable(choice)):
+    def __init__(self, option: str, choice: PodChoice) -> None:
+        if isinstance(choice, bool) or not (isinstance(choice, (str, int, RandomPods)) or callable(choice)):
             raise TypeError(
-                f"`{option}` must hold names, positions, testing.Some or functions of a pod, but got {choice!r} "
+                f"`{option}` must hold names, positions, testing.RandomPods or functions of a pod, but got {choice!r} "
                 f"({type(choice).__name__})."
             )
         if isinstance(choice, int) and choice < 0:
             raise ValueError(f"A position in `{option}` is counted from 0, but got {choice}.")
         self.option, self.choice = option, choice
-        self._seen = self._found = 0
+        self._n_counted = self._n_chosen = 0
 
     def __call__(self, pod: Pod) -> bool:
-        found = self._chosen(pod)
-        self._found += found
-        return found
+        is_chosen = self._is_chosen(pod)
+        self._n_chosen += is_chosen
+        return is_chosen
 
-    def _chosen(self, pod: Pod) -> bool:
+    def _is_chosen(self, pod: Pod) -> bool:
         choice = self.choice
         if isinstance(choice, str):
             return choice in pod.task
-        if isinstance(choice, (int, Some)):
-            if isinstance(choice, Some) and choice.of not in pod.task:
+        if isinstance(choice, (int, RandomPods)):
+            if isinstance(choice, RandomPods) and choice.of not in pod.task:
                 return False
-            position, self._seen = self._seen, self._seen + 1
-            return position in choice.positions if isinstance(choice, Some) else position == choice
+            position, self._n_counted = self._n_counted, self._n_counted + 1
+            return position in choice.positions if isinstance(choice, RandomPods) else position == choice
         return bool(choice(pod))
 
     def check(self, pods: Iterable[Pod]) -> None:
-        """Raise where fewer pods have met the fault than were to meet it: such a test proves nothing."""
-        wanted = self.choice.count if isinstance(self.choice, Some) else 1
-        if self._found < wanted:
+        """Raise if too few pods were chosen, because such a test proves nothing."""
+        minimum = self.choice.count if isinstance(self.choice, RandomPods) else 1
+        if self._n_chosen < minimum:
             tasks = ", ".join(dict.fromkeys(pod.task for pod in pods)) or "none"
             raise ValueError(
-                f"`{self.option}={self.choice!r}` must choose {wanted} or more of the pods, but chose {self._found}. "
+                f"`{self.option}={self.choice!r}` must choose {minimum} or more of the pods, "
+                f"but chose {self._n_chosen}. "
                 f"The tasks of the pods, in the order of their first start: {tasks}."
             )
 
 
-Choices: TypeAlias = Choice | Iterable[Choice]
+PodChoices: TypeAlias = PodChoice | Iterable[PodChoice]
 
 
-def _choosers(option: str, choices: Choices) -> list[_Chooser]:
-    many: Any = choices
-    if isinstance(choices, (str, int, Some)) or callable(choices) or not isinstance(choices, Iterable):
-        many = [choices]
-    return [_Chooser(option, choice) for choice in many]
+def _choosers(option: str, choices: PodChoices) -> list[_Chooser]:
+    choice_list: Any = choices
+    if isinstance(choices, (str, int, RandomPods)) or callable(choices) or not isinstance(choices, Iterable):
+        choice_list = [choices]
+    return [_Chooser(option, choice) for choice in choice_list]
 
 
 class Faults:
-    """What pods meet in a run; see :func:`flyteoptuna.testing.run`."""
+    """Faults and delays of the pods of a run, as ``testing.run`` takes them."""
 
-    def __init__(self, kill: Choices, drop: Choices, delay: Mapping[Choice, float] | Callable[[Pod], float]) -> None:
+    def __init__(
+        self, kill: PodChoices, drop: PodChoices, delay: Mapping[PodChoice, float] | Callable[[Pod], float]
+    ) -> None:
         self._kill, self._drop = _choosers("kill", kill), _choosers("drop", drop)
-        self._delay = [(delay, _Chooser("delay", lambda pod: True))] if callable(delay) else _delays(delay)
+        self._delay = [(delay, _Chooser("delay", lambda pod: True))] if callable(delay) else _delay_choosers(delay)
         self._lock = threading.Lock()
 
     def fault(self, pod: Pod) -> Fault | None:
-        """What happens to a pod."""
+        """Return the fault of a pod; None if it has none."""
         with self._lock:
-            # Each of them counts, whatever the others say.
-            killed, dropped = ([chooser(pod) for chooser in each] for each in (self._kill, self._drop))
+            # Every chooser must see every pod to count positions.
+            killed, dropped = ([chooser(pod) for chooser in choosers] for choosers in (self._kill, self._drop))
         if any(killed):
             return Fault.KILL
         if any(dropped):
@@ -123,18 +127,18 @@ class Faults:
         return None
 
     def delay(self, pod: Pod) -> float:
-        """Seconds that a pod waits before its work."""
+        """Return the delay of a pod's work, seconds: the longest that applies."""
         with self._lock:
-            found = [seconds for seconds, chooser in self._delay if chooser(pod)]
-        return max([float(seconds(pod)) if callable(seconds) else float(seconds) for seconds in found], default=0.0)
+            delays = [seconds for seconds, chooser in self._delay if chooser(pod)]
+        return max([float(seconds(pod)) if callable(seconds) else float(seconds) for seconds in delays], default=0.0)
 
     def check(self, pods: Iterable[Pod]) -> None:
-        """Raise where a choice has not chosen what it was to choose."""
+        """Raise if a choice chose too few pods."""
         for chooser in (*self._kill, *self._drop, *(chooser for _, chooser in self._delay)):
             chooser.check(pods)
 
 
-def _delays(delay: Mapping[Choice, float]) -> list[tuple[float | Callable[[Pod], float], _Chooser]]:
+def _delay_choosers(delay: Mapping[PodChoice, float]) -> list[tuple[float | Callable[[Pod], float], _Chooser]]:
     if not isinstance(delay, Mapping):
         raise TypeError(f"`delay` must be a dictionary of seconds, or a function of a pod, but got {delay!r}.")
     for seconds in delay.values():

@@ -1,4 +1,4 @@
-"""`run`: a workflow as on a cluster, with a record of its pods."""
+"""Run a workflow in local processes as Flyte does on a cluster."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ from flytekit.models.literals import Literal
 from flyteoptuna.testing.arguments import check_number, check_type
 from flyteoptuna.testing.engine.cache import Cache
 from flyteoptuna.testing.engine.engine import Engine
-from flyteoptuna.testing.engine.scopes import ExecutionFailed
-from flyteoptuna.testing.faults import Choice, Choices, Faults
+from flyteoptuna.testing.engine.scopes import ExecutionFailedError
+from flyteoptuna.testing.faults import Faults, PodChoice, PodChoices
 from flyteoptuna.testing.pods.pod import Pod
 from flyteoptuna.testing.pods.processes import end_pods_on_interrupt
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a workflow gave, and what ran for it.
+    """Outputs and pods of a workflow run.
+
+    Output files and the pods' logs exist until the process of the test ends.
 
     Attributes:
-        outputs: what a call of the workflow returns: None, a value, or a named tuple of them.
-        pods: the pods, each attempt one, in the order in which they started.
-        hits: the calls that the cache answered, which had no pod.
-        depth: dynamic tasks inside each other.
-        visits: nodes that Flyte's walk visits in one round, in all graphs together.
-        largest: bytes of the largest message: of inputs, outputs, an error or a graph. Flyte reads 2 MiB by default.
-
-    Outputs that are files, and the pods' logs, are there until the process of the test ends.
+        outputs: the workflow's outputs: None, a value, or a named tuple of values.
+        pods: the pods in the order of their start, one for each attempt.
+        hits: records of the calls that the cache answered without a pod.
+        depth: maximum nesting depth of dynamic tasks.
+        visits: node visits of one traversal of all graphs by flytepropeller.
+        largest: size of the largest message, bytes: of inputs, outputs, errors and graphs. Flyte's default limit is
+            2 MiB.
     """
 
     outputs: Any
@@ -50,7 +51,7 @@ class Run:
     largest: int
 
     def of(self, name: str) -> list[Pod]:
-        """The pods of the tasks whose names contain ``name``."""
+        """Return the pods of the tasks whose names contain ``name``."""
         return [pod for pod in self.pods if name in pod.task]
 
 
@@ -59,100 +60,103 @@ def run(
     inputs: Mapping[str, Any] | None = None,
     /,
     *,
-    kill: Choices = (),
-    drop: Choices = (),
-    delay: Mapping[Choice, float] | Callable[[Pod], float] = {},  # noqa: B006 - it is not changed
+    kill: PodChoices = (),
+    drop: PodChoices = (),
+    delay: Mapping[PodChoice, float] | Callable[[Pod], float] = {},  # noqa: B006 - it is not changed
     system_retries: int = 3,
     cache: Cache | None = None,
     pods_at_once: int = 2,
     seconds: float = 300,
     **more: Any,
 ) -> Run:
-    """Compile a workflow and run it as Flyte does, each task by its own container command in a process of its own.
+    """Compile a workflow and run it as Flyte does, each task by its own container command in a separate process.
 
-    Bindings, dynamic tasks, subworkflows, conditionals, failure nodes, maps with their minimum success, retries,
-    timeouts and the cache are Flyte's; between processes there are protobuf files alone. A pod's process knows nothing
-    of the test's.
+    Bindings, dynamic tasks, subworkflows, conditionals, failure nodes, maps with their minimum of successes, retries,
+    timeouts and the cache work as in Flyte. Processes exchange data through files only, and share no memory with the
+    test.
 
-    A *choice* of pods is a part of the task's name, a position, counted from 0 in the order in which pods start, a
-    :class:`Some`, or a function of a :class:`Pod`. Each attempt is a pod: by name, those that retry are chosen too.
+    A *choice* of pods is a part of the task's name; a position, counted from 0 in the order of the pods' start; a
+    ``RandomPods``; or a function of a ``Pod``. Each attempt is a pod, so that a choice by name includes retries.
 
     Args:
-        workflow: a workflow.
-        inputs: its inputs by name; those named like an argument of this function can be given here alone.
-        kill: a choice of pods, or several, that die before they do anything.
-        drop: likewise, pods whose outputs are lost once their work is done. In a map the element is then missing, and
-            those that follow move up; elsewhere Flyte takes the pod for dead.
-        delay: seconds that pods wait before their work, by the choice of them, or given by a function of a pod.
-        system_retries: how often Flyte tries again where a pod died, at least 0; 3 by default, as in Flyte.
-        cache: what cached tasks have given; hand the same to another run to find it there. Default: a new one.
-        pods_at_once: pods that run at once, at least 1.
-        seconds: how long a pod may take, at least 0.1.
-        **more: inputs of the workflow.
+        workflow: the workflow.
+        inputs: its inputs by name. Required for inputs with the name of an argument of this function.
+        kill: one or several choices of pods that die before their work.
+        drop: one or several choices of pods that lose their outputs after their work. In a map, the element is missing
+            from the list, and the following ones move up. Elsewhere, Flyte considers the pod dead.
+        delay: delay of the pods' work, seconds: a dictionary by choice, or a function of a pod.
+        system_retries: maximum number of retries after dead pods, at least 0. Default: 3, as in Flyte.
+        cache: outputs of cached tasks. Pass the same one to several runs to share it. Default: a new one.
+        pods_at_once: maximum number of pods at once, at least 1.
+        seconds: time limit of a pod, seconds, at least 0.1.
+        **more: more inputs of the workflow.
+
+    Returns:
+        The outputs and the pods.
 
     Raises:
-        CompileError: Flyte would refuse to register the workflow, or would not take its inputs; says why in Flyte's
-            words.
-        ExecutionFailed: the workflow failed; says the node, the task and the task's own traceback, and holds the pods.
-        NotImplementedError: it holds what cannot be run here, which is named: launch plans, agents, gates.
-        TypeError: an input or an argument is missing, unknown or of the wrong type.
-        ValueError: an argument is out of its range; a choice chose no pod, or fewer than a ``Some`` says, for the test
-            would prove nothing.
+        CompileError: Flyte would refuse to register the workflow, or would refuse its inputs.
+        ExecutionFailedError: the workflow failed. Its message has the node, the task and the task's traceback; its
+            ``pods`` are those of the run.
+        NotImplementedError: the workflow has launch plans, agents, gates or tasks that are not Python.
+        TypeError: an input or an argument is missing, unknown or of a wrong type.
+        ValueError: an argument is out of range; or a choice chose no pod, or fewer than the ``count`` of a
+            ``RandomPods``, so that the test would prove nothing.
     """
     check_type("workflow", workflow, WorkflowBase, "a workflow")
     check_number("pods_at_once", pods_at_once, int, 1)
     check_number("system_retries", system_retries, int, 0)
     check_number("seconds", seconds, (int, float), 0.1)
     check_type("cache", cache, (Cache, type(None)), "a testing.Cache")
-    given = _literals(workflow, _named(inputs, more))
+    literals = _input_literals(workflow, _merge_inputs(inputs, more))
     faults = Faults(kill, drop, delay)
     end_pods_on_interrupt()
     folder = tempfile.mkdtemp(prefix="flyteoptuna-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     engine = Engine(
         Path(folder),
-        _code(workflow),
+        _import_folders(workflow),
         faults=faults.fault,
         delays=faults.delay,
-        workers=pods_at_once,
+        pods_at_once=pods_at_once,
         system_retries=system_retries,
         cache=Cache() if cache is None else cache,
         seconds=seconds,
     )
     try:
-        literals = engine.run(workflow, given)
-    except ExecutionFailed as error:
+        output_literals = engine.run(workflow, literals)
+    except ExecutionFailedError as error:
         error.pods = engine.pods
-        # How the engine got there says nothing.
+        # The engine's own frames do not help the user.
         raise error.with_traceback(None) from None
     faults.check(engine.pods)
-    outputs = _outputs(workflow, literals)
+    outputs = _python_outputs(workflow, output_literals)
     visits = sum(graph.visits for graph in engine.graphs)
     return Run(outputs, engine.pods, engine.hits, engine.depth, visits, engine.largest)
 
 
-def _named(inputs: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_inputs(inputs: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
     check_type("inputs", inputs, (Mapping, type(None)), "a dictionary")
-    given = inputs or {}
-    if twice := given.keys() & more.keys():
-        raise TypeError(f"Input `{min(twice)}` is given twice.")
-    return {**given, **more}
+    named = inputs or {}
+    if duplicates := named.keys() & more.keys():
+        raise TypeError(f"Input `{min(duplicates)}` is given twice.")
+    return {**named, **more}
 
 
-def _code(workflow: Any) -> list[Path]:
-    """The folders that a pod imports from: those of this process, and the one that the workflow's module is in."""
-    found = [Path(entry or ".").resolve() for entry in sys.path]
+def _import_folders(workflow: Any) -> list[Path]:
+    """Folders that a pod imports from: the root folder of the workflow's module, and this process's ``sys.path``."""
+    folders = [Path(entry or ".").resolve() for entry in sys.path]
     module = sys.modules.get(getattr(workflow, "_workflow_function", run).__module__)
     if module is not None and module.__file__ is not None:
-        # As flytekit finds the name that a pod imports it by.
+        # flytekit names the module relative to the first folder without an `__init__.py`.
         folder = Path(module.__file__).resolve().parent
         while (folder / "__init__.py").exists():
             folder = folder.parent
-        found.insert(0, folder)
-    return found
+        folders.insert(0, folder)
+    return folders
 
 
-def _literals(workflow: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _input_literals(workflow: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
     ctx = FlyteContextManager.current_context()
     variables, types = workflow.interface.inputs, workflow.python_interface.inputs
     for name in inputs:
@@ -161,24 +165,24 @@ def _literals(workflow: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
             raise TypeError(f"{workflow.name} has no input `{name}`; it has: {known}.")
     defaults = workflow.python_interface.inputs_with_defaults
     for name in variables:
-        if name not in inputs and not _optional(defaults[name]):
+        if name not in inputs and not _may_be_omitted(*defaults[name]):
             raise TypeError(f"Input `{name}` of {workflow.name} is missing.")
-    made = translate_inputs_to_literals(ctx, dict(inputs), variables, types)
-    return {name: literal.to_flyte_idl() for name, literal in made.items()}
+    literals = translate_inputs_to_literals(ctx, dict(inputs), variables, types)
+    return {name: literal.to_flyte_idl() for name, literal in literals.items()}
 
 
-def _optional(kind: Any) -> bool:
-    annotation, default = kind
+def _may_be_omitted(annotation: Any, default: Any) -> bool:
     return default is not None or type(None) in getattr(annotation, "__args__", ())
 
 
-def _outputs(workflow: Any, literals: Mapping[str, Any]) -> Any:
+def _python_outputs(workflow: Any, literals: Mapping[str, Any]) -> Any:
     ctx = FlyteContextManager.current_context()
-    types, name = workflow.python_interface.outputs, workflow.python_interface.output_tuple_name
+    types, tuple_name = workflow.python_interface.outputs, workflow.python_interface.output_tuple_name
     values = [
-        TypeEngine.to_python_value(ctx, Literal.from_flyte_idl(literals[name]), kind) for name, kind in types.items()
+        TypeEngine.to_python_value(ctx, Literal.from_flyte_idl(literals[name]), python_type)
+        for name, python_type in types.items()
     ]
-    if len(values) > 1 or name:
-        # Of this name in a local run too.
-        return namedtuple(name or "DefaultNamedTupleOutput", types)(*values)  # noqa: PYI024 - its fields are found here
+    if len(values) > 1 or tuple_name:
+        # The default name is that of a local run.
+        return namedtuple(tuple_name or "DefaultNamedTupleOutput", types)(*values)  # noqa: PYI024 - fields are dynamic
     return values[0] if values else None

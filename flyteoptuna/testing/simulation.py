@@ -1,4 +1,4 @@
-"""`simulate`: a whole search in memory, in no time, by the code that a real one runs."""
+"""Simulation of a search in memory, on a simulated clock, by the code that a real search runs."""
 
 from __future__ import annotations
 
@@ -17,72 +17,75 @@ from typing import Any, TypeAlias
 import optuna
 from flytekit.core.promise import Promise
 from flytekit.core.python_function_task import AsyncPythonFunctionTask
+from optuna.trial import FrozenTrial
 
-from flyteoptuna.core import plan
-from flyteoptuna.core.annotations import fitted
-from flyteoptuna.core.trial.call_objective import NUMBER, VALUE, Returns
-from flyteoptuna.core.trial.current_trial import current_trial
-from flyteoptuna.core.trial.report import TrialReport
+from flyteoptuna.errors import FlyteOptunaError, SearchFailedError
 from flyteoptuna.flyte.objective import STUDY, input_types, output_kinds
-from flyteoptuna.flyte.references import Reference, packed, refer
+from flyteoptuna.flyte.references import Reference, msgpack_literal, to_reference
+from flyteoptuna.internals.optuna_internals import trial_record
 from flyteoptuna.optimizer import Optimizer
-from flyteoptuna.search import rounds
-from flyteoptuna.search.request import Request
-from flyteoptuna.search.trial_inputs import builder, jobs_of
-from flyteoptuna.search.trial_task import reporting
-from flyteoptuna.storage import file
-from flyteoptuna.storage.memory import SearchStudy
-from flyteoptuna.study import ask, system_attrs
-from flyteoptuna.study.stopping import SearchFailedError
-from flyteoptuna.study.tell import tell
+from flyteoptuna.search import generation
+from flyteoptuna.search.request import SearchRequest
+from flyteoptuna.search.reused.worker_loop import WorkerLoop
+from flyteoptuna.search.trial_inputs import TrialJob, input_builder
+from flyteoptuna.search.trial_task import report_function
+from flyteoptuna.space.annotations import convert_suggested
+from flyteoptuna.storage.file_format import dump_study, restore_study
+from flyteoptuna.storage.search_study import SearchStudy
+from flyteoptuna.study import ask
+from flyteoptuna.study.shared.shared_study import Ending, SharedStudy
+from flyteoptuna.study.tell import tell_trials
 from flyteoptuna.testing.arguments import check_type
-from flyteoptuna.testing.slots import Ran, Slots
+from flyteoptuna.testing.slots import SimulatedSlots, TrialRun
+from flyteoptuna.trial.call_objective import NUMBER, VALUE, ObjectiveOutputs
+from flyteoptuna.trial.current_trial import current_trial
+from flyteoptuna.trial.report import TrialReport
 
+# Start of a simulated search, seconds since the epoch.
 EPOCH = 1_000_000_000.0
-"""When a simulated search begins, in seconds since the epoch."""
-
+# Durations of trials, seconds: one for all, one for each in the order in which they are asked, or a function of a
+# trial's number and parameters.
 Durations: TypeAlias = float | Sequence[float] | Callable[[int, Mapping[str, Any]], float]
-"""Seconds of a trial: for all, one by one in the order in which they are asked, or of its number and its parameters."""
 
 
-class PodLostError(Exception):
-    """Raised by an objective of :func:`simulate` whose pod dies: its trial never reports."""
+class PodLostError(FlyteOptunaError):
+    """Raised by an objective of ``simulate`` to lose its pod: the trial sends no report."""
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """A search that was simulated.
+    """A simulated search.
 
     Attributes:
-        study: the study at its end.
-        timeline: which trial ran when, and in which slot, in the order in which they started.
-        slots: trials that run at once.
-        error: why the search failed, which a real one raises; None where it did not.
+        study: the study after the search.
+        timeline: runs of trials, in the order of their starts.
+        slots: maximum number of trials that run at once.
+        error: the error that a real search would raise; None if it succeeded.
     """
 
     study: optuna.Study
-    timeline: list[Ran]
+    timeline: list[TrialRun]
     slots: int
     error: SearchFailedError | None = None
 
     @property
     def makespan(self) -> float:
-        """Seconds until the last trial had ended."""
-        return max((ran.end for ran in self.timeline), default=0.0)
+        """Time until the last trial ended, seconds."""
+        return max((each.end for each in self.timeline), default=0.0)
 
     @property
     def busy(self) -> float:
-        """Seconds of all slots together in which they ran trials."""
-        return math.fsum(ran.end - ran.start for ran in self.timeline)
+        """Time that all slots together ran trials, seconds."""
+        return math.fsum(each.end - each.start for each in self.timeline)
 
     @property
     def waited(self) -> float:
-        """Seconds of all slots together in which they ran none, until the last trial had ended."""
+        """Time that all slots together ran none until the last trial ended, seconds."""
         return max(self.slots * self.makespan - self.busy, 0.0)
 
     @property
     def utilisation(self) -> float:
-        """Share of the slots' time in which they ran trials, from 0 to 1; 1 where no time has passed."""
+        """Share of the slots' time in which they ran trials, from 0 to 1; 1 if no time passed."""
         return min(self.busy / (self.slots * self.makespan), 1.0) if self.makespan else 1.0
 
 
@@ -94,30 +97,26 @@ def simulate(
     durations: Durations = 1.0,
     seed: int = 0,
 ) -> Simulation:
-    """Run a whole search in memory, one trial after another, on a clock that is simulated.
+    """Run a whole search in memory, one trial after another, on a simulated clock.
 
-    It asks, plans, tells, and ends by its budgets as the search in pods does, by the same code. Trials of a batch start
-    in their order as slots are free, and the next batch is asked when the last of them has ended; with ``reuse_pods``
-    a slot asks its next trial as soon as its last one has ended. Asking and telling take no time.
-
-    A pruner sees the trials that had been told when a trial was asked.
+    The same code as in pods asks, tells and ends the search. The trials of a batch start in order as slots become free,
+    and the next batch is asked when all of them have ended. With ``reuse_pods``, a slot asks its next trial when its
+    last one has ended. Asking and telling take no time. A pruner sees the trials that were told when a trial was asked.
 
     Args:
-        optimizer: the search; its settings are values and no promises. It is not changed, nor is its study.
-        inputs: what it is called with.
-        objective: stands for the objective, and is called with the same inputs by keyword. It may raise, return what is
-            no value, ask for :func:`flyteoptuna.current_trial`, and raise :class:`PodLostError`, whereupon its trial
-            never reports. Of an objective that returns more than values it may return these alone; files, frames and
-            the like are not kept. Default: the function of the objective itself.
-        durations: seconds that trials take, each at least 0: a number, as many of them as trials are asked, or a
-            function of a trial's number and parameters.
-        seed: seed of the sampler that a new study has by default.
+        optimizer: the search. Its settings are values, not promises. Neither it nor its study is changed.
+        inputs: inputs of the optimizer's call.
+        objective: replaces the objective; called with the same inputs as keywords. It may raise, return invalid values,
+            call ``current_trial``, or raise ``PodLostError``. It may return the float values alone; other outputs are
+            not stored. Default: the objective's own function.
+        durations: durations of trials, at least 0 seconds each: a number, a sequence with one for each asked trial, or
+            a function of a trial's number and parameters.
+        seed: seed of the default sampler of a new study.
 
     Raises:
-        TypeError: an argument is of a wrong type, a setting or an input is a promise, or anything that the optimizer
-            refuses.
-        ValueError: a duration is negative or not finite, or there are too few of them.
-        BaseException: what a callback has raised.
+        TypeError: an argument has a wrong type, a setting or an input is a promise, or the optimizer refuses the call.
+        ValueError: a duration is negative or not finite, or there are too few.
+        BaseException: an exception of a callback.
     """
     check_type("optimizer", optimizer, Optimizer, "an Optimizer")
     check_type("inputs", inputs, Mapping, "a dictionary")
@@ -128,144 +127,135 @@ def simulate(
     for name, value in given.items():
         if isinstance(value, Promise):
             raise TypeError(f"A simulation needs values, but `{name}` is a promise.")
-    search = _Search(request, objective, durations, seed, endless=optimizer.n_trials is None)
+    search = _SimulatedSearch(request, objective, durations, seed)
     error = None
     try:
-        (search.reused if request.reuse_pods else search.batches)()
-    except SearchFailedError as failed:
-        error = failed
-    search.date()
-    # As whoever reads its file gets it.
-    study = file.loads(file.dumps(search.study))
-    return Simulation(study, search.timeline, search.settings.concurrency, error)
+        (search.run_one_by_one if request.reuse_pods else search.run_batches)()
+    except SearchFailedError as failure:
+        error = failure
+    search.set_times()
+    return Simulation(search.study, search.timeline, search.settings.concurrency, error)
 
 
-class _Study(Reference):
-    """The study as a pod reads it: a copy of what it is now."""
+class _StudyCopy(Reference):
+    """The study as a pod reads it: a copy of its present state."""
 
     def __init__(self, study: SearchStudy) -> None:
-        super().__init__(packed({}))
+        super().__init__(msgpack_literal({}))
         self._study = study
 
     def read(self, python_type: Any) -> SearchStudy:
-        return file.loads(file.dumps(self._study))
+        return restore_study(dump_study(self._study))
 
 
-class _Search:
-    """One search that is simulated."""
+class _SimulatedSearch:
+    """One simulated search."""
 
     def __init__(
-        self, request: Request, objective: Callable[..., Any] | None, durations: Durations, seed: int, *, endless: bool
+        self, request: SearchRequest, objective: Callable[..., Any] | None, durations: Durations, seed: int
     ) -> None:
-        self._task, self._origin = request.objective, request.origin
-        self._mapped, self._lost = request.mapped, False
-        function = self._task.task_function if objective is None else objective
-        self._kinds = output_kinds(self._task)
-        values = {name: kind for name, kind in self._kinds.items() if kind == VALUE}
-        self._trial = reporting(self._call(function), self._task, again=False, returns=Returns(values))
-        self._durations, self._endless = durations, endless
-        counts = dict(request.counts)
-        self.settings = plan.Settings(batch=counts.pop("batch_size"), space=request.space(), **counts)
-        types = input_types(self._origin)
-        # To a callback they go as in its pod; an objective gets them as they are.
-        fixed = {} if self._space else {n: refer(v, types[n]) for n, v in request.fixed.items()}
-        self._shared = {n: fitted(v, types[n]) for n, v in request.fixed.items()} if self._space else {}
-        self._build = builder(self._origin, self._task, self.settings.space, fixed)
-        study = None if request.study is None else file.loads(file.dumps(request.study))
-        self.study = rounds.begun(
-            study,
+        self._request, self._durations = request, durations
+        self._task = request.objective
+        self._pod_lost = False
+        self._output_kinds = output_kinds(self._task)
+        values = {name: kind for name, kind in self._output_kinds.items() if kind == VALUE}
+        function = self._wrap_objective(self._task.task_function if objective is None else objective)
+        self._run_trial = report_function(function, self._task, on_flyte=False, outputs=ObjectiveOutputs(values))
+        self.settings = request.settings(request.counts)
+        types, by_callback = input_types(request.origin), request.origin is not request.objective
+        # A callback reads them as in its pod; an objective gets them as they are.
+        fixed = {n: to_reference(v, types[n]) for n, v in request.fixed.items()} if by_callback else {}
+        self._shared = {n: convert_suggested(request.fixed[n], types[n]) for n in request.shared}
+        self._build = input_builder(request.origin, self._task, self.settings.space, fixed)
+        self.study = generation.begin_search(
+            None if request.study is None else restore_study(dump_study(request.study)),
             self.settings,
             request.directions,
-            request.pickled,
+            request.strategies,
             seed,
             batches=not request.reuse_pods,
             now=EPOCH,
         )
-        self._slots = Slots(self.settings.concurrency)
+        self._slots = SimulatedSlots(self.settings.concurrency)
         self.timeline = self._slots.timeline
 
-    @property
-    def _space(self) -> bool:
-        return self._origin is self._task
+    def run_batches(self) -> None:
+        """Run the search in batches."""
+        generation.run_generations(
+            self.study,
+            self.settings,
+            self._build,
+            self._request.mapped,
+            lambda jobs: [report for report in map(self._run_job, jobs) if report is not None],
+            clock=lambda: EPOCH + self._slots.wait(),
+        )
 
-    def batches(self) -> None:
-        """Run it batch by batch."""
-        study, settings = self.study, self.settings
-        reports: list[TrialReport] = []
-        for index in range(plan.generations(settings.n_trials, settings.batch)):
-            rounds.told(study, reports, settings.max_failures, last=False, show=None)
-            now = EPOCH + self._slots.wait()
-            asked, reports = rounds.asked(study, index, settings, self._build, now=now), []
-            if not asked:
-                break
-            reports = [*self._run(asked)]
-        rounds.told(study, reports, settings.max_failures, last=True, show=None)
-
-    def reused(self) -> None:
-        """Run it with slots that ask by themselves."""
-        running: dict[int, tuple[int, list[TrialReport]]] = {}
-        asked, why, failed = 0, "", False
+    def run_one_by_one(self) -> None:
+        """Run the search with one loop for each slot, as with reused pods."""
+        trial_ids, endings = iter(range(self.settings.n_trials)), list[Ending]()
+        loops, reports = {}, dict[int, TrialReport | None]()
+        for slot in range(self.settings.concurrency):
+            study = _StudyInMemory(self.study, slot, trial_ids, endings)
+            loop = WorkerLoop(study, self.settings, self._build, self._request.mapped, clock=self._now)
+            loops[slot] = loop.steps()
         while self._slots:
-            now, slot = self._slots.next
-            if slot in running:
-                number, reports = running.pop(slot)
-                tell(self.study, reports, self.study.callbacks, trusted=True, numbers=[number])
-            if not why:
-                why, failed = rounds.ended(self.study, self.settings, EPOCH + now)
-            if why or asked >= self.settings.n_trials:
+            _, slot = self._slots.next
+            try:
+                job, _ = loops[slot].send(reports.pop(slot)) if slot in reports else next(loops[slot])
+            except StopIteration:
                 self._slots.close()
-                continue
-            fresh = self.settings.avoid_duplicates
-            trial = ask.ask(self.study, None, self._build, fresh=fresh, noted={"worker": str(slot)})
-            asked += 1
-            running[slot] = trial.number, [*self._run([trial])]
-        if failed:
-            raise SearchFailedError(why)
-        rounds.told(self.study, [], self.settings.max_failures, last=True, show=None)
+            else:
+                reports[slot] = self._run_job(job)
+        if endings and endings[0].failed:
+            raise SearchFailedError(endings[0].why)
+        generation.tell_generation(self.study, [], self.settings.max_failures, last=True)
 
-    def _run(self, asked: Sequence[ask.Asked]) -> Iterator[TrialReport]:
-        """Run trials, and yield the reports of those that send one."""
-        for job in jobs_of(self.study, asked, self._mapped):
-            number = job.handle["number"]
-            ran = self._slots.run(number, self._seconds(number, job.handle["params"]))
-            # In a pod of its own, no trial sees what another has changed.
-            shared = {n: copy.deepcopy(v) if isinstance(v, (dict, list)) else v for n, v in self._shared.items()}
-            given = {STUDY: _Study(self.study), **job.inputs, **shared}
-            self._lost = False
-            report = _awaited(self._trial(**given))
-            if not self._lost:
-                yield replace(report, start=EPOCH + ran.start, end=EPOCH + ran.end)
+    def _now(self) -> float:
+        return EPOCH + self._slots.next[0]
 
-    def _call(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """What is called for the objective: the function, which notes where a pod is lost."""
+    def _run_job(self, job: TrialJob) -> TrialReport | None:
+        """Run a trial in the slot that becomes free first; return its report, None if its pod is lost."""
+        number = job.handle.number
+        trial_run = self._slots.run(number, self._duration(number, job.handle.params))
+        # In a pod of its own, a trial does not see what another has changed.
+        shared = {n: copy.deepcopy(v) if isinstance(v, (dict, list)) else v for n, v in self._shared.items()}
+        self._pod_lost = False
+        inputs = {STUDY: _StudyCopy(self.study), **job.flyte_inputs(), **shared}
+        report: TrialReport = _await_if_coroutine(self._run_trial(**inputs))
+        if self._pod_lost:
+            return None
+        return replace(report, start=EPOCH + trial_run.start, end=EPOCH + trial_run.end)
 
-        def called(**inputs: Any) -> Any:
+    def _wrap_objective(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap the objective so that a lost pod is noticed, and only its float values are returned."""
+
+        def call(**inputs: Any) -> Any:
             try:
-                return self._values(_awaited(function(**inputs)))
+                return self._float_values(_await_if_coroutine(function(**inputs)))
             except PodLostError:
-                self._lost = True
+                self._pod_lost = True
                 raise
 
-        async def awaited(**inputs: Any) -> Any:
+        async def call_async(**inputs: Any) -> Any:
             try:
-                made = function(**inputs)
-                return self._values(await made if inspect.isawaitable(made) else made)
+                result = function(**inputs)
+                return self._float_values(await result if inspect.isawaitable(result) else result)
             except PodLostError:
-                self._lost = True
+                self._pod_lost = True
                 raise
 
-        return awaited if isinstance(self._task, AsyncPythonFunctionTask) else called
+        return call_async if isinstance(self._task, AsyncPythonFunctionTask) else call
 
-    def _values(self, result: Any) -> Any:
-        """The values of all that an objective returns: its numbers become attributes, and nothing else is kept."""
-        if not isinstance(result, (tuple, list)) or len(result) != len(self._kinds):
+    def _float_values(self, result: Any) -> Any:
+        """Keep the float values of a result; its ints and bools become user attributes."""
+        if not isinstance(result, (tuple, list)) or len(result) != len(self._output_kinds):
             return result
-        for item, (name, kind) in zip(result, self._kinds.items(), strict=True):
+        for item, (name, kind) in zip(result, self._output_kinds.items(), strict=True):
             if kind == NUMBER:
                 current_trial().set_user_attr(name, item)
-        return [item for item, kind in zip(result, self._kinds.values(), strict=True) if kind == VALUE]
+        return [item for item, kind in zip(result, self._output_kinds.values(), strict=True) if kind == VALUE]
 
-    def _seconds(self, number: int, params: Mapping[str, Any]) -> float:
+    def _duration(self, number: int, params: Mapping[str, Any]) -> float:
         position, durations = len(self.timeline), self._durations
         if callable(durations):
             seconds = durations(number, params)
@@ -278,22 +268,60 @@ class _Search:
         check_type("durations", seconds, Real, "seconds, those of each trial, or a function that returns them")
         if not 0 <= seconds < math.inf:
             raise ValueError(f"A duration must be 0 or more seconds, but got {seconds!r} for trial {number}.")
-        if self._endless and not seconds:
+        if self._request.open_ended and not seconds:
             raise ValueError(f"Without `n_trials` a duration must be above 0, but got 0 for trial {number}.")
         return float(seconds)
 
-    def date(self) -> None:
-        """Give all trials that were run the times of the clock, those as well that have sent no report."""
-        for ran in self.timeline:
-            record = system_attrs.record_of(self.study, ran.number)
-            record.datetime_start = datetime.fromtimestamp(EPOCH + ran.start)
-            if record.state.is_finished():
-                record.datetime_complete = datetime.fromtimestamp(EPOCH + ran.end)
+    def set_times(self) -> None:
+        """Set the start of all trials that ran, and the end of those that have finished."""
+        for trial_run in self.timeline:
+            trial = trial_record(self.study, trial_run.number)
+            trial.datetime_start = datetime.fromtimestamp(EPOCH + trial_run.start)
+            if trial.state.is_finished():
+                trial.datetime_complete = datetime.fromtimestamp(EPOCH + trial_run.end)
 
 
-def _awaited(made: Any) -> Any:
-    """What a call has made, once it has been awaited; also where a loop runs here already, as in a notebook."""
-    if not inspect.iscoroutine(made):
-        return made
+class _StudyInMemory(SharedStudy):
+    """A study in memory, as the loop of one slot sees it.
+
+    Args:
+        study: the study.
+        slot: the slot.
+        trial_ids: the trials that the loops of all slots claim.
+        endings: reasons why the loops of all slots have ended the search.
+    """
+
+    def __init__(self, study: SearchStudy, slot: int, trial_ids: Iterator[int], endings: list[Ending]) -> None:
+        self.study = study
+        self._slot, self._trial_ids, self._endings = slot, trial_ids, endings
+
+    @property
+    def ending(self) -> Ending:
+        return self._endings[0] if self._endings else Ending()
+
+    def end(self, why: str, *, failed: bool = False) -> None:
+        self._endings.append(Ending(why, failed))
+
+    def refresh(self) -> None:
+        """Read nothing: there is one process."""
+
+    def unfinished_trials(self) -> list[FrozenTrial]:
+        return []
+
+    def claim(self) -> int | None:
+        return next(self._trial_ids, None)
+
+    def ask(self, trial_id: int, build: Any, jobs: Any, *, fresh: bool = False) -> tuple[int, list[Any]]:
+        asked = ask.ask_trial(self.study, None, build, fresh=fresh, worker=str(self._slot))
+        return asked.number, jobs(self.study, asked)
+
+    def tell(self, number: int, report: TrialReport | None) -> None:
+        tell_trials(self.study, [report], self.study.callbacks, trusted=True, numbers=[number])
+
+
+def _await_if_coroutine(result: Any) -> Any:
+    """Await a coroutine in a thread of its own, because an event loop may run here, as in a notebook."""
+    if not inspect.iscoroutine(result):
+        return result
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(copy_context().run, asyncio.run, made).result()
+        return thread.submit(copy_context().run, asyncio.run, result).result()

@@ -1,4 +1,4 @@
-"""A simulated clock: slots that run one trial at a time, and what ran in them when."""
+"""A simulated clock: slots that run one trial at a time, and the times of what they ran."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Ran:
-    """A trial that ran.
+class TrialRun:
+    """One run of a trial.
 
     Attributes:
-        number: the trial's number in its study.
-        slot: the slot that it ran in, counted from 0.
+        number: number of the trial in its study.
+        slot: the slot, counted from 0.
         start: seconds from the start of the search.
-        end: likewise.
+        end: seconds from the start of the search.
     """
 
     number: int
@@ -23,42 +23,42 @@ class Ran:
     end: float
 
 
-class Slots:
-    """Slots, each of which is free from some time on.
+class SimulatedSlots:
+    """Slots, each of which becomes free at a known time.
 
     Args:
-        count: how many there are, at least 1.
+        count: number of slots; at least 1.
 
     Attributes:
-        timeline: what has been run, in the order of its start.
+        timeline: runs, in the order of their starts.
     """
 
     def __init__(self, count: int) -> None:
         self._free = [(0.0, slot) for slot in range(count)]
-        self.timeline: list[Ran] = []
+        self.timeline: list[TrialRun] = []
 
     @property
     def next(self) -> tuple[float, int]:
-        """When the next slot is free, and which one that is."""
+        """The slot that becomes free first, after the time at which it does."""
         return self._free[0]
 
     def __len__(self) -> int:
         return len(self._free)
 
-    def run(self, number: int, seconds: float) -> Ran:
-        """Run a trial in the slot that is free first."""
+    def run(self, number: int, seconds: float) -> TrialRun:
+        """Run a trial in the slot that becomes free first."""
         start, slot = self._free[0]
-        ran = Ran(number, slot, start, start + seconds)
-        heapq.heapreplace(self._free, (ran.end, slot))
-        self.timeline.append(ran)
-        return ran
+        trial_run = TrialRun(number, slot, start, start + seconds)
+        heapq.heapreplace(self._free, (trial_run.end, slot))
+        self.timeline.append(trial_run)
+        return trial_run
 
     def wait(self) -> float:
-        """Wait until all slots are free, and say when that is."""
+        """Advance all slots to the time when the last one is free; return it, seconds from the start of the search."""
         now = max(free for free, _ in self._free)
         self._free = sorted((now, slot) for _, slot in self._free)
         return now
 
     def close(self) -> None:
-        """Take the slot away that is free first."""
+        """Remove the slot that becomes free first."""
         heapq.heappop(self._free)

@@ -26,11 +26,10 @@ from optuna.storages import JournalStorage
 from running import study_at
 
 from flyteoptuna import JournalObjectBackend
-from flyteoptuna.cli.commands.dashboard import FOLLOWER, dashboard
-from flyteoptuna.core import plan
-from flyteoptuna.storage.file import dumps
-from flyteoptuna.storage.file import read as read_study
-from flyteoptuna.study.shared.study_of_journal import publish
+from flyteoptuna.cli.commands.dashboard import THREAD_NAME, dashboard
+from flyteoptuna.storage.file_format import dump_study, read_study
+from flyteoptuna.study.settings import SearchSettings
+from flyteoptuna.study.shared.journal_study import publish_study
 
 
 def get(url, path, method="GET"):
@@ -118,15 +117,15 @@ def test_a_search_in_batches_is_loaded_again_while_it_runs(monkeypatch):
         now[0] = admin("cfcc")
         until(lambda: states(url) == ("watched", {"Complete": 3, "Fail": 1}))
     # The thread that looked has ended with the search.
-    until(lambda: FOLLOWER not in [thread.name for thread in threading.enumerate()])
+    until(lambda: THREAD_NAME not in [thread.name for thread in threading.enumerate()])
 
 
 def test_a_journal_of_reused_pods_is_read_as_it_grows(tmp_path, monkeypatch):
     """Read-only: what others write is seen, and the folder gets nothing from it."""
     journal = str(tmp_path / "journal")
     base = study_at("", name="shared")
-    publish(read_study(dumps(base)), JournalObjectBackend(journal))
-    texts = {"journal": journal, "settings": plan.Settings(n_trials=4, batch=2, concurrency=2).dumps()}
+    publish_study(read_study(dump_study(base)), JournalObjectBackend(journal))
+    texts = {"journal": journal, "settings": SearchSettings(n_trials=4, batch_size=2, concurrency=2).to_json()}
     literals = {
         name: pb.Literal(scalar=pb.Scalar(primitive=pb.Primitive(string_value=text))) for name, text in texts.items()
     }

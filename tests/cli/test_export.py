@@ -4,7 +4,7 @@ import pytest
 from command_line import run
 from mixed_study import mixed
 
-from flyteoptuna.show import export
+from flyteoptuna.load import export
 
 
 @pytest.mark.parametrize(

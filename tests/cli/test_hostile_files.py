@@ -14,8 +14,8 @@ from mixed_study import mixed
 from study_files import QUICK, example, members, rewritten, zipped
 
 from flyteoptuna.cli.main import main
-from flyteoptuna.storage.file import dumps, loads
-from flyteoptuna.storage.read_results import StudyFormatError
+from flyteoptuna.errors import StudyFormatError
+from flyteoptuna.storage.file_format import dump_study, restore_study
 
 HOSTILE = [
     *(None, True, -1, 0, 0.5, 1e308, -1e308, float("nan"), float("inf"), 2**63, 10**400, "", [], {}, [[]], {"a": [1]}),
@@ -23,7 +23,7 @@ HOSTILE = [
     *("2024-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-14:00", list(range(40)), ["a", None]),
 ]
 TARGETS = ("t.csv", "t.log", "t.parquet", "sqlite:///{}/t.db")
-FILES = [dumps(mixed()), dumps(mixed(["minimize", "maximize"])), dumps(example())]
+FILES = [dump_study(mixed()), dump_study(mixed(["minimize", "maximize"])), dump_study(example())]
 
 
 def places(value, path=()):
@@ -134,7 +134,7 @@ def test_what_the_library_notes_is_of_its_own_kind(key, note):
             owner.setdefault("system_attrs", {})[key] = note
 
     with pytest.raises(StudyFormatError, match=f"{key}.*must be"):
-        loads(rewritten(FILES[0], change))
+        restore_study(rewritten(FILES[0], change))
 
 
 TIMES = [

@@ -68,6 +68,12 @@ def unknown(needed: int) -> float:
     return search(upstream(), concurrency=needed)
 
 @fl.workflow
+def reused(n: int = 8) -> float:
+    search(n, concurrency=3, reuse_pods=True)
+    search(2, concurrency=3, reuse_pods=True)
+    return search(6)
+
+@fl.workflow
 def none() -> int:
     return upstream()
 
@@ -103,6 +109,14 @@ def test_searches_in_workflows_and_launch_plans_are_planned(module):
     assert [line[2] for line in rows(run("plan", f"{module}:planned"))] == ["30"]
 
 
+def test_reused_pods_are_planned(module):
+    """Three workers and two driver pods, whatever the number of trials; never more workers than trials."""
+    reused, small, batches = (line[2:] for line in rows(run("plan", f"{module}:reused")))
+    assert reused == ["8", "3", "-", "-", "0", "2", "3", "0", "-"]
+    assert small == ["2", "3", "-", "-", "0", "2", "2", "0", "-"]
+    assert batches[3] == "3"
+
+
 def test_both_branches_of_a_conditional_are_planned(module):
     """Which of them runs is not known before."""
     assert sorted(line[2] for line in rows(run("plan", f"{module}:conditional"))) == ["1", "8"]
@@ -131,7 +145,12 @@ def test_numbers_that_are_not_known_are_asked_for(module):
         ("train", [], 2, "Expected MODULE:WORKFLOW, as in pkg.train:main or path/to/train.py:main, but got 'train'."),
         ("{dir}/absent.py:main", [], 2, "There is no file {dir}/absent.py."),
         ("no.such.module:main", [], 1, "no.such.module cannot be imported: ModuleNotFoundError: No module named 'no'"),
-        ("{module}:wrong", [], 2, "{module} has no workflow `wrong`; it has: inner, outer, planned, unknown, none, "),
+        (
+            "{module}:wrong",
+            [],
+            2,
+            "{module} has no workflow `wrong`; it has: inner, outer, planned, unknown, reused, none, ",
+        ),
         ("{module}:none", [], 1, "There is no search in {module}:none."),
         ("{module}:inner", ["--input", "n"], 2, "`--input` must be NAME=VALUE, but got 'n'."),
         ("{module}:inner", ["--input", "m=1"], 2, "workflows.flows_to_plan.inner has no input `m`; it has: n."),

@@ -4,14 +4,14 @@ import pytest
 from command_line import run
 from mixed_study import mixed
 
-from flyteoptuna.show.page import deck
+from flyteoptuna.page import pages
 
 
 def test_a_report_is_written_once_and_again_where_that_is_said(saved, tmp_path):
     """From the file of a study, as a whole document."""
     path = tmp_path / "report.html"
     assert run("report", saved(mixed()), "--to", path) == f"The report of mixed is in {path}\n"
-    assert path.read_text() == deck.document(mixed())
+    assert path.read_text() == pages.report_document(mixed())
     assert "exists: give another one, or --overwrite it." in run("report", saved(mixed()), "--to", path, code=1)
     run("report", saved(mixed()), "--to", path, "--overwrite")
 

@@ -19,8 +19,10 @@ from mixed_study import mixed
 from optuna.trial import create_trial
 from running import study_at
 
-from flyteoptuna.storage.file import dumps
+from flyteoptuna.internals.optuna_internals import set_system_attribute
+from flyteoptuna.storage.file_format import dump_study
 from flyteoptuna.study import system_attrs
+from flyteoptuna.trial import marks
 
 SHOWN, HIDDEN = "\x1b[?25h", "\x1b[?25l"
 
@@ -101,11 +103,11 @@ def test_a_cluster_that_is_out_of_reach_for_a_while(watched):
     lines, _ = watched([first, Broken(), Broken(), last])
     assert [line.partition(";")[2] for line in lines] == [
         "",
-        f" {FLYTE} is out of reach: RuntimeError: no token",
+        f" {FLYTE} is out of reach: RuntimeError: no token for you",
         "",
     ]
     lines, _ = watched([Broken()], code=1)
-    assert lines == [f"Error: {FLYTE} is out of reach: RuntimeError: no token"]
+    assert lines == [f"Error: {FLYTE} is out of reach: RuntimeError: no token for you"]
 
 
 def test_a_study_that_is_gone_when_the_execution_ends_is_looked_for_once_more(watched):
@@ -153,7 +155,7 @@ def test_what_runs_no_search_is_shown_once(saved):
 def test_notes_that_are_not_what_a_search_notes_are_refused(saved, search):
     """By their name, in one line."""
     study = mixed()
-    system_attrs.set_study_attr(study, system_attrs.SEARCH_ATTRIBUTE, search)
+    set_system_attribute(study, marks.SEARCH_ATTRIBUTE, search)
     said = run("watch", saved(study), code=1)
     assert "`system_attrs['flyteoptuna:search']" in said and "\x1b" not in said
 
@@ -206,7 +208,7 @@ class Terminal:
 
 def replace(path, study):
     aside = path.with_suffix(".aside")
-    aside.write_bytes(dumps(study))
+    aside.write_bytes(dump_study(study))
     aside.replace(path)
 
 
@@ -238,7 +240,7 @@ def test_ctrl_c_in_a_terminal_leaves_the_last_state(saved):
 def test_a_study_of_several_directions_has_a_pareto_front(saved):
     """And no best trial."""
     study = optuna.create_study(directions=["minimize", "minimize"])
-    system_attrs.begin(study, 1, 1)
-    mark = {system_attrs.TRIAL_ATTRIBUTE: {"search": 1, "generation": 0}}
+    system_attrs.store_search_mark(study, 1, 1)
+    mark = {marks.TRIAL_ATTRIBUTE: marks.TrialMark(search=1, generation=0).to_attribute()}
     study.add_trial(create_trial(values=[1, 2], system_attrs=mark))
     assert run("watch", saved(study)) == "generation 1/1: 1/1 trials, 0 running, 0 failed, 1 on the Pareto front\n"

@@ -12,7 +12,7 @@ def objective(x: float) -> float:
     heavy = (
         "optuna",
         "plotly",
-        "joblib.externals.loky",
+        "loky",
         "flyteoptuna.search.batches.driver",
         "flyteoptuna.flyte.study_type",
     )

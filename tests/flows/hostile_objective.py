@@ -6,13 +6,13 @@ from typing import Any
 import flytekit as fl
 
 from flyteoptuna import current_trial
-from flyteoptuna.core.trial.report import TrialReport
+from flyteoptuna.trial.report import TrialReport
 
 REPORTS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "values of None": ("FAIL", "`values` must be a list, but is None", {"values": None}),
+    "values of None": ("FAIL", "`values` must be a list, but got None", {"values": None}),
     "values of complex numbers": ("FAIL", r"`values\[0\]` must be a number", {"values": [1j]}),
     "values too large": ("FAIL", "in the range of floats", {"values": [10**400]}),
-    "no values": ("FAIL", "COMPLETE, but it has no values", {"values": []}),
+    "no values": ("FAIL", "at least one number where the trial is COMPLETE", {"values": []}),
     "two values": ("FAIL", r"has 1 direction\(s\)", {"values": [1.0, 2.0]}),
     "a state": ("FAIL", "`state` must be one of", {"state": "DONE"}),
     "start at NaN": ("FAIL", "`start` must be seconds", {"start": float("nan")}),
@@ -26,7 +26,7 @@ REPORTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "a pruner": ("FAIL", "`pruner` must be text", {"pruner": 3}),
     "no pruner": ("COMPLETE", "", {"pruner": "no pickle"}),
     "an error of bytes": ("FAIL", "`error` must be text", {"error": b"no"}),
-    "one field more": ("FAIL", "unknown field 'more'", {"more": 3}),
+    "one field more": ("FAIL", "without unknown fields, but got 'more'", {"more": 3}),
     "another's key": ("FAIL", "sent no report", {"key": "another"}),
     "another's number": ("FAIL", "sent no report", {"trial": 10**6}),
     "the first one's number": ("FAIL", "sent no report", {"trial": 0}),
@@ -37,7 +37,7 @@ REPORTS: dict[str, tuple[str, str, dict[str, Any]]] = {
 def twist(fields: dict[str, Any]) -> None:
     """Let the report of the running trial have these fields, whatever is written into it."""
     frame: Any = sys._getframe()
-    while not isinstance(report := getattr(frame.f_locals.get("run"), "report", None), TrialReport):
+    while not isinstance(report := getattr(frame.f_locals.get("call"), "report", None), TrialReport):
         frame = frame.f_back
 
     def setter(self: Any, name: str, value: Any) -> None:

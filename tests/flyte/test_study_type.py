@@ -12,7 +12,7 @@ from flyteoptuna.testing.engine.engine import Engine
 @pytest.mark.parametrize(
     "imports",
     [
-        "import flytekit, flyteoptuna.storage.file",
+        "import flytekit, flyteoptuna.storage.file_format",
         "import flytekit; from flyteoptuna import StudyFormatError, SearchFailedError",
         "import flytekit, flyteoptuna.flyte.study_type",
         "import optuna, flytekit",

@@ -12,9 +12,9 @@ from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 from stores import Store
 
+from flyteoptuna.errors import JournalError
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.journal.entries import entry_name
-from flyteoptuna.journal.object_store import JournalError
 
 
 def test_a_good_store_passes_and_keeps_nothing_of_the_probe(tmp_path):

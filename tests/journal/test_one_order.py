@@ -20,11 +20,11 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from stores import Store, Turns
 
+from flyteoptuna.errors import JournalConflictError, JournalError
 from flyteoptuna.journal import backend as journal
 from flyteoptuna.journal import object_store
-from flyteoptuna.journal.backend import JournalConflictError, JournalObjectBackend
+from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.journal.entries import entry_name
-from flyteoptuna.journal.object_store import JournalError
 
 WORKER = Path(__file__).with_name("journal_worker.py")
 

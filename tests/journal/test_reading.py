@@ -8,9 +8,9 @@ from journals import entries, names, opened, seen, started
 from optuna.study import StudyDirection
 from stores import Store
 
+from flyteoptuna.errors import JournalError
 from flyteoptuna.journal import backend as journal
 from flyteoptuna.journal.entries import KIND, entry_name, pack_name
-from flyteoptuna.journal.object_store import JournalError
 
 
 def test_new_entries_are_looked_for_at_most_once_in_a_while(monkeypatch):

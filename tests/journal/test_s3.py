@@ -9,11 +9,11 @@ import pytest
 from journals import run_workers
 from optuna.storages import JournalStorage
 
+from flyteoptuna.errors import JournalError
 from flyteoptuna.journal import backend as journal
 from flyteoptuna.journal import object_store
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.journal.entries import entry_name, pack_name
-from flyteoptuna.journal.object_store import JournalError
 
 
 class Server:

@@ -8,8 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 from stores import Store
 
-from flyteoptuna.journal.backend import JournalConflictError
-from flyteoptuna.journal.object_store import JournalError
+from flyteoptuna.errors import JournalConflictError, JournalError
 
 
 def test_what_is_held_goes_as_one_entry_and_is_seen_here_at_once():

@@ -109,12 +109,12 @@ def tasks_of(folder):
 class OfFolder(Engine):
     """Runs what was registered, of which a folder has the protobufs."""
 
-    def compiled(self, workflow):
+    def serialize(self, workflow):
         [file] = workflow.glob("workflow-*.pb")
         return workflow_pb2.WorkflowSpec.FromString(file.read_bytes()), [task.template for task in tasks_of(workflow)]
 
     def parameters(self, workflow):
-        inputs = self.compiled(workflow)[0].template.interface.inputs.variables
+        inputs = self.serialize(workflow)[0].template.interface.inputs.variables
         return {name: interface_pb2.Parameter(var=each, required=True) for name, each in inputs.items()}
 
 

@@ -3,16 +3,7 @@
 import pytest
 from containers import CODE, results, study_of
 
-from flyteoptuna.show.log import logger
 from flyteoptuna.testing.engine.engine import Engine
-
-
-@pytest.fixture
-def said(monkeypatch):
-    """The warnings of the library."""
-    texts = []
-    monkeypatch.setattr(logger, "warning", lambda text, *args: texts.append(text % args))
-    return texts
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,12 @@ from flytekit.types.structured.structured_dataset import StructuredDataset
 from optuna.trial import TrialState
 
 from flyteoptuna import Optimizer, SearchFailedError, export, load_study, outputs, suggest
-from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport, room
-from flyteoptuna.search.local.worker_pool import WORKERS
-from flyteoptuna.show.page.cost import cost
-from flyteoptuna.study.results import outputs as kept
-from flyteoptuna.study.system_attrs import OUTPUTS_ATTRIBUTE
-from flyteoptuna.testing import ExecutionFailed, run, simulate
+from flyteoptuna.local.worker_pool import WORKERS
+from flyteoptuna.page.cost import search_cost
+from flyteoptuna.study.results import stored_outputs as kept
+from flyteoptuna.testing import ExecutionFailedError, run, simulate
+from flyteoptuna.trial.marks import OUTPUTS_ATTRIBUTE
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE, TrialReport, report_byte_limit
 
 FLOW = "flow_of_outputs"
 FIXED = {"start": 0.5}
@@ -77,10 +77,10 @@ def test_the_best_trials_outputs_across_processes(flow, name):
 def test_a_report_counts_the_slots_that_the_search_was_given(flow, name, slots):
     """However few trials the cluster ran at once, as ones that are short; a local run counts those that did."""
     study = run(getattr(flow, name)).outputs.study
-    assert cost(study, study.trials).slots == slots
+    assert search_cost(study, study.trials).slots == slots
     if name == "batches":
         study = getattr(flow, name)().study
-        assert cost(study, study.trials).slots == 1
+        assert search_cost(study, study.trials).slots == 1
 
 
 def test_a_trials_pod_imports_nothing_more_for_them(flows):
@@ -138,7 +138,7 @@ def test_a_best_trial_without_outputs_is_an_error_where_they_are_used(flow, olde
     with pytest.raises(LookupError, match=MISSING):
         flow.used(study=older)
     assert len(run(flow.unused, {"study": older}).outputs.trials) == 2
-    with pytest.raises(ExecutionFailed, match=MISSING) as failed:
+    with pytest.raises(ExecutionFailedError, match=MISSING) as failed:
         run(flow.used, {"study": older})
     assert SearchFailedError.__name__ in str(failed.value) and "The study as it stands: /" in str(failed.value)
 
@@ -206,7 +206,7 @@ def long(x: float) -> tuple[float, str, str]:
 def test_an_output_too_large_for_its_report_is_told_and_costs_no_value():
     """An inline one, beside many others; the error says what to do."""
     n_trials = 100
-    assert room(n_trials) < 50_000
+    assert report_byte_limit(n_trials) < 50_000
     optimizer = Optimizer(long, n_trials, n_trials)
     with pytest.warns(UserWarning, match=r"The output `o1` takes \d+ bytes .* Return it as a FlyteFile"):
         study = optimizer(x=suggest.float(0, 1))

@@ -5,7 +5,7 @@ from first_graph import EmittedError, FirstGraph
 from flyteidl.core.types_pb2 import LiteralType
 
 from flyteoptuna.testing.compiler.problems import CompileError
-from flyteoptuna.testing.compiler.registration import check_dynamic
+from flyteoptuna.testing.compiler.registration import check_dynamic_graph
 from flyteoptuna.testing.compiler.workflows import compile_workflow
 
 FLOW = "flow_of_kinds"
@@ -22,8 +22,8 @@ def compiled(flows, tmp_path):
             with pytest.raises(EmittedError) as raised:
                 FirstGraph(tmp_path, flows(FLOW).HERE).run(workflow)
             job, template = raised.value.args
-            return lambda: check_dynamic(job, template, "d"), [*job.tasks], [*job.nodes], job.outputs
-        spec, tasks = FirstGraph(tmp_path, ()).compiled(workflow)
+            return lambda: check_dynamic_graph(job, template, "d"), [*job.tasks], [*job.nodes], job.outputs
+        spec, tasks = FirstGraph(tmp_path, ()).serialize(workflow)
         check = lambda: compile_workflow(spec.template, spec.sub_workflows, tasks)  # noqa: E731
         return check, tasks, [*spec.template.nodes], spec.template.outputs
 

@@ -5,7 +5,7 @@ from containers import results
 from optuna.trial import TrialState
 
 from flyteoptuna import Optimizer, suggest
-from flyteoptuna.study.stopping import SearchFailedError
+from flyteoptuna.errors import SearchFailedError
 
 
 def curves(study):

@@ -8,11 +8,11 @@ from containers import CODE, results, study_of
 from optuna.trial import TrialState
 
 from flyteoptuna import Optimizer, SpaceError, load_study, suggest
-from flyteoptuna.core.plain_values import said as words
-from flyteoptuna.core.trial.report import CUT_ATTRIBUTE, ERROR_ATTRIBUTE
-from flyteoptuna.search.local.worker_pool import WORKERS
+from flyteoptuna.local.worker_pool import WORKERS
 from flyteoptuna.testing.engine.engine import Engine
-from flyteoptuna.testing.engine.scopes import ExecutionFailed
+from flyteoptuna.testing.engine.scopes import ExecutionFailedError
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE, TRUNCATED_ATTRIBUTE
+from flyteoptuna.values.text import exception_line as words
 
 
 def searched(flow, monkeypatch, workers):
@@ -42,7 +42,7 @@ def test_what_a_trial_does_is_its_own_failure_wherever_it_runs(flows, monkeypatc
     assert found["threads"].user_attrs == {"pool": True}
     assert found["numpy"].user_attrs == {"kept": {"a": 0.5, "b": [3, True]}}
     assert found["numpy"].intermediate_values == {3: 1.0, 4: 2.0, 5: 1.0}
-    assert "user attributes were too large" in found["many times itself"].user_attrs[CUT_ATTRIBUTE]
+    assert "user attributes were too large" in found["many times itself"].user_attrs[TRUNCATED_ATTRIBUTE]
     assert kept(searched(flow, monkeypatch, "2")) == kept(here)
     across = study_of(Engine(tmp_path, CODE).run(flow.misfortunes)["o0"])
     assert kept(across) == kept(here)
@@ -121,7 +121,7 @@ def test_what_has_run_is_kept_whatever_callbacks_do(flows, monkeypatch, said, tm
             flow.ending(kind)()
         assert told_before("\n".join([words(failed.value), *said]), reason) == expected
     if way == "pods":
-        with pytest.raises(ExecutionFailed) as across:
+        with pytest.raises(ExecutionFailedError) as across:
             Engine(tmp_path, CODE).run(flow.ending(kind))
         assert told_before(across.value.message, reason) == expected
 

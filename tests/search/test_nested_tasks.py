@@ -3,7 +3,7 @@
 import pytest
 from containers import CODE, study_of
 
-from flyteoptuna.search.local.worker_pool import WORKERS
+from flyteoptuna.local.worker_pool import WORKERS
 from flyteoptuna.testing.engine.engine import Engine
 
 VALUES = {

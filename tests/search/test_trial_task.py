@@ -14,12 +14,12 @@ from flytekit.tools.translator import get_serializable
 from kubernetes.client import V1Container, V1PodSpec
 from optuna.trial import TrialState
 
-from flyteoptuna.core.trial.current_trial import ActiveTrial
-from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.flyte.objective import STUDY, TRIAL
-from flyteoptuna.flyte.references import refer
-from flyteoptuna.search.trial_task import FORMAT, Decision, map_task, trial_task
+from flyteoptuna.flyte.references import to_reference
+from flyteoptuna.search.trial_task import REPORT_FORMAT, PruningDecision, map_task, trial_task
 from flyteoptuna.testing.engine.engine import SETTINGS, Engine
+from flyteoptuna.trial.current_trial import ActiveTrial
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE
 
 SHARED = {
     "retries": 3,
@@ -63,7 +63,7 @@ def stripped(task):
     del part.container.args[:]
     if part.HasField("k8s_pod"):
         del part.k8s_pod.pod_spec["containers"]
-    part.metadata.discovery_version = part.metadata.discovery_version.removesuffix(f"-report{FORMAT}")
+    part.metadata.discovery_version = part.metadata.discovery_version.removesuffix(f"-report{REPORT_FORMAT}")
     for name in (TRIAL, STUDY):
         if name in part.metadata.cache_ignore_input_vars:
             part.metadata.cache_ignore_input_vars.remove(name)
@@ -80,7 +80,7 @@ def test_a_trial_runs_with_the_settings_of_its_objective(objective):
     assert mapped.sub_node_metadata.retries.retries == objective.metadata.retries
     metadata = template(trial).metadata
     if objective is contained:
-        assert metadata.discovery_version == f"7-report{FORMAT}"
+        assert metadata.discovery_version == f"7-report{REPORT_FORMAT}"
         assert list(metadata.cache_ignore_input_vars) == ["y", TRIAL, STUDY]
 
 
@@ -111,11 +111,11 @@ def asked(name):
 @pytest.mark.parametrize("name", PRUNERS)
 def test_a_pruner_decides_as_in_one_process(name):
     """Step by step, for better and worse trials; those of the batch are not seen, for they are in other pods."""
-    snapshot = refer(asked(name)[0], optuna.Study)
+    snapshot = to_reference(asked(name)[0], optuna.Study)
     decisions = []
     for position, x in enumerate((0.0, 0.4, 0.8, 1.2)):
         trial = asked(name)[1][position]
-        active = ActiveTrial(trial.number, decide=Decision(snapshot))
+        active = ActiveTrial(trial.number, decide=PruningDecision(snapshot))
         for step in range(8):
             for each in (trial, active):
                 each.report(x + 0.05 * step, step)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from study_files import PARTS, QUICK, example, members, refuses, rewritten, tolerant, zipped
 
-from flyteoptuna.storage.file import dumps, loads, read
-from flyteoptuna.storage.read_results import StudyFormatError
+from flyteoptuna.errors import StudyFormatError
+from flyteoptuna.storage.file_format import dump_study, read_study, restore_study
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
@@ -34,9 +34,9 @@ class Mark:
 def test_nothing_is_unpickled_to_read_results_or_before_they_are_checked(tmp_path):
     """A pickle that leaves a mark does so in `loads` of a sound file alone."""
     mark = tmp_path / "mark"
-    parts = members(dumps(example()))
+    parts = members(dump_study(example()))
     parts |= {name: cloudpickle.dumps(Mark(mark)) for name in ("sampler.pickle", "pruner.pickle", "callbacks.pickle")}
-    read(zipped(parts))
+    read_study(zipped(parts))
     for broken in (
         rewritten(zipped(parts), lambda r: r.update(trials=3)),
         rewritten(zipped(parts), lambda r: r["trials"][-1].update(state="LOST")),
@@ -44,10 +44,10 @@ def test_nothing_is_unpickled_to_read_results_or_before_they_are_checked(tmp_pat
         zipped(parts | {"other": b""}),
     ):
         with pytest.raises(StudyFormatError):
-            loads(broken)
+            restore_study(broken)
     assert not mark.exists()
     with pytest.raises(StudyFormatError, match=r"sampler\.pickle holds a NoneType"):
-        loads(zipped(parts))
+        restore_study(zipped(parts))
     assert mark.exists()
 
 
@@ -69,7 +69,7 @@ def test_any_damage_to_a_file_is_read_or_refused(edits, stored):
 @given(cut=st.integers(0, 10**6), junk=st.binary(max_size=50))
 def test_truncated_and_foreign_bytes_are_refused(cut, junk):
     """The start of a file, and bytes that are no file, are refused."""
-    data = dumps(example())
+    data = dump_study(example())
     refuses(data[: cut % len(data)], "Not a study file")
     refuses(junk, "Not a study file: .* bytes")
 

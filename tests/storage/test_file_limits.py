@@ -15,9 +15,10 @@ from optuna.samplers import GridSampler, PartialFixedSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from study_files import contents, example, members, refuses, rewritten, zipped
 
+from flyteoptuna.internals.optuna_internals import in_memory_storage
 from flyteoptuna.storage import file_limits as limits
-from flyteoptuna.storage.file import dumps, loads, read
-from flyteoptuna.storage.memory import SearchStudy, in_memory
+from flyteoptuna.storage.file_format import dump_study, read_study, restore_study
+from flyteoptuna.storage.search_study import SearchStudy
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
@@ -26,10 +27,10 @@ pytestmark = [
 MEGABYTES = 1 << 20
 READ = """
 import resource, sys
-from flyteoptuna.storage.file import loads, read
+from flyteoptuna.storage.file_format import read_study, restore_study
 data = open(sys.argv[1], "rb").read()
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
-for reading in (read, loads):
+for reading in (read_study, restore_study):
     try:
         reading(data)
     except ValueError as error:
@@ -49,7 +50,7 @@ def in_a_process(data, path):
 
 def with_text(field, text):
     """The JSON of a small study, of which one field is other text."""
-    record = json.loads(members(dumps(example()))["study.json"])
+    record = json.loads(members(dump_study(example()))["study.json"])
     return json.dumps({**record, field: "@"}, separators=(",", ":")).replace('"@"', text)
 
 
@@ -90,14 +91,14 @@ def test_too_much_is_refused_in_little_memory(kind, method, tmp_path):
     assert peak < 500 * MEGABYTES
 
 
-@pytest.mark.parametrize("piece", [1, 2, 7, 50])
-def test_trials_are_counted_whatever_the_pieces(piece):
-    """A row that two pieces share counts once, and an attribute of that name does not."""
+def test_trials_are_counted_by_their_rows(monkeypatch):
+    """An attribute of that name is no row."""
     text = json.dumps([{"state": "WAITING", "user_attrs": {"state": 1}}] * 9).encode()
     for written in (text, text.replace(b": ", b":")):
-        counter = limits.Counter()
-        assert not any(counter.add(written[i : i + piece]) for i in range(0, len(written), piece))
-        assert counter.trials == 9
+        monkeypatch.setattr(limits, "MAX_TRIALS", 9)
+        assert limits.find_excess(written) == ""
+        monkeypatch.setattr(limits, "MAX_TRIALS", 8)
+        assert limits.find_excess(written) == "more than 8 trials"
 
 
 def test_a_size_that_the_zip_does_not_declare_is_refused(tmp_path):
@@ -112,15 +113,15 @@ def test_a_size_that_the_zip_does_not_declare_is_refused(tmp_path):
 @pytest.mark.parametrize("field", ["distributions", "spaces", "directions", "trials"])
 def test_each_table_has_its_most(field, monkeypatch):
     """One entry more is refused, in whatever way it is written."""
-    monkeypatch.setattr("flyteoptuna.storage.read_results._MOST", {field: 0})
-    refuses(dumps(example()), f"[0-9]+ {field}, where 0 are allowed")
+    monkeypatch.setattr("flyteoptuna.storage.read_results._MAX_LENGTHS", {field: 0})
+    refuses(dump_study(example()), f"[0-9]+ {field}, where 0 are allowed")
 
 
 def test_many_members_are_refused_before_they_are_listed():
     """A zip's list of members is read by no one if it is long, and neither is one of zip64, nor a comment."""
     many = zipped([(f"{i}", b"") for i in range(2000)])
     refuses(many, "its list of members takes")
-    good = dumps(example())
+    good = dump_study(example())
     refuses(good[:-2] + b"\x05\0hello", "no zip ends there")
     refuses(good[:-22] + b"PK\6\7" + bytes(16) + good[-22:], "no zip ends there")
 
@@ -149,20 +150,20 @@ def test_attributes_are_nested_so_deep_only(place):
         trial = study.ask()
         (study if place == "study" else trial).set_user_attr("deep", value)
         if fine:
-            assert contents(read(dumps(study))) == contents(study)
+            assert contents(read_study(dump_study(study))) == contents(study)
         else:
             with pytest.raises(TypeError, match=r"user_attrs\['deep'\]` cannot be saved: .*more than 100 lists"):
-                dumps(study)
+                dump_study(study)
 
 
 def test_a_dense_study_is_stored():
     """What would inflate more than a reader lets it is written as it is, and read."""
     study = optuna.create_study()
     study.set_user_attr("text", "a" * (limits.FREE_BYTES + 1))
-    data = dumps(study)
+    data = dump_study(study)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.getinfo("study.json").compress_type == zipfile.ZIP_STORED
-    assert read(data).user_attrs == study.user_attrs
+    assert read_study(data).user_attrs == study.user_attrs
 
 
 def test_a_real_study_of_100_000_trials_is_saved_and_loaded():
@@ -186,8 +187,8 @@ def test_a_real_study_of_100_000_trials_is_saved_and_loaded():
         )
         for n in range(100_000)
     ]
-    storage = in_memory("large", [optuna.study.StudyDirection.MINIMIZE], 0, trials, dict(space))
-    restored = loads(dumps(SearchStudy("large", storage, RandomSampler(seed=1))))
+    storage = in_memory_storage("large", [optuna.study.StudyDirection.MINIMIZE], 0, trials, dict(space))
+    restored = restore_study(dump_study(SearchStudy("large", storage, RandomSampler(seed=1))))
     assert restored.get_trials(deepcopy=False) == trials
 
 
@@ -209,8 +210,8 @@ def test_a_parameter_outside_its_range_is_refused(position, value):
     study = optuna.create_study()
     params = {"x": 0.5, "log": 0.1, "stepped": 0.75, "i": 4, "c": "b"}
     study.add_trial(create_trial(value=1.0, params=params, distributions=SPACE))
-    data = dumps(study)
-    assert read(data).trials[0].params == params
+    data = dump_study(study)
+    assert read_study(data).trials[0].params == params
     value = float(value)
     name = list(SPACE)[position]
 
@@ -234,8 +235,8 @@ def test_what_optuna_lets_be_outside_is_kept(sampler):
         study.enqueue_trial({"x": 5.0})
     study.tell(study.ask({"x": FloatDistribution(0, 1)}), 1.0)
     assert study.trials[0].params["x"] >= 5.0
-    data = dumps(study)
-    assert contents(loads(data)) == contents(study)
+    data = dump_study(study)
+    assert contents(restore_study(data)) == contents(study)
     refuses(rewritten(data, lambda r: r["trials"][0].pop("outside")), "must be in their ranges")
     refuses(rewritten(data, lambda r: r["trials"][0].update(outside=["y"])), "must be in their ranges")
 
@@ -256,7 +257,7 @@ def test_what_optuna_lets_be_outside_is_kept(sampler):
 )
 def test_a_trial_that_optuna_would_refuse_is_refused(number, change, message):
     """Its times are those of its state, and what optuna keeps in its attributes is of optuna's types."""
-    refuses(rewritten(dumps(example()), lambda record: change(record["trials"][number])), message)
+    refuses(rewritten(dump_study(example()), lambda record: change(record["trials"][number])), message)
 
 
 def test_a_trial_without_its_times_is_not_written():
@@ -265,4 +266,4 @@ def test_a_trial_without_its_times_is_not_written():
     study.tell(study.ask(), 1.0)
     study._storage.get_trial(0).datetime_start = None
     with pytest.raises(TypeError, match=r"`trials\[0\]` cannot be saved: it is COMPLETE, without datetime_start"):
-        dumps(study)
+        dump_study(study)

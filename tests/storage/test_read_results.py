@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from study_files import PARTS, QUICK, change, example, members, refuses, rewritten, scalars, tolerant, zipped
 
-from flyteoptuna.storage.file import dumps, read
+from flyteoptuna.storage.file_format import dump_study, read_study
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
@@ -61,8 +61,8 @@ MALFORMED = {
 def test_a_malformed_field_is_refused_and_named(name):
     """The message says where it is, what was expected and what was found."""
     apply, message = MALFORMED[name]
-    data = dumps(example())
-    read(data)
+    data = dump_study(example())
+    read_study(data)
     refuses(rewritten(data, apply), message)
 
 
@@ -73,7 +73,7 @@ def places(node, path=()):
             yield from places(inner, (*path, key))
 
 
-RECORD = json.loads(members(dumps(example()))["study.json"])
+RECORD = json.loads(members(dump_study(example()))["study.json"])
 odd = scalars | st.sampled_from([[], {}, [[]], -1, 10**400, 2**64, math.nan, math.inf, "", "x", [0], [None], {"a": 1}])
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 from study_files import change, example, refuses, rewritten
 
-from flyteoptuna.storage.file import dumps, read
+from flyteoptuna.storage.file_format import dump_study, read_study
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
@@ -62,6 +62,6 @@ MALFORMED = {
 def test_a_malformed_field_is_refused_and_named(name):
     """The message says where it is, what was expected and what was found."""
     apply, message = MALFORMED[name]
-    data = dumps(example())
-    read(data)
+    data = dump_study(example())
+    read_study(data)
     refuses(rewritten(data, apply), message)

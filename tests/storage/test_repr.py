@@ -10,8 +10,8 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from flyteoptuna import load_study
-from flyteoptuna.storage.file import dumps
-from flyteoptuna.storage.memory import SearchStudy, new_study
+from flyteoptuna.storage.file_format import dump_study
+from flyteoptuna.storage.search_study import SearchStudy, new_study
 
 
 def made(*trials, directions=1, name="s", file=None):
@@ -56,7 +56,7 @@ def test_it_never_raises_and_carries_no_markup():
 
 def test_a_loaded_study_knows_its_file(tmp_path, monkeypatch):
     """By its whole path."""
-    (tmp_path / "one.study").write_bytes(dumps(made()))
+    (tmp_path / "one.study").write_bytes(dump_study(made()))
     monkeypatch.chdir(tmp_path)
     assert load_study("one.study").file == str(tmp_path / "one.study")
     assert repr(load_study("one.study", trusted=True)).endswith(f"in {tmp_path}/one.study>")

@@ -5,7 +5,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from study_files import fresh
 
-from flyteoptuna.storage.file import dumps, loads
+from flyteoptuna.storage.file_format import dump_study, restore_study
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
@@ -58,7 +58,7 @@ def search(study, between):
 def test_a_restored_study_suggests_what_the_original_would(name):
     """With a save and a load around every step, parameters, values and states equal those of one process."""
     expected = search(fresh(SAMPLERS[name]()), lambda study: study)
-    assert search(fresh(SAMPLERS[name]()), lambda study: loads(dumps(study))) == expected
+    assert search(fresh(SAMPLERS[name]()), lambda study: restore_study(dump_study(study))) == expected
     assert len({repr(params) for params, _, _ in expected}) > 5
 
 
@@ -77,8 +77,8 @@ def test_a_study_of_a_database_goes_on_in_memory(name, tmp_path):
             tell_batch(study)
         return study
 
-    study, restored = database("a.db"), loads(dumps(database("b.db")))
+    study, restored = database("a.db"), restore_study(dump_study(database("b.db")))
     assert restored._study_id == study._study_id == 2
     assert [t._trial_id for t in restored.trials] == [t._trial_id for t in study.trials] != list(range(12))
     expected = search(study, lambda study: study)
-    assert search(restored, lambda study: loads(dumps(study))) == expected
+    assert search(restored, lambda study: restore_study(dump_study(study))) == expected

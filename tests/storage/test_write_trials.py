@@ -12,7 +12,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 from study_files import QUICK, example, leave, members, searches, zipped
 
-from flyteoptuna.storage.file import dumps, loads, read
+from flyteoptuna.storage.file_format import dump_study, read_study, restore_study
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
@@ -24,17 +24,17 @@ pytestmark = [
 @given(study=searches(), data=st.data())
 def test_rows_that_were_written_before_change_no_byte(study, data):
     """A study that goes on is saved as if all of it were new, generation after generation."""
-    study = loads(dumps(study))
+    study = restore_study(dump_study(study))
     for later in range(2):
         finished = data.draw(st.sampled_from([s for s in TrialState if s.is_finished()]))
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         for trial in data.draw(st.lists(st.sampled_from(running), unique_by=id)) if running else []:
             leave(data.draw, study, optuna.Trial(study, trial._trial_id), finished)
         study.ask().suggest_float(f"later {later}", 0, data.draw(st.floats(1, 2)))
-        text = members(dumps(study))["study.json"]
+        text = members(dump_study(study))["study.json"]
         study.written = None
-        assert members(dumps(study))["study.json"] == text
-        study = loads(dumps(study))
+        assert members(dump_study(study))["study.json"] == text
+        study = restore_study(dump_study(study))
         assert study.written is not None
 
 
@@ -50,13 +50,13 @@ def laid_out(record):
 )
 def test_what_others_have_written_is_saved_as_if_it_were_new(layout):
     """A file of another layout, and one whose tables hold something twice."""
-    parts = members(dumps(example()))
+    parts = members(dump_study(example()))
     record = json.loads(parts["study.json"])
     count = len(record["distributions"])
     record["distributions"] *= 2
     record["spaces"] = [[[name, index + count] for name, index in space] for space in record["spaces"]]
-    restored = loads(zipped({**parts, "study.json": layout(record)}))
-    assert members(dumps(restored))["study.json"] == parts["study.json"]
+    restored = restore_study(zipped({**parts, "study.json": layout(record)}))
+    assert members(dump_study(restored))["study.json"] == parts["study.json"]
 
 
 def test_numbers_of_numpy_are_saved():
@@ -67,7 +67,7 @@ def test_numbers_of_numpy_are_saved():
     params = {"i": np.int64(3), "x": np.float32(0.5)}
     study.add_trial(create_trial(value=np.float32(2), params=params, distributions=distributions))
     study.add_trial(create_trial(value=np.int64(2), intermediate_values={np.int64(4): np.float16(1)}))
-    assert [vars(t) for t in read(dumps(study)).trials] == [vars(t) for t in study.trials]
+    assert [vars(t) for t in read_study(dump_study(study)).trials] == [vars(t) for t in study.trials]
 
 
 @pytest.mark.parametrize("place", ["user_attrs", "system_attrs"])
@@ -81,11 +81,11 @@ def test_an_attribute_that_json_cannot_hold_is_named(place, value):
     study.add_trial(create_trial(value=1.0))
     study.add_trial(create_trial(value=1.0, **{place: {"fine": 1, "model": value}}))
     with pytest.raises(TypeError, match=rf"`trials\[1\]\.{place}\['model'\]` cannot be saved: JSON cannot hold it"):
-        dumps(study)
+        dump_study(study)
     study = optuna.create_study()
     study._storage.set_study_user_attr(study._study_id, "own", value)
     with pytest.raises(TypeError, match=r"`user_attrs\['own'\]`"):
-        dumps(study)
+        dump_study(study)
 
 
 def test_a_choice_that_json_cannot_hold_is_named():
@@ -95,7 +95,7 @@ def test_a_choice_that_json_cannot_hold_is_named():
         warnings.simplefilter("ignore")
         study.ask().suggest_categorical("shape", [(1, 2), (3, 4)])
     with pytest.raises(TypeError, match=r"Each choice of parameter `shape` must be .* but got \(1, 2\), a tuple"):
-        dumps(study)
+        dump_study(study)
 
 
 def test_a_step_that_could_not_be_read_is_not_written():
@@ -103,7 +103,7 @@ def test_a_step_that_could_not_be_read_is_not_written():
     study = optuna.create_study()
     study.add_trial(create_trial(value=1, intermediate_values={2**63: 0.5}))
     with pytest.raises(TypeError, match=r"`trials\[0\]\.intermediate_values` cannot be saved: a step exceeds 63 bits"):
-        dumps(study)
+        dump_study(study)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_numpys_scalars_are_plain_ones_wherever_optuna_takes_them(scalar, plain)
     trial.set_user_attr("kept", {"deep": scalar})
     study.tell(trial, np.float64(1))
     study.enqueue_trial({"x": scalar}, user_attrs={"kept": scalar})
-    saved = loads(dumps(study))
+    saved = restore_study(dump_study(study))
     assert saved.user_attrs == {"kept": plain}
     assert saved.trials[0].user_attrs == {"kept": {"deep": plain}}
     assert saved.trials[1].system_attrs["fixed_params"] == {"x": plain}
@@ -138,4 +138,4 @@ def test_what_is_no_scalar_is_refused_by_its_own_name(value):
     study.ask().set_user_attr("good", np.float32(1))
     study.ask().set_user_attr("bad", value)
     with pytest.raises(TypeError, match=r"`trials\[1\].user_attrs\['bad'\]` cannot be saved"):
-        dumps(study)
+        dump_study(study)

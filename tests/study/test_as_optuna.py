@@ -10,11 +10,12 @@ from optuna.trial import TrialState
 from searches import SAMPLERS, flat, reloaded, report_of, score
 
 from flyteoptuna import suggest
-from flyteoptuna.core import space
+from flyteoptuna.space import space
 from flyteoptuna.study import system_attrs
-from flyteoptuna.study.ask import ask, draw
-from flyteoptuna.study.tell import tell
+from flyteoptuna.study.ask import ask_trial, draw_value
+from flyteoptuna.study.tell import tell_trials
 from flyteoptuna.testing.strategies import spaces
+from flyteoptuna.trial import marks
 
 GRID = {"a": suggest.category(["p", "q", "r"]), "b": suggest.integer(0, 3), "c": suggest.float(0, 1, step=0.5)}
 DISCRETE = ("brute-force", "grid")
@@ -26,7 +27,7 @@ def branched(inputs):
     def build(trial):
         depth = trial.suggest_int("depth", 0, len(inputs))
         return [
-            space.materialise(value, name, lambda n, s: draw(trial, n, s))
+            space.substitute_suggestions(value, name, lambda n, s: draw_value(trial, n, s))
             for name, value in list(inputs.items())[:depth]
         ]
 
@@ -53,19 +54,19 @@ def plain(sampler, build, batch, generations):
 def searched(sampler, build, batch, generations):
     """The same search, the study saved and loaded around every step."""
     study = optuna.create_study(sampler=sampler)
-    system_attrs.begin(study)
+    system_attrs.store_search_mark(study)
     for generation in range(generations):
         study = reloaded(study)
         for _ in range(batch):
-            ask(study, generation, build)
+            ask_trial(study, generation, build)
         study = reloaded(study)
-        tell(study, [report_of(t) for t in reversed(system_attrs.own(study, TrialState.RUNNING))])
+        tell_trials(study, [report_of(t) for t in reversed(system_attrs.search_trials(study, TrialState.RUNNING))])
     return study
 
 
 def comparable(study, name):
     # CMA-ES keeps its state as a pickle, which differs in bytes from run to run.
-    ours = (system_attrs.TRIAL_ATTRIBUTE, *(["cma:"] if name == "cmaes" else []))
+    ours = (marks.TRIAL_ATTRIBUTE, *(["cma:"] if name == "cmaes" else []))
     return [
         (
             t.params,

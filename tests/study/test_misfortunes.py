@@ -10,10 +10,10 @@ from optuna.distributions import IntDistribution
 from searches import LINE, asked, begun, flat, reloaded
 
 from flyteoptuna import SpaceError, suggest
-from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.study import stopping, system_attrs
-from flyteoptuna.study.ask import check_space
-from flyteoptuna.study.tell import interrupted, tell
+from flyteoptuna.study.ask import check_study_space
+from flyteoptuna.study.tell import fail_interrupted_trials, tell_trials
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE, TrialReport
 
 SPACE = {"x": suggest.float(0, 1), "kind": suggest.category(["a", "b"]), "n": suggest.integer(0, 3)}
 
@@ -51,9 +51,9 @@ def test_an_enqueued_point_that_optuna_refuses_fails_itself(point, match):
         if trial.number == 1:
             study.enqueue_trial(point)
 
-    tell(reloaded(study), reports(made), [enqueue])
-    tell(study, reports(made), [enqueue])
-    tell(study, reports(asked(study, 2, flat(SPACE), generation=1)))
+    tell_trials(reloaded(study), reports(made), [enqueue])
+    tell_trials(study, reports(made), [enqueue])
+    tell_trials(study, reports(asked(study, 2, flat(SPACE), generation=1)))
     assert states(study) == ["FAIL", "COMPLETE", "FAIL", "COMPLETE"]
     assert re.search(match, reason(study, 0)) and re.search(match, reason(study, 2))
     reloaded(study)
@@ -66,7 +66,7 @@ def test_a_point_that_cannot_be_saved_fails_where_a_callback_enqueues_it():
     def enqueue(study, trial):
         study.enqueue_trial({"x": object()}, user_attrs={"model": object()})
 
-    tell(study, reports(asked(study, 1)), [enqueue])
+    tell_trials(study, reports(asked(study, 1)), [enqueue])
     study = reloaded(study)
     assert states(study) == ["COMPLETE", "FAIL"]
     assert "`system_attrs['fixed_params']` of trial 1 cannot be saved" in reason(study, 1)
@@ -101,7 +101,7 @@ def test_a_sampler_that_raises_fails_its_trial(error):
     study = begun()
     study.sampler = Sampler(asking=error)
     made = asked(study, 2)
-    tell(study, reports(made))
+    tell_trials(study, reports(made))
     assert states(study) == ["FAIL", "COMPLETE"]
     assert type(error).__name__ in reason(study, 0)
 
@@ -111,7 +111,7 @@ def test_what_was_told_is_kept_though_the_sampler_raises(error):
     """When it is told, as a grid's does after an enqueued point; the value stays, with a note."""
     study = begun()
     study.sampler = Sampler(telling=error)
-    tell(study, reports(asked(study, 2)))
+    tell_trials(study, reports(asked(study, 2)))
     assert [trial.value for trial in study.trials] == [0.0, 1.0]
     assert f"its sampler raised. {type(error).__name__}" in reason(study, 0)
 
@@ -121,10 +121,10 @@ def test_a_grid_ends_with_an_enqueued_point_and_one_point_left():
     inputs = {"n": suggest.integer(0, 1)}
     study = begun()
     study.sampler = optuna.samplers.GridSampler({"n": [0, 1]}, seed=1)
-    tell(study, reports(asked(study, 1, flat(inputs))))
+    tell_trials(study, reports(asked(study, 1, flat(inputs))))
     study.enqueue_trial({"n": 1})
-    tell(study, reports(asked(study, 1, flat(inputs), generation=1)))
-    tell(study, reports(asked(study, 1, flat(inputs), generation=2)))
+    tell_trials(study, reports(asked(study, 1, flat(inputs), generation=1)))
+    tell_trials(study, reports(asked(study, 1, flat(inputs), generation=2)))
     assert states(study) == ["COMPLETE"] * 3
 
 
@@ -144,7 +144,7 @@ def test_constraints_that_raise_or_cannot_be_saved_fail_their_trial(constraints,
     study.sampler = optuna.samplers.TPESampler(
         seed=1, constraints_func=lambda trial: constraints(trial) if trial.number == 0 else (np.float32(0),)
     )
-    tell(study, reports(asked(study, 2)))
+    tell_trials(study, reports(asked(study, 2)))
     study = reloaded(study)
     assert states(study) == ["FAIL", "COMPLETE"]
     assert re.search(match, reason(study, 0))
@@ -187,7 +187,7 @@ def test_what_has_run_is_told_and_saved_whatever_a_callback_does(callback, kind)
     study = begun(3)
     study.set_user_attr("kept", "before")
     with pytest.raises(kind):
-        tell(study, reports(asked(study, 3)), [callback, callback])
+        tell_trials(study, reports(asked(study, 3)), [callback, callback])
     study = reloaded(study)
     assert [trial.value for trial in study.trials] == [0.0, 1.0, 2.0]
     assert study.user_attrs == {"kept": "before"}
@@ -199,10 +199,10 @@ def test_only_points_of_the_present_space_exhaust_it():
     for params in ({"n": 0}, {"n": 1}, {"n": 7}, {"n": 2, "x": 0.5}, {}):
         dists = {name: optuna.distributions.FloatDistribution(0, 9) for name in params}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=dists, value=1.0))
-    assert stopping.exhausted(study, {"n": suggest.integer(0, 1)})
-    assert not stopping.exhausted(study, {"n": suggest.integer(6, 7)})
-    assert not stopping.exhausted(study, {"n": suggest.integer(0, 7, step=7), "m": suggest.integer(0, 0)})
-    assert stopping.exhausted(study, {"n": suggest.float(0, 1, step=1)})
+    assert stopping.is_exhausted(study, {"n": suggest.integer(0, 1)})
+    assert not stopping.is_exhausted(study, {"n": suggest.integer(6, 7)})
+    assert not stopping.is_exhausted(study, {"n": suggest.integer(0, 7, step=7), "m": suggest.integer(0, 0)})
+    assert stopping.is_exhausted(study, {"n": suggest.float(0, 1, step=1)})
 
 
 def test_a_new_grid_is_asked_though_an_old_one_was_exhausted():
@@ -210,10 +210,10 @@ def test_a_new_grid_is_asked_though_an_old_one_was_exhausted():
     inputs = {"n": suggest.integer(0, 9)}
     study = begun()
     study.sampler = optuna.samplers.GridSampler({"n": [0, 1]}, seed=1)
-    tell(study, reports(asked(study, 2, flat(inputs))))
-    assert stopping.exhausted(study)
+    tell_trials(study, reports(asked(study, 2, flat(inputs))))
+    assert stopping.is_exhausted(study)
     study.sampler = optuna.samplers.GridSampler({"n": [4, 5]}, seed=1)
-    assert not stopping.exhausted(study)
+    assert not stopping.is_exhausted(study)
 
 
 def test_trials_that_an_earlier_search_left_running_have_failed():
@@ -222,13 +222,13 @@ def test_trials_that_an_earlier_search_left_running_have_failed():
     asked(study, 2)
     study.ask()
     study = reloaded(study)
-    system_attrs.begin(study)
+    system_attrs.store_search_mark(study)
 
     def again(study, trial):
         if trial.user_attrs[ERROR_ATTRIBUTE].startswith("interrupted"):
             study.enqueue_trial(trial.params)
 
-    interrupted(study, [again])
+    fail_interrupted_trials(study, [again])
     assert states(study) == ["FAIL", "FAIL", "RUNNING", "WAITING", "WAITING"]
     assert [made.params for made in asked(study, 2)] == [trial.params for trial in study.trials[:2]]
 
@@ -246,16 +246,16 @@ def test_a_changed_space_names_the_parameter(space, match):
     study = begun()
     asked(study, 1, flat(SPACE))
     with pytest.raises(SpaceError, match=match):
-        check_space(study, space)
-    check_space(study, {**SPACE, **LINE, "n": suggest.integer(5, 8)})
+        check_study_space(study, space)
+    check_study_space(study, {**SPACE, **LINE, "n": suggest.integer(5, 8)})
 
 
 def test_a_lost_trial_tells_its_timeout():
     """Its pod may have been ended by it."""
     study = begun()
     [made] = asked(study, 1)
-    system_attrs.note(study, made.number, key="k", timeout=90.0)
-    tell(study, [TrialReport(-1, error="The report of the trial is not as it must be.")])
+    system_attrs.update_trial_mark(study, made.number, key="k", timeout=90.0)
+    tell_trials(study, [TrialReport(-1, error="The report of the trial is not as it must be.")])
     assert "it was ended by its timeout of 90 s, its pod died" in reason(study, 0)
     assert "does not say whose it is" in reason(study, 0)
 
@@ -287,7 +287,7 @@ def test_a_sampler_that_can_suggest_no_trial_of_a_space_is_refused_at_once(study
     """Its parameter is named, and the study is left as it was."""
     before = len(study.trials)
     with pytest.raises(SpaceError, match=match):
-        check_space(study, space)
+        check_study_space(study, space)
     assert len(study.trials) == before
 
 
@@ -299,7 +299,7 @@ def test_a_sampler_that_was_tried_suggests_as_if_it_had_not_been(make):
         study = optuna.create_study(sampler=make())
         study.enqueue_trial({"n": 3})
         if tried:
-            check_space(study, N)
+            check_study_space(study, N)
         study.optimize(lambda trial: trial.suggest_int("n", 0, 3), n_trials=3)
         found.append([trial.params for trial in study.trials])
     assert found[0] == found[1]
@@ -309,7 +309,7 @@ def test_trials_that_were_added_count_where_a_journal_keeps_them():
     """As in a database; in memory they do not, as in Optuna's."""
     study = known(None, IntDistribution(0, 3))
     space = {"n": suggest.float(0, 1)}
-    check_space(study, space)
+    check_study_space(study, space)
     with pytest.raises(SpaceError, match=r"Parameter `n` was IntDistribution.*different distribution kind"):
-        check_space(study, space, as_database=True)
-    check_space(study, N, as_database=True)
+        check_study_space(study, space, with_all_trials=True)
+    check_study_space(study, N, with_all_trials=True)

@@ -6,18 +6,18 @@ from optuna.trial import TrialState
 from searches import asked, begun, flat, reloaded
 
 from flyteoptuna import SearchFailedError, suggest
-from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.study import stopping, system_attrs
-from flyteoptuna.study.sampler import create
-from flyteoptuna.study.tell import tell
+from flyteoptuna.study.samplers import create_default_study
+from flyteoptuna.study.tell import tell_trials
+from flyteoptuna.trial.report import TrialReport
 
 
 def test_a_timeout_counts_from_the_start_of_the_search():
     """It is over at the second, not before."""
-    study = create(1, 1)
-    system_attrs.begin(study, now=100.0)
-    assert stopping.over(reloaded(study), timeout=10, now=109.9) == ""
-    assert stopping.over(reloaded(study), timeout=10, now=110.0) == "its timeout of 10 s has passed"
+    study = create_default_study(1, 1)
+    system_attrs.store_search_mark(study, now=100.0)
+    assert stopping.stop_or_timeout_reason(reloaded(study), timeout=10, now=109.9) == ""
+    assert stopping.stop_or_timeout_reason(reloaded(study), timeout=10, now=110.0) == "its timeout of 10 s has passed"
 
 
 def test_a_search_that_only_fails_quotes_its_first_cause():
@@ -26,9 +26,12 @@ def test_a_search_that_only_fails_quotes_its_first_cause():
     for count in (9, 1):
         stopping.check_failures(study, last=False)
         asked(study, count)
-        tell(
+        tell_trials(
             study,
-            [TrialReport(t.number, error="out of luck\ntrace") for t in system_attrs.own(study, TrialState.RUNNING)],
+            [
+                TrialReport(t.number, error="out of luck\ntrace")
+                for t in system_attrs.search_trials(study, TrialState.RUNNING)
+            ],
         )
     with pytest.raises(SearchFailedError, match=r"first 10 trials failed.\nTrial 0: out of luck\ntrace$"):
         stopping.check_failures(study, last=False)
@@ -39,10 +42,10 @@ def test_failures_count_from_the_start_of_the_search():
     study = begun()
     for _ in range(2):
         asked(study, 1)
-        tell(study, [TrialReport(0, error="one")])
-        system_attrs.begin(study)
+        tell_trials(study, [TrialReport(0, error="one")])
+        system_attrs.store_search_mark(study)
     asked(study, 3)
-    tell(
+    tell_trials(
         study,
         [TrialReport(2, state="COMPLETE", values=[1.0]), TrialReport(3, error="two"), TrialReport(4, error="three")],
     )
@@ -55,7 +58,7 @@ def test_a_search_without_a_complete_trial_ends_in_an_error():
     """There is no best value to show."""
     study = begun()
     asked(study, 2)
-    tell(study, [TrialReport(0, state="PRUNED", error="TrialPruned"), TrialReport(1, error="no")])
+    tell_trials(study, [TrialReport(0, state="PRUNED", error="TrialPruned"), TrialReport(1, error="no")])
     stopping.check_failures(study, last=False)
     with pytest.raises(SearchFailedError, match="No trial completed: of 2, 1 failed"):
         stopping.check_failures(study, last=True)
@@ -70,20 +73,20 @@ def test_a_search_without_a_trial_says_why():
 def test_a_grid_is_exhausted_while_its_last_points_run():
     """A batch asks no point of a grid again."""
     study = optuna.create_study(sampler=optuna.samplers.GridSampler({"b": [0, 1, 2]}))
-    system_attrs.begin(study)
+    system_attrs.store_search_mark(study)
     for count in range(3):
-        assert not stopping.exhausted(study), count
+        assert not stopping.is_exhausted(study), count
         asked(study, 1, flat({"b": suggest.integer(0, 3)}))
-    assert stopping.exhausted(reloaded(study))
+    assert stopping.is_exhausted(reloaded(study))
 
 
 def test_what_is_fixed_in_a_dictionary_counts_for_no_point():
     """Only suggestions make a space larger."""
     inputs = {"params": {"depth": suggest.integer(1, 2), "kind": "tree"}, "b": suggest.category(["p", "q"])}
     study = optuna.create_study(sampler=optuna.samplers.BruteForceSampler(seed=1))
-    system_attrs.begin(study)
+    system_attrs.store_search_mark(study)
     for _ in range(4):
-        assert not stopping.exhausted(study, inputs)
+        assert not stopping.is_exhausted(study, inputs)
         asked(study, 1, flat(inputs))
-    assert stopping.exhausted(study, inputs)
-    assert not stopping.exhausted(study, {**inputs, "x": suggest.float(0, 1)})
+    assert stopping.is_exhausted(study, inputs)
+    assert not stopping.is_exhausted(study, {**inputs, "x": suggest.float(0, 1)})

@@ -4,7 +4,7 @@ import optuna
 from searches import asked
 
 from flyteoptuna.study import system_attrs
-from flyteoptuna.study.tell import tell
+from flyteoptuna.study.tell import tell_trials
 
 
 def test_trials_of_others_are_left_alone():
@@ -12,7 +12,7 @@ def test_trials_of_others_are_left_alone():
     study = optuna.create_study()
     study.ask()
     study.add_trial(optuna.trial.create_trial(value=1.0))
-    system_attrs.begin(study)
+    system_attrs.store_search_mark(study)
     asked(study, 2)
-    tell(study, [])
+    tell_trials(study, [])
     assert [t.state.name for t in study.trials] == ["RUNNING", "COMPLETE", "FAIL", "FAIL"]

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 from searches import asked, begun
 
-from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
 from flyteoptuna.study import stopping, system_attrs
-from flyteoptuna.study.ask import ask
-from flyteoptuna.study.sampler import create
-from flyteoptuna.study.tell import tell
+from flyteoptuna.study.ask import ask_trial
+from flyteoptuna.study.samplers import create_default_study
+from flyteoptuna.study.tell import tell_trials
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE, TrialReport
 
 
 def test_a_missing_report_fails_its_own_trial():
@@ -21,7 +21,7 @@ def test_a_missing_report_fails_its_own_trial():
     study = begun()
     asked(study, 4)
     complete = {"state": "COMPLETE"}
-    tell(
+    tell_trials(
         study,
         [TrialReport(3, values=[3.0], start=5.0, end=7.0, **complete), None, TrialReport(0, values=[0.5], **complete)],
     )
@@ -49,7 +49,7 @@ def test_telling_is_total(reports):
     """No report, however wrong, leaves a trial running or raises."""
     study = begun()
     asked(study, 5)
-    assert tell(study, reports) == 5
+    assert tell_trials(study, reports) == 5
     assert all(t.state.is_finished() for t in study.trials)
 
 
@@ -58,10 +58,10 @@ def test_attributes_constraints_and_intermediate_values_come_back():
     seen = []
     sampler = optuna.samplers.NSGAIISampler(constraints_func=lambda t: seen.append(dict(t.user_attrs)) or [1.0])
     study = optuna.create_study(sampler=sampler)
-    system_attrs.begin(study)
+    system_attrs.store_search_mark(study)
     asked(study, 1)
     attrs, constraints = json.dumps({"loss": [1, 2]}), json.dumps({"constraints:size": 2.0})
-    tell(
+    tell_trials(
         study,
         [
             TrialReport(
@@ -88,18 +88,18 @@ def test_callbacks_run_after_each_tell_in_trial_order_and_may_stop():
     study, seen = begun(), []
     asked(study, 3)
     callbacks = [lambda s, t: seen.append((s is study, t.number, t.state)), optuna.study.MaxTrialsCallback(2)]
-    tell(study, [TrialReport(n, state="COMPLETE", values=[1.0]) for n in (2, 1, 0)], callbacks)
+    tell_trials(study, [TrialReport(n, state="COMPLETE", values=[1.0]) for n in (2, 1, 0)], callbacks)
     assert seen == [(True, n, TrialState.COMPLETE) for n in range(3)]
-    assert stopping.over(study) == "stopped"
+    assert stopping.stop_or_timeout_reason(study) == "stopped"
 
 
 def test_an_attribute_of_a_callback_that_cannot_be_saved_is_an_error_when_it_is_told():
     """The attribute is named."""
-    study = create(1, 0)
-    system_attrs.begin(study)
-    ask(study, 0, lambda trial: trial.suggest_float("x", 0, 1))
+    study = create_default_study(1, 0)
+    system_attrs.store_search_mark(study)
+    ask_trial(study, 0, lambda trial: trial.suggest_float("x", 0, 1))
     with pytest.raises(TypeError, match=r"`user_attrs\['model'\]` of the study cannot be saved"):
-        tell(study, [], [lambda study, trial: study.set_user_attr("model", object())])
+        tell_trials(study, [], [lambda study, trial: study.set_user_attr("model", object())])
 
 
 def test_what_has_run_is_told_when_a_callback_raises():
@@ -112,7 +112,7 @@ def test_what_has_run_is_told_when_a_callback_raises():
 
     reports = [TrialReport(n, state="COMPLETE", values=[float(n)]) for n in numbers]
     with pytest.raises(KeyError, match="0"):
-        tell(study, reports, [fail])
+        tell_trials(study, reports, [fail])
     assert [t.value for t in study.trials] == [0.0, 1.0, 2.0, 3.0]
 
 
@@ -126,5 +126,5 @@ def test_callbacks_see_the_attributes_that_a_file_would_hold():
         seen.append(study.user_attrs.get("counts"))
         study.set_user_attr("counts", {1: (trial.number,)})
 
-    tell(study, [TrialReport(n, state="COMPLETE", values=[1.0]) for n in numbers], [count])
+    tell_trials(study, [TrialReport(n, state="COMPLETE", values=[1.0]) for n in numbers], [count])
     assert seen == [None, {"1": [0]}]

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from optuna.trial import TrialState
 
 from flyteoptuna import Optimizer, suggest, testing
-from flyteoptuna.study import system_attrs
+from flyteoptuna.internals.optuna_internals import trial_record
+from flyteoptuna.study.system_attrs import update_trial_mark
 from flyteoptuna.testing import strategies
 from flyteoptuna.testing.strategies import objective
 
@@ -43,45 +44,43 @@ def without_the_last(study):
 
 
 def running(study):
-    system_attrs.record_of(study, 2).state = TrialState.RUNNING
+    trial_record(study, 2).state = TrialState.RUNNING
 
 
 def renumbered(study):
-    system_attrs.record_of(study, 2).number = 1
+    trial_record(study, 2).number = 1
 
 
 def with_values(study):
-    system_attrs.record_of(study, 2).state = TrialState.FAIL
+    trial_record(study, 2).state = TrialState.FAIL
 
 
 def without_a_value(study):
-    system_attrs.record_of(study, 2).values = [float("nan")]
+    trial_record(study, 2).values = [float("nan")]
 
 
 def of_another_batch(study):
-    mark = system_attrs.record_of(study, 3).system_attrs[system_attrs.TRIAL_ATTRIBUTE]
-    mark["generation"] = 0
+    update_trial_mark(study, 3, generation=0)
 
 
 def of_none(study):
-    mark = system_attrs.record_of(study, 3).system_attrs[system_attrs.TRIAL_ATTRIBUTE]
-    mark["generation"] = 7
+    update_trial_mark(study, 3, generation=7)
 
 
 def param(name, value):
     def changed(study):
-        system_attrs.record_of(study, 2).params[name] = value
+        trial_record(study, 2).params[name] = value
 
     return changed
 
 
 def renamed(study):
-    record = system_attrs.record_of(study, 2)
+    record = trial_record(study, 2)
     record.params["other"] = record.params.pop("inputs.x")
 
 
 def otherwise(study):
-    record = system_attrs.record_of(study, 2)
+    record = trial_record(study, 2)
     record.distributions = {
         **record.distributions,
         "inputs.c": optuna.distributions.CategoricalDistribution([1, True, 2]),
@@ -141,7 +140,7 @@ def test_budgets_that_were_exceeded_are_named():
         with pytest.raises(AssertionError, match=message):
             testing.check(study, other, SPACE)
     for number in range(6):
-        record = system_attrs.record_of(study, number)
+        record = trial_record(study, number)
         record.state, record.values = TrialState.FAIL, None
     strict = Optimizer(objective, 2, 6, batch_size=3, max_failures=1)
     with pytest.raises(AssertionError, match=r"At most 1 \+ 3 trials may fail"):

@@ -13,7 +13,7 @@ from containers import CODE
 from flyteoptuna import testing
 from flyteoptuna.testing.engine.engine import Engine
 from flyteoptuna.testing.faults import Faults
-from flyteoptuna.testing.pods.pod import Fault, Outcome
+from flyteoptuna.testing.pods.pod import Fault, PodOutcome
 
 
 def pods(*tasks, index=None):
@@ -30,7 +30,7 @@ def test_the_outputs_are_python_values_and_the_record_says_what_ran(flows):
     made = testing.run(flows("engine_flows").bindings, size=4)
     assert made.outputs == ("4 2.0 ['a', 'b'] {'k': 4} 5", "[4, 7, 4] [('a', 4), ('b', 1)] 4")
     assert sorted(pod.path for pod in made.pods) == ["n0", "n1", "n2", "n3"]
-    assert all(pod.outcome is Outcome.SUCCEEDED and pod.code == 0 and pod.seconds > 0 for pod in made.pods)
+    assert all(pod.outcome is PodOutcome.SUCCEEDED and pod.code == 0 and pod.seconds > 0 for pod in made.pods)
     assert (made.depth, made.visits) == (0, 6)
     assert 100 < made.largest < 1000
 
@@ -58,9 +58,9 @@ def test_outputs_with_names_have_them(flows):
 def test_a_search_gives_its_study_and_is_the_same_where_pods_were_killed(flows):
     """Pods that die are tried again, as by Flyte, and the study is that of the undisturbed search, to the bit."""
     search = flows("flow_of_faults").plain
-    undisturbed, killed = (testing.run(search, kill=kill) for kill in ((), [testing.Some(2, seed=1, among=6)]))
+    undisturbed, killed = (testing.run(search, kill=kill) for kill in ((), [testing.RandomPods(2, seed=1, among=6)]))
     assert isinstance(killed.outputs, optuna.Study)
-    dead = [pod for pod in killed.pods if pod.outcome is Outcome.KILLED]
+    dead = [pod for pod in killed.pods if pod.outcome is PodOutcome.KILLED]
     assert (len(dead), len(killed.pods)) == (2, len(undisturbed.pods) + 2)
     assert [(t.params, t.values) for t in killed.outputs.trials] == [
         (t.params, t.values) for t in undisturbed.outputs.trials
@@ -74,12 +74,12 @@ def test_an_element_whose_output_is_dropped_is_missing_and_what_waits_is_slow(fl
     assert made.outputs == "[3, 9]"
     assert made.of("show")[0].seconds >= 0.5
     made = testing.run(flow.independent, drop=lambda pod: "add" in pod.task and pod.attempt == 0)
-    assert [pod.outcome for pod in made.of("add")] == [Outcome.KILLED, Outcome.SUCCEEDED]
+    assert [pod.outcome for pod in made.of("add")] == [PodOutcome.KILLED, PodOutcome.SUCCEEDED]
 
 
 def test_an_error_reads_as_on_a_cluster(flows):
     """It has the traceback of the task, none of the engine's, and the pods with their logs."""
-    with pytest.raises(testing.ExecutionFailed, match="ValueError: this is broken") as failed:
+    with pytest.raises(testing.ExecutionFailedError, match="ValueError: this is broken") as failed:
         testing.run(flows("engine_flows").failing, x=1)
     assert 'raise ValueError("this is broken")' in str(failed.value)
     shown = "".join(traceback.format_exception(failed.value))
@@ -102,8 +102,8 @@ def test_a_cache_goes_from_run_to_run(flows):
         (2, [2]),
         (["a", 1], [0, 1, 2]),
         (lambda pod: pod.path == "n3", [3]),
-        (testing.Some(2, among=2), [0, 1]),
-        (testing.Some(2, among=2, of="b"), [1, 3]),
+        (testing.RandomPods(2, among=2), [0, 1]),
+        (testing.RandomPods(2, among=2, of="b"), [1, 3]),
         ((), []),
     ],
 )
@@ -116,13 +116,13 @@ def test_pods_are_chosen_by_name_by_position_by_a_seed_and_by_a_function(choice,
 
 def test_a_seeded_choice_is_the_same_for_the_same_seed():
     """And another for another."""
-    found = {seed: [testing.Some(3, seed, among=50).positions for _ in range(2)] for seed in range(5)}
+    found = {seed: [testing.RandomPods(3, seed, among=50).positions for _ in range(2)] for seed in range(5)}
     assert all(one == two and len(one) == 3 for one, two in found.values())
     assert len({one for one, _ in found.values()}) == 5
 
 
 @pytest.mark.parametrize(
-    "choice", ["c", 4, lambda pod: False, testing.Some(2, of="a", among=40), testing.Some(5, among=5)]
+    "choice", ["c", 4, lambda pod: False, testing.RandomPods(2, of="a", among=40), testing.RandomPods(5, among=5)]
 )
 def test_a_choice_that_chose_less_than_it_says_is_an_error(choice):
     """Such a test would prove nothing."""
@@ -181,8 +181,8 @@ def test_a_kill_is_stronger_than_a_drop_and_the_longest_delay_counts():
 def test_a_count_of_a_choice_is_checked():
     """At least one pod, of as many."""
     with pytest.raises(ValueError, match="`count >= 1` must hold, but got count=0"):
-        testing.Some(0)
+        testing.RandomPods(0)
     with pytest.raises(TypeError, match=r"`count` must be an int, but got 1.5 \(float\)"):
-        testing.Some(1.5)
+        testing.RandomPods(1.5)
     with pytest.raises(ValueError, match=r"`among >= count` must hold, but got \(among=1, count=2\)"):
-        testing.Some(2, among=1)
+        testing.RandomPods(2, among=1)

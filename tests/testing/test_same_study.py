@@ -59,7 +59,7 @@ def test_a_search_that_fails_in_memory_fails_locally_and_in_pods_for_the_same_re
     assert "`max_failures=4` was exceeded: 6 of 6 trials failed." in error and "none works" in error
     with pytest.raises(SearchFailedError) as local:
         make()(**inputs)
-    with pytest.raises(testing.ExecutionFailed) as pods:
+    with pytest.raises(testing.ExecutionFailedError) as pods:
         testing.run(flow.failed)
     # What they add is where the study is.
     assert str(local.value).startswith(error)

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 import flyteoptuna
 from flyteoptuna import Optimizer, SearchFailedError, suggest, testing
-from flyteoptuna.study.system_attrs import TRIAL_ATTRIBUTE
+from flyteoptuna.study.system_attrs import trial_mark
 
 SPACE = {"x": suggest.float(0, 1), "inner": {"n": suggest.integer(0, 9), "kept": [1]}, "power": 2}
 
@@ -135,7 +135,7 @@ def test_a_reused_slot_asks_when_it_is_free():
         (4, 1, 3),
     ]
     assert made.makespan == 5
-    assert [trial.system_attrs[TRIAL_ATTRIBUTE]["worker"] for trial in made.study.trials] == list("01111")
+    assert [trial_mark(trial).worker for trial in made.study.trials] == list("01111")
 
 
 @pytest.mark.parametrize(("reuse", "count"), [(False, 6), (True, 6)])

@@ -1,1 +1,1 @@
-"""The commands, a module each; what they share of loading, tables and errors is beside this folder."""
+"""The commands, one per module; the folder above holds what they share."""

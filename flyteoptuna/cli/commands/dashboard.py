@@ -1,4 +1,4 @@
-"""``flyteoptuna dashboard``: a search in optuna-dashboard, while it runs."""
+"""``flyteoptuna dashboard``: a running search in optuna-dashboard."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flyteoptuna.cli.errors import Failure, first
-from flyteoptuna.cli.running import Look, look
-from flyteoptuna.cli.study_source import STUDY_HELP, load, refused
-from flyteoptuna.cli.tables import clean, short
+from flyteoptuna.cli.errors import CommandError, first_line
+from flyteoptuna.cli.loading import STUDY_HELP, convert_errors, load_source
+from flyteoptuna.cli.running import Snapshot, take_snapshot
+from flyteoptuna.cli.tables import printable, short_text
+from flyteoptuna.trial import interrupts
 
 if TYPE_CHECKING:
     import optuna
 
 HOST = "127.0.0.1"
-FOLLOWER = "follows the search"
-"""Name of the thread that loads a study again."""
+# Name of the thread that reloads the study.
+THREAD_NAME = "follows the search"
 
 
 @click.command(
@@ -55,81 +56,83 @@ FOLLOWER = "follows the search"
 def dashboard(study: str, port: int, every: float) -> None:
     """Open optuna-dashboard on a search."""
     if importlib.util.find_spec("optuna_dashboard") is None:
-        raise Failure("This needs optuna-dashboard: pip install optuna-dashboard")
-    app, name = _app(study, every)
-    from flyteoptuna.search.local.local_run import interruptible
-
+        raise CommandError("This needs optuna-dashboard: pip install optuna-dashboard")
+    app, name = _dashboard_app(study, every)
     try:
-        server = wsgiref.simple_server.make_server(HOST, port, _read_only(app), _Server, _Quiet)
+        server = wsgiref.simple_server.make_server(HOST, port, _read_only(app), _Server, _QuietHandler)
     except OSError as error:
-        raise Failure(f"Port {port} cannot be had: {first(error)}. Give another --port, or 0 for any.") from error
-    with server, interruptible(), suppress(KeyboardInterrupt):
-        click.echo(f"{clean(short(name))} is at http://{HOST}:{server.server_port}/dashboard until Ctrl-C")
+        raise CommandError(
+            f"Port {port} cannot be had: {first_line(error)}. Give another --port, or 0 for any."
+        ) from error
+    with server, interrupts.interruptible(), suppress(KeyboardInterrupt):
+        click.echo(f"{printable(short_text(name))} is at http://{HOST}:{server.server_port}/dashboard until Ctrl-C")
         server.serve_forever()
 
 
 App = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
-def _app(source: str, every: float) -> tuple[App, str]:
-    """The dashboard of a search, and the name of the study."""
+def _dashboard_app(source: str, every: float) -> tuple[App, str]:
+    """The WSGI application of the dashboard, and the name of the study."""
     from optuna.storages import JournalStorage
     from optuna_dashboard import wsgi
 
-    from flyteoptuna.show.load import load_journal
+    from flyteoptuna.load.load_study import load_journal
 
-    with refused(source):
+    with convert_errors(source):
         journal = load_journal(source)
     if journal is not None:
-        return wsgi(JournalStorage(journal)), load(source).study_name
-    found = look(source)
-    if found.study is None:
-        raise Failure(f"{source} has no study yet: it is {found.phase}.")
-    return _Reloaded(source, found, found.study, every), found.study.study_name
+        return wsgi(JournalStorage(journal)), load_source(source).study_name
+    snapshot = take_snapshot(source)
+    if snapshot.study is None:
+        raise CommandError(f"{source} has no study yet: it is {snapshot.phase}.")
+    return _ReloadingApp(source, snapshot, snapshot.study, every), snapshot.study.study_name
 
 
-class _Reloaded:
-    """The dashboard of a study that is loaded again while its search runs."""
+class _ReloadingApp:
+    """A dashboard that reloads the study while the search runs."""
 
-    def __init__(self, source: str, found: Look, study: optuna.Study, every: float) -> None:
+    def __init__(self, source: str, snapshot: Snapshot, study: optuna.Study, every: float) -> None:
         self._source, self._every = source, every
         self._serve(study)
-        if not found.ended:
-            threading.Thread(target=self._follow, args=(found,), name=FOLLOWER, daemon=True).start()
+        if not snapshot.ended:
+            threading.Thread(target=self._follow, args=(snapshot,), name=THREAD_NAME, daemon=True).start()
 
     def _serve(self, study: optuna.Study) -> None:
         from optuna_dashboard import wsgi
 
-        self._app: App = wsgi(study._storage)
+        from flyteoptuna.internals.optuna_internals import storage_of
 
-    def _follow(self, found: Look) -> None:
+        self._app: App = wsgi(storage_of(study))
+
+    def _follow(self, snapshot: Snapshot) -> None:
         pause = threading.Event()
-        while not found.ended:
+        while not snapshot.ended:
             pause.wait(self._every)
-            found = look(self._source, found)
-            if found.study is not None and not found.problem:
-                self._serve(found.study)
+            snapshot = take_snapshot(self._source, snapshot)
+            if snapshot.study is not None and not snapshot.problem:
+                self._serve(snapshot.study)
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         return self._app(environ, start)
 
 
 def _read_only(app: App) -> App:
-    """A dashboard without what changes a study."""
+    """An application that refuses the requests that would change a study."""
 
-    def served(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+    def read_only(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
             return app(environ, start)
         start("403 Forbidden", [("Content-Type", "application/json")])
         return [b'{"reason": "This dashboard is read-only."}']
 
-    return served
+    return read_only
 
 
 class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
     daemon_threads = True
 
 
-class _Quiet(wsgiref.simple_server.WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in Python's own
-        """Say nothing of a request."""
+class _QuietHandler(wsgiref.simple_server.WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
+        """Log no requests."""

@@ -1,4 +1,4 @@
-"""``flyteoptuna export``: a study for other tools."""
+"""``flyteoptuna export``: write a study for other tools."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import inspect
 
 import click
 
-from flyteoptuna.cli.errors import Failure, UsageError
-from flyteoptuna.cli.study_source import STUDY_HELP, load
-from flyteoptuna.cli.tables import clean, short, write
-from flyteoptuna.core.plain_values import plural
+from flyteoptuna.cli.errors import CommandError, UsageError
+from flyteoptuna.cli.loading import STUDY_HELP, load_source
+from flyteoptuna.cli.tables import print_parts, printable, short_text
+from flyteoptuna.errors import ExportError
+from flyteoptuna.values.text import plural
 
 
 @click.command(
@@ -36,16 +37,16 @@ from flyteoptuna.core.plain_values import plural
 @click.option("--overwrite", is_flag=True, help="Replace the file, or the study of that name in the database.")
 def export(study: str, target: str, name: str | None, overwrite: bool) -> None:
     """Write a study where other tools read it."""
-    from flyteoptuna.show import export as exports
+    from flyteoptuna.load import export as exports
 
     try:
-        exports.writer(target)
+        exports.find_writer(target)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    found = load(study)
+    loaded = load_source(study)
     try:
-        shown = exports.export(found, target, name=name, overwrite=overwrite)
-    except exports.ExportError as error:
-        raise Failure(str(error)) from error
-    name = clean(short(found.study_name))
-    write(f"{plural(len(found.get_trials(deepcopy=False)), 'trial')} of {name} written to {shown}")
+        shown_target = exports.export(loaded, target, name=name, overwrite=overwrite)
+    except ExportError as error:
+        raise CommandError(str(error)) from error
+    trials, study_name = loaded.get_trials(deepcopy=False), printable(short_text(loaded.study_name))
+    print_parts(f"{plural(len(trials), 'trial')} of {study_name} written to {shown_target}")

@@ -1,4 +1,4 @@
-"""``flyteoptuna plan``: what a search would run."""
+"""``flyteoptuna plan``: the pods that a search would run."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from typing import Any
 
 import click
 
-from flyteoptuna.cli import compiled_workflow
-from flyteoptuna.cli.tables import write_rows
-from flyteoptuna.core import plan as plans
+from flyteoptuna.cli.compiled_workflow import (
+    COUNT_INPUTS,
+    Unknown,
+    count_problems,
+    find_searches,
+    load_workflow,
+    resolve_counts,
+    workflow_inputs,
+)
+from flyteoptuna.cli.errors import CommandError
+from flyteoptuna.cli.tables import print_table
+from flyteoptuna.search.plan import search_shape
 
-NUMBERS = (
-    ">trials",
-    ">at once",
-    ">batch",
-    ">generations",
-    ">span pods",
-    ">driver pods",
-    ">trial pods",
-    ">depth",
-    ">widest",
+COUNT_HEADERS = (
+    *(">trials", ">at once", ">batch", ">generations"),
+    *(">span pods", ">driver pods", ">trial pods", ">depth", ">widest"),
 )
 
 
@@ -40,43 +42,52 @@ NUMBERS = (
     help="Trials of a generation.  [default: the concurrency]",
 )
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input of the workflow. Repeatable.")
-def plan(workflow: str, inputs: tuple[str, ...], **given: int | None) -> None:
-    """The generations, pods and nesting that a workflow's searches lead to, without running anything.
+def plan(workflow: str, inputs: tuple[str, ...], **options: int | None) -> None:
+    """Show the generations, pods and nesting of a workflow's searches, without running anything.
 
     MODULE is pkg.module or path/to/file.py. The numbers are those of the workflow and of the defaults of its inputs;
     options replace them, for every search. What ends a search early (a timeout, a callback) makes them fewer. Searches
     that a dynamic or an eager task makes while it runs are not seen.
 
     Driver pods are those of the search, its spans, the asks and the finish; the pod of a span asks its first batch.
-    Depth is the number of dynamic nodes inside each other, and widest is the most nodes in one of them.
+    Depth is the number of dynamic nodes inside each other, and widest is the most nodes in one of them. A search with
+    reuse_pods=True has no generations and no dynamic nodes: its trial pods are the workers, its driver pods the search
+    and the finish.
 
     \b
       flyteoptuna plan train.py:main --n-trials 500
       flyteoptuna plan pkg.train:main --input n_trials=500 --batch-size 32
     """
-    found = compiled_workflow.workflow(workflow)
-    searches = list(
-        compiled_workflow.searches(getattr(found, "workflow", found), compiled_workflow.options(found, inputs))
-    )
+    loaded = load_workflow(workflow)
+    searches = list(find_searches(getattr(loaded, "workflow", loaded), workflow_inputs(loaded, inputs)))
     if not searches:
-        raise click.ClickException(f"There is no search in {workflow}.")
+        raise CommandError(f"There is no search in {workflow}.")
     rows: list[list[str]] = []
     problems: list[str] = []
-    for objective, node, bound in searches:
-        counts = compiled_workflow.counts(bound, given)
-        problems += compiled_workflow.problems(node, counts)
-        rows.append([objective, node, *_planned(counts)])
-    write_rows(("objective", "node", *NUMBERS), rows)
+    for search in searches:
+        counts = resolve_counts(search.bound, options)
+        problems += count_problems(search.node, counts)
+        cells = _reused_pod_cells(counts) if search.reuse_pods else _shape_cells(counts)
+        rows.append([search.objective, search.node, *cells])
+    print_table(("objective", "node", *COUNT_HEADERS), rows)
     for problem in problems:
         click.echo(f"Error: {problem}", err=True)
     if problems:
         click.get_current_context().exit(1)
 
 
-def _planned(counts: Mapping[str, Any]) -> list[str]:
-    trials, at_once, batch = (counts[name] for name in compiled_workflow.COUNTS)
-    known = ["?" if isinstance(value, compiled_workflow.Unknown) else str(value) for value in (trials, at_once, batch)]
+def _shape_cells(counts: Mapping[str, Any]) -> list[str]:
+    trials, at_once, batch = (counts[name] for name in COUNT_INPUTS)
+    cells = ["?" if isinstance(value, Unknown) else str(value) for value in (trials, at_once, batch)]
     if not all(isinstance(value, int) and value >= 1 for value in (trials, batch)):
-        return [*known, *"?" * 6]
-    of = plans.shape(trials, batch)
-    return [*known, *map(str, (of.generations, of.spans, of.drivers, trials, of.depth, of.widest))]
+        return [*cells, *"?" * 6]
+    shape = search_shape(trials, batch)
+    numbers = (shape.generations, shape.spans, shape.drivers, trials, shape.depth, shape.widest)
+    return [*cells, *map(str, numbers)]
+
+
+def _reused_pod_cells(counts: Mapping[str, Any]) -> list[str]:
+    trials, at_once = (counts[name] for name in ("n_trials", "concurrency"))
+    known = all(isinstance(value, int) and value >= 1 for value in (trials, at_once))
+    cells = ["?" if isinstance(value, Unknown) else str(value) for value in (trials, at_once)]
+    return [*cells, "-", "-", "0", "2", str(min(trials, at_once)) if known else "?", "0", "-"]

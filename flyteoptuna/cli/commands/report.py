@@ -1,4 +1,4 @@
-"""``flyteoptuna report``: a study as a page."""
+"""``flyteoptuna report``: write the HTML report of a study."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from flyteoptuna.cli.errors import UsageError, first
-from flyteoptuna.cli.study_source import STUDY_HELP, load
-from flyteoptuna.cli.tables import clean, short
+from flyteoptuna.cli.errors import CommandError, UsageError, first_line
+from flyteoptuna.cli.loading import STUDY_HELP, load_source
+from flyteoptuna.cli.tables import printable, short_text
 
 
 @click.command(
@@ -30,12 +30,12 @@ def report(study: str, target: str, overwrite: bool) -> None:
     if Path(target).suffix.lower() not in {".html", ".htm"}:
         raise UsageError(f"`--to` must end in .html, but got {target!r}.")
     if Path(target).exists() and not overwrite:
-        raise click.ClickException(f"{target} exists: give another one, or --overwrite it.")
-    found = load(study)
-    from flyteoptuna.show.html_report import report as write
+        raise CommandError(f"{target} exists: give another one, or --overwrite it.")
+    loaded = load_source(study)
+    from flyteoptuna.page.html_report import report as write_report
 
     try:
-        write(found, target)
+        write_report(loaded, target)
     except OSError as error:
-        raise click.ClickException(f"{target} cannot be written: {first(error)}") from error
-    click.echo(f"The report of {clean(short(found.study_name))} is in {target}")
+        raise CommandError(f"{target} cannot be written: {first_line(error)}") from error
+    click.echo(f"The report of {printable(short_text(loaded.study_name))} is in {target}")

@@ -1,4 +1,4 @@
-"""``flyteoptuna show``: what a study holds."""
+"""``flyteoptuna show``: the results of a study."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flyteoptuna.cli.study_source import STUDY_HELP, load
-from flyteoptuna.cli.tables import cut, fits, new_table, short, text, write
-from flyteoptuna.core.plain_values import duration, plural
+from flyteoptuna.cli.loading import STUDY_HELP, load_source
+from flyteoptuna.cli.tables import fits_terminal, new_table, print_parts, short_text, table_cell, truncate
+from flyteoptuna.values.text import format_duration, plural
 
 if TYPE_CHECKING:
     import optuna
@@ -19,17 +19,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-MOST_REASON = 1000
-"""Most characters of a reason."""
-
-MOST_COLUMNS = 50
-"""Most parameters that are shown of a trial, and most of them in columns."""
-
-MOST_GROUPS = 20
-"""Most reasons of failures that are shown."""
-
-MOST_NUMBERS = 8
-"""Most numbers of trials that one line of failures names."""
+# Maximum length of a failure reason or a location, characters.
+MAX_REASON = 1000
+# Maximum number of parameters or outputs of a trial, and of columns for parameters.
+MAX_PARAM_COLUMNS = 50
+# Maximum number of failure reasons.
+MAX_REASONS = 20
+# Maximum number of trial numbers for one failure reason.
+MAX_NUMBERS = 8
 
 
 @click.command(
@@ -38,123 +35,115 @@ MOST_NUMBERS = 8
 @click.argument("study", metavar="STUDY")
 @click.option("--best", type=click.IntRange(1), metavar="N", default=5, show_default=True, help="Most trials to show.")
 def show(study: str, best: int) -> None:
-    """The results of a study."""
-    found = load(study)
-    trials = found.get_trials(deepcopy=False)
-    write(*map(text, _heading(found, trials)))
-    _print_best(found, trials, best)
-    _print_failures(trials)
+    """Show the results of a study."""
+    loaded = load_source(study)
+    trials = loaded.get_trials(deepcopy=False)
+    print_parts(*map(table_cell, _heading_lines(loaded, trials)))
+    _print_best(loaded, trials, best)
+    if (failures := failure_table(trials)) is not None:
+        print_parts("", failures)
 
 
-def _heading(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[str]:
-    from optuna.trial import TrialState
-
+def _heading_lines(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[str]:
+    from flyteoptuna.storage.study_summary import count_states
     from flyteoptuna.study.results import value_names
 
-    order = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
-    counts = [(sum(t.state == state for t in trials), state.name.lower()) for state in order]
-    states = ", ".join(f"{count} {name.replace('fail', 'failed')}" for count, name in counts if count)
+    states = count_states(trials)
     directions = [d.name.lower() for d in study.directions]
-    goal = (
-        directions[0]
-        if len(directions) == 1
-        else ", ".join(map(" ".join, zip(directions, map(short, value_names(study)), strict=True)))
-    )
-    lines = [f"{short(study.study_name)}: {goal}", f"{plural(len(trials), 'trial')}{f': {states}' if states else ''}"]
+    goals = [f"{d} {short_text(name)}" for d, name in zip(directions, value_names(study), strict=True)]
+    goal = directions[0] if len(directions) == 1 else ", ".join(goals)
+    lines = [f"{short_text(study.study_name)}: {goal}"]
+    lines.append(f"{plural(len(trials), 'trial')}{f': {states}' if states else ''}")
     starts = [t.datetime_start for t in trials if t.datetime_start]
     ends = [t.datetime_complete for t in trials if t.datetime_complete]
     if starts and ends:
-        # Times with and without a zone cannot be compared.
+        # Times with and without a time zone cannot be compared.
         with suppress(TypeError):
             start, end = min(starts), max(ends)
-            lasted = duration((end - start).total_seconds())
-            lines.append(f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} ({lasted})")
+            duration = format_duration((end - start).total_seconds())
+            lines.append(f"{start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} ({duration})")
     return lines
 
 
-def _print_best(study: optuna.Study, trials: Sequence[FrozenTrial], most: int) -> None:
+def _print_best(study: optuna.Study, trials: Sequence[FrozenTrial], limit: int) -> None:
     from optuna.study import StudyDirection
     from optuna.trial import TrialState
 
     from flyteoptuna.study import results
 
     complete = [t for t in trials if t.state == TrialState.COMPLETE]
-    feasible = [t for t in complete if results.feasible(t)]
+    feasible = [t for t in complete if results.is_feasible(t)]
     if not feasible:
-        write("", f"No trial {'satisfies the constraints' if complete else 'is complete'}.")
+        print_parts("", f"No trial {'satisfies the constraints' if complete else 'is complete'}.")
         return
     if len(study.directions) == 1:
         sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
-        chosen = sorted(feasible, key=lambda t: (sign * t.values[0], t.number))
-        title = f"The best {min(most, len(chosen))} of {len(complete)} complete trials"
+        best = sorted(feasible, key=lambda t: (sign * t.values[0], t.number))
+        title = f"The best {min(limit, len(best))} of {len(complete)} complete trials"
     else:
-        chosen = study.best_trials
-        title = f"{min(most, len(chosen))} of the {plural(len(chosen), 'trial')} on the Pareto front"
+        best = study.best_trials
+        title = f"{min(limit, len(best))} of the {plural(len(best), 'trial')} on the Pareto front"
     if len(feasible) < len(complete):
-        unfit = len(complete) - len(feasible)
-        title += f"; {unfit} violate{'s' * (unfit == 1)} a constraint"
-    names = list(dict.fromkeys(name for t in chosen[:most] for name in t.params))
-    table = _best(study, chosen[:most], names) if len(names) <= MOST_COLUMNS else None
-    if table is None or not fits(table):
-        table = _best(study, chosen[:most], None)
-    write("", f"{title}:", table)
-    _print_outputs(chosen[:most])
+        infeasible = len(complete) - len(feasible)
+        title += f"; {infeasible} violate{'s' * (infeasible == 1)} a constraint"
+    names = list(dict.fromkeys(name for t in best[:limit] for name in t.params))
+    table = _trial_table(study, best[:limit], names) if len(names) <= MAX_PARAM_COLUMNS else None
+    if table is None or not fits_terminal(table):
+        table = _trial_table(study, best[:limit], None)
+    print_parts("", f"{title}:", table)
+    _print_outputs(best[:limit])
 
 
-def _best(study: optuna.Study, trials: Sequence[FrozenTrial], names: Sequence[str] | None) -> Table:
-    """A table of trials, with a column for each parameter, or one for all."""
+def _trial_table(study: optuna.Study, trials: Sequence[FrozenTrial], names: Sequence[str] | None) -> Table:
+    """A table of trials, with a column for each of the parameters in ``names``, or with one for all."""
     from flyteoptuna.study.results import value_names
 
-    labels = ["params"] if names is None else [f">{short(name)}" for name in names]
-    table = new_table(">trial", *(f">{short(name)}" for name in value_names(study)), *labels, ">took")
+    labels = ["params"] if names is None else [f">{short_text(name)}" for name in names]
+    table = new_table(">trial", *(f">{short_text(name)}" for name in value_names(study)), *labels, ">took")
     for trial in trials:
         if names is None:
-            few = [f"{short(name)}={short(value)}" for name, value in islice(trial.params.items(), MOST_COLUMNS)]
-            params = [", ".join([*few, "..."] if len(few) < len(trial.params) else few)]
+            items = islice(trial.params.items(), MAX_PARAM_COLUMNS)
+            first = [f"{short_text(name)}={short_text(value)}" for name, value in items]
+            params = [", ".join([*first, "..."] if len(first) < len(trial.params) else first)]
         else:
-            params = [short(trial.params[name]) if name in trial.params else "" for name in names]
-        table.add_row(*map(text, [str(trial.number), *map(short, trial.values), *params, _took(trial)]))
+            params = [short_text(trial.params[name]) if name in trial.params else "" for name in names]
+        cells = [str(trial.number), *map(short_text, trial.values), *params, _format_trial_duration(trial)]
+        table.add_row(*map(table_cell, cells))
     return table
 
 
 def _print_outputs(trials: Sequence[FrozenTrial]) -> None:
-    """Where the outputs of trials are."""
-    from flyteoptuna.flyte.outputs import outputs_of
+    """Print the locations of the outputs of trials."""
+    from flyteoptuna.flyte.outputs import output_locations
 
     table = new_table(">trial", "output", "where it is")
     for trial in trials:
-        for name, place in islice(outputs_of(trial).items(), MOST_COLUMNS):
-            table.add_row(*map(text, [str(trial.number), short(name), cut(place, MOST_REASON)]))
+        for name, location in islice(output_locations(trial).items(), MAX_PARAM_COLUMNS):
+            table.add_row(*map(table_cell, [str(trial.number), short_text(name), truncate(location, MAX_REASON)]))
     if table.rows:
-        write("", table)
+        print_parts("", table)
 
 
-def _took(trial: FrozenTrial) -> str:
-    from flyteoptuna.study.results import took
+def _format_trial_duration(trial: FrozenTrial) -> str:
+    from flyteoptuna.study.results import trial_duration
 
-    found = took(trial)
-    return "" if found is None else duration(found.total_seconds())
-
-
-def _print_failures(trials: Sequence[FrozenTrial]) -> None:
-    table = failures(trials)
-    if table is not None:
-        write("", table)
+    duration = trial_duration(trial)
+    return "" if duration is None else format_duration(duration.total_seconds())
 
 
-def failures(trials: Sequence[FrozenTrial]) -> Table | None:
-    """A table of why trials have failed, equal reasons together; None where none has."""
+def failure_table(trials: Sequence[FrozenTrial]) -> Table | None:
+    """A table of failure reasons and their trials; None if no trial has failed."""
     from optuna.trial import TrialState
 
     from flyteoptuna.study import results
 
-    groups = results.reasons((t for t in trials if t.state == TrialState.FAIL), MOST_REASON)
+    groups = results.group_failures((t for t in trials if t.state == TrialState.FAIL), MAX_REASON)
     if not groups:
         return None
     table = new_table(">failed", "trials", "reason (of the first)")
-    for reason, numbers in sorted(groups, key=lambda group: -len(group[1]))[:MOST_GROUPS]:
-        named = ", ".join(map(str, numbers[:MOST_NUMBERS])) + (", ..." if len(numbers) > MOST_NUMBERS else "")
-        table.add_row(str(len(numbers)), named, text(cut(reason, MOST_REASON)))
-    if len(groups) > MOST_GROUPS:
-        table.add_row("", "...", f"and {plural(len(groups) - MOST_GROUPS, 'other reason')}")
+    for reason, numbers in sorted(groups, key=lambda group: -len(group[1]))[:MAX_REASONS]:
+        shown_numbers = ", ".join(map(str, numbers[:MAX_NUMBERS])) + (", ..." if len(numbers) > MAX_NUMBERS else "")
+        table.add_row(str(len(numbers)), shown_numbers, table_cell(truncate(reason, MAX_REASON)))
+    if len(groups) > MAX_REASONS:
+        table.add_row("", "...", f"and {plural(len(groups) - MAX_REASONS, 'other reason')}")
     return table

@@ -1,4 +1,4 @@
-"""``flyteoptuna watch``: a search while it runs."""
+"""``flyteoptuna watch``: follow a running search."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flyteoptuna.cli.commands.show import failures
-from flyteoptuna.cli.errors import Failure
-from flyteoptuna.cli.running import Look, look
-from flyteoptuna.cli.study_source import STUDY_HELP
-from flyteoptuna.cli.tables import MOST_CHARACTERS, cut, new_table, short, text, write
-from flyteoptuna.core.plain_values import plural
-from flyteoptuna.core.trial import interrupts
+from flyteoptuna.cli.commands.show import failure_table
+from flyteoptuna.cli.errors import CommandError
+from flyteoptuna.cli.loading import STUDY_HELP
+from flyteoptuna.cli.running import Snapshot, take_snapshot
+from flyteoptuna.cli.tables import MAX_TEXT, new_table, print_parts, short_text, table_cell, truncate
+from flyteoptuna.trial import interrupts
+from flyteoptuna.values.text import plural
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-MOST_RUNNING = 20
-"""Most running trials that are shown."""
+# Maximum number of running trials.
+MAX_RUNNING = 20
 
 
 @click.command(
@@ -49,121 +49,120 @@ MOST_RUNNING = 20
 )
 def watch(study: str, every: float) -> None:
     """Follow a search while it runs."""
-    found = look(study)
-    from flyteoptuna.search.local.local_run import interruptible
-
-    show = _live if sys.stdout.isatty() else _lines
-    with interruptible(), suppress(KeyboardInterrupt), show() as update:
+    snapshot = take_snapshot(study)
+    show = _terminal_output if sys.stdout.isatty() else _line_output
+    with interrupts.interruptible(), suppress(KeyboardInterrupt), show() as update:
         while True:
-            update(found)
-            if found.ended:
+            update(snapshot)
+            if snapshot.ended:
                 break
             time.sleep(every)
-            found = look(study, found)
-            interrupts.check()
+            snapshot = take_snapshot(study, snapshot)
+            interrupts.raise_pending_interrupt()
     if sys.stdout.isatty():
-        write(*map(_shown, _parts(found)))
-    if found.phase in {"FAILED", "ABORTED", "TIMED_OUT"}:
-        raise Failure(f"{study} has {found.phase.lower().replace('_', ' ')}.")
+        print_parts(*map(_renderable, _terminal_parts(snapshot)))
+    if snapshot.phase in {"FAILED", "ABORTED", "TIMED_OUT"}:
+        raise CommandError(f"{study} has {snapshot.phase.lower().replace('_', ' ')}.")
 
 
 @contextmanager
-def _live() -> Iterator[Callable[[Look], None]]:
-    """Shows what was found in place of what was found before."""
+def _terminal_output() -> Iterator[Callable[[Snapshot], None]]:
+    """Display each snapshot in place of the one before."""
     from rich.console import Console, Group
     from rich.live import Live
 
     with Live(console=Console(highlight=False), transient=True, auto_refresh=False) as live:
 
-        def update(found: Look) -> None:
-            live.update(Group(*map(_shown, _parts(found))), refresh=True)
+        def update(snapshot: Snapshot) -> None:
+            live.update(Group(*map(_renderable, _terminal_parts(snapshot))), refresh=True)
 
         yield update
 
 
-def _shown(part: Any) -> Any:
-    return text(part) if isinstance(part, str) else part
+def _renderable(part: Any) -> Any:
+    return table_cell(part) if isinstance(part, str) else part
 
 
 @contextmanager
-def _lines() -> Iterator[Callable[[Look], None]]:
-    """Writes a line where what was found has changed."""
-    before = [""]
+def _line_output() -> Iterator[Callable[[Snapshot], None]]:
+    """Write a line when it differs from the one before."""
+    previous = ""
 
-    def update(found: Look) -> None:
-        line = f"{_heading(found)}{f'; {found.problem}' if found.problem else ''}"
-        if line != before[0]:
-            write(text(line))
+    def update(snapshot: Snapshot) -> None:
+        nonlocal previous
+        line = f"{_progress_line(snapshot)}{f'; {snapshot.problem}' if snapshot.problem else ''}"
+        if line != previous:
+            print_parts(table_cell(line))
             sys.stdout.flush()
-        before[0] = line
+        previous = line
 
     yield update
 
 
-def _heading(found: Look) -> str:
-    """How far the search is, in a line."""
-    phase = f"{found.phase}: " if found.phase else ""
-    if found.study is None:
+def _progress_line(snapshot: Snapshot) -> str:
+    """Progress of the search in one line."""
+    phase = f"{snapshot.phase}: " if snapshot.phase else ""
+    if snapshot.study is None:
         return f"{phase}no study yet"
-    running = f", {len(_running(found.study))} running"
-    if found.progress is None:
-        return f"{phase}{plural(len(found.study.get_trials(deepcopy=False)), 'trial')}{running}"
-    said = str(found.progress)
-    counts, comma, rest = said.partition(" trials")
+    running = f", {len(_running_trials(snapshot.study))} running"
+    if snapshot.progress is None:
+        return f"{phase}{plural(len(snapshot.study.get_trials(deepcopy=False)), 'trial')}{running}"
+    counts, comma, rest = str(snapshot.progress).partition(" trials")
     return f"{phase}{counts}{comma}{running}{rest}"
 
 
-def _parts(found: Look) -> Iterator[Any]:
-    """What a terminal shows: text, a bar and tables."""
-    if found.study is not None:
-        yield short(found.study.study_name)
-    yield _heading(found)
-    if found.progress is not None:
+def _terminal_parts(snapshot: Snapshot) -> Iterator[Any]:
+    """Text, progress bar and tables for a terminal."""
+    if snapshot.study is not None:
+        yield short_text(snapshot.study.study_name)
+    yield _progress_line(snapshot)
+    if snapshot.progress is not None:
         from rich.progress_bar import ProgressBar
 
-        yield ProgressBar(total=max(found.progress.n_trials, 1), completed=found.progress.finished, width=60)
-    if found.problem:
-        yield f"The last look failed: {found.problem}"
-    if found.study is None:
+        yield ProgressBar(total=max(snapshot.progress.n_trials, 1), completed=snapshot.progress.finished, width=60)
+    if snapshot.problem:
+        yield f"The last look failed: {snapshot.problem}"
+    if snapshot.study is None:
         return
-    for table in (_best(found.study), _now(found.study), failures(found.study.get_trials(deepcopy=False))):
+    failures = failure_table(snapshot.study.get_trials(deepcopy=False))
+    for table in (_best_trial_table(snapshot.study), _running_table(snapshot.study), failures):
         if table is not None:
             yield ""
             yield table
 
 
-def _best(study: optuna.Study) -> Any:
+def _best_trial_table(study: optuna.Study) -> Any:
     from flyteoptuna.study import results
 
-    trial = results.best(study) if len(study.directions) == 1 else None
+    trial = results.best_trial(study) if len(study.directions) == 1 else None
     if trial is None:
         return None
     table = new_table(">best", ">value", "parameters")
-    table.add_row(str(trial.number), short(trial.value), text(_params(trial)))
+    table.add_row(str(trial.number), short_text(trial.value), table_cell(_params_line(trial)))
     return table
 
 
-def _running(study: optuna.Study) -> list[FrozenTrial]:
+def _running_trials(study: optuna.Study) -> list[FrozenTrial]:
     from optuna.trial import TrialState
 
     return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
 
-def _now(study: optuna.Study) -> Any:
-    trials = _running(study)
+def _running_table(study: optuna.Study) -> Any:
+    trials = _running_trials(study)
     if not trials:
         return None
     table = new_table(">running", "since", "parameters")
-    for trial in trials[:MOST_RUNNING]:
-        # The time of the machine that asked it, whose zone is not known.
+    for trial in trials[:MAX_RUNNING]:
+        # In the unknown time zone of the machine that started it.
         since = f"{trial.datetime_start:%H:%M:%S}" if trial.datetime_start is not None else ""
-        table.add_row(str(trial.number), since, text(_params(trial)))
-    if len(trials) > MOST_RUNNING:
-        table.add_row("...", "", f"and {len(trials) - MOST_RUNNING} more")
+        table.add_row(str(trial.number), since, table_cell(_params_line(trial)))
+    if len(trials) > MAX_RUNNING:
+        table.add_row("...", "", f"and {len(trials) - MAX_RUNNING} more")
     return table
 
 
-def _params(trial: FrozenTrial) -> str:
-    reported = max(trial.intermediate_values.items(), default=None)
-    said = ", ".join(f"{short(name)}={short(value)}" for name, value in list(trial.params.items())[:50])
-    return cut(said, MOST_CHARACTERS) + (f"  (step {reported[0]}: {short(reported[1])})" if reported else "")
+def _params_line(trial: FrozenTrial) -> str:
+    latest = max(trial.intermediate_values.items(), default=None)
+    params = ", ".join(f"{short_text(name)}={short_text(value)}" for name, value in list(trial.params.items())[:50])
+    return truncate(params, MAX_TEXT) + (f"  (step {latest[0]}: {short_text(latest[1])})" if latest else "")

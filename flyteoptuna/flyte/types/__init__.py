@@ -1,1 +1,1 @@
-"""Flyte's types: those of a study, what casts to what, and literals brought to the type that an input declares."""
+"""Flyte types: those of a study's attributes, the casts of Flyte's compiler, and the conversion of literals."""

@@ -1,72 +1,62 @@
-"""Type casts as Flyte's compiler allows them, and the type that it infers of a literal.
+"""Casts between types that Flyte's compiler allows, and conversion of literals that it does not cast to an input.
+
+Flyte checks a value that is bound in the graph of a dynamic task by the type that its literal shows. This type differs
+from the declared one if the value was a field of a dataclass, which is msgpack, if its file states another format than
+the input, or if Flyte has unwrapped a list that was bound to a union.
 
 Source: ``flytepropeller/pkg/compiler/validators/typing.go`` and ``utils.go`` at v1.16.8.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from flyteidl.core import literals_pb2 as pb
 from flyteidl.core import types_pb2
 from flyteidl.core.types_pb2 import LiteralType, SchemaType, SimpleType
+from flytekit.core.type_engine import TypeEngine
+from flytekit.models.literals import Literal
 from google.protobuf.struct_pb2 import Struct
 
+from flyteoptuna.flyte.references import Reference, is_primitive, make_reference, to_reference
+from flyteoptuna.values.text import exception_line
+
 NONE = LiteralType(simple=SimpleType.NONE)
+# Simple types of a structured dataset's columns, by the column types of a schema.
 _COLUMNS = {
     getattr(SchemaType.SchemaColumn, name): getattr(SimpleType, name)
     for name in ("INTEGER", "FLOAT", "STRING", "BOOLEAN", "DATETIME", "DURATION")
 }
-"""Column types of a schema, by the simple types of a structured dataset's columns."""
-_PARQUET = "parquet"
-
-
-def equal_schemas(upstream: Struct, downstream: Struct) -> bool:
-    """Compare the JSON schemas of two structs."""
-    return bool(upstream == downstream)
-
-
+# Test whether a struct with the first JSON schema casts to a struct with the second.
 Schemas = Callable[[Struct, Struct], bool]
-"""Whether a struct with one JSON schema casts to a struct with another one."""
 
 
-def castable(upstream: LiteralType, downstream: LiteralType, schemas: Schemas = equal_schemas) -> bool:
-    """Whether a value of one Flyte type may be bound to an input of another.
-
-    Args:
-        upstream: type of the value.
-        downstream: type of the input.
-        schemas: compares two JSON schemas.
-    """
+def can_cast(upstream: LiteralType, downstream: LiteralType, schemas: Schemas = operator.eq) -> bool:
+    """Test whether a value of one Flyte type may be bound to an input of another."""
     variants = upstream.union_type.variants
-    if len(variants) == 1 and _casts(variants[0], downstream, schemas):
-        return True
-    return _casts(upstream, downstream, schemas)
+    one_variant_casts = len(variants) == 1 and _casts(variants[0], downstream, schemas)
+    return one_variant_casts or _casts(upstream, downstream, schemas)
 
 
-def _kind(found: LiteralType) -> str | None:
-    kind: str | None = found.WhichOneof("type")
-    return kind
-
-
-def _is_none(found: LiteralType) -> bool:
-    return _kind(found) == "simple" and found.simple == SimpleType.NONE
+def _is_none(kind: LiteralType) -> bool:
+    return bool(kind.HasField("simple") and kind.simple == SimpleType.NONE)
 
 
 def _casts(upstream: LiteralType, downstream: LiteralType, schemas: Schemas) -> bool:
-    match _kind(downstream):
+    match downstream.WhichOneof("type"):
         case "collection_type" | "map_value_type" as field:
-            # An empty list or dictionary, whose elements are of no type, fits any.
+            # An empty list or dictionary has elements of no type, and casts to any.
             inner = getattr(upstream, field)
             return upstream.HasField(field) and (_is_none(inner) or _casts(inner, getattr(downstream, field), schemas))
         case "blob":
             formats = {upstream.blob.format, downstream.blob.format}
             return upstream.HasField("blob") and ("" in formats or len(formats) == 1)
         case "schema":
-            return _to_schema(upstream, downstream.schema)
+            return _tables_cast(upstream, downstream, schemas)
         case "structured_dataset_type":
-            return _is_none(upstream) or _to_dataset(upstream, downstream.structured_dataset_type, schemas)
+            return _is_none(upstream) or _tables_cast(upstream, downstream, schemas)
         case "union_type":
             return _to_union(upstream, downstream.union_type.variants, schemas)
         case "simple" if downstream.simple == SimpleType.NONE:
@@ -76,10 +66,8 @@ def _casts(upstream: LiteralType, downstream: LiteralType, schemas: Schemas) -> 
 
 
 def _to_simple(upstream: LiteralType, downstream: LiteralType, schemas: Schemas) -> bool:
-    kinds = _kind(upstream), _kind(downstream)
-    if kinds[0] == "enum_type" and downstream.simple == SimpleType.STRING:
-        return True
-    if kinds[1] == "enum_type" and upstream.simple == SimpleType.STRING:
+    one_is_enum = upstream.HasField("enum_type") or downstream.HasField("enum_type")
+    if one_is_enum and SimpleType.STRING in (upstream.simple, downstream.simple):
         return True
     if upstream.structure.tag and upstream.structure.tag != downstream.structure.tag:
         return False
@@ -89,9 +77,9 @@ def _to_simple(upstream: LiteralType, downstream: LiteralType, schemas: Schemas)
     return bool(_bare(upstream) == _bare(downstream))
 
 
-def _bare(found: LiteralType) -> LiteralType:
+def _bare(kind: LiteralType) -> LiteralType:
     bare = LiteralType()
-    bare.CopyFrom(found)
+    bare.CopyFrom(kind)
     for field in ("structure", "metadata", "annotation"):
         bare.ClearField(field)
     return bare
@@ -99,51 +87,35 @@ def _bare(found: LiteralType) -> LiteralType:
 
 def _to_union(upstream: LiteralType, variants: Iterable[LiteralType], schemas: Schemas) -> bool:
     if upstream.HasField("union_type"):
-        return all(any(castable(each, v, schemas) for v in variants) for each in upstream.union_type.variants)
-    # Of several variants that fit, Flyte would not know which one is meant.
-    return [castable(upstream, variant, schemas) for variant in variants].count(True) == 1
+        return all(any(can_cast(each, v, schemas) for v in variants) for each in upstream.union_type.variants)
+    # Flyte refuses a value that fits several variants.
+    return [can_cast(upstream, variant, schemas) for variant in variants].count(True) == 1
 
 
-def _to_schema(upstream: LiteralType, schema: SchemaType) -> bool:
-    if upstream.HasField("schema"):
-        return _columns_cast(upstream.schema.columns, schema.columns, lambda up, down: bool(up.type == down.type))
-    dataset = upstream.structured_dataset_type
-    if not upstream.HasField("structured_dataset_type") or dataset.format.lower() not in ("", _PARQUET):
+def _tables_cast(upstream: LiteralType, downstream: LiteralType, schemas: Schemas) -> bool:
+    """Test whether the columns of one table type cast to those of another; a table type without columns fits any."""
+    fields = {upstream.WhichOneof("type"), downstream.WhichOneof("type")}
+    (source, columns), (target, wanted) = _format_and_columns(upstream), _format_and_columns(downstream)
+    if not fields <= {"schema", "structured_dataset_type"} or ("" not in (source, target) and source != target):
         return False
-    return _columns_cast(
-        dataset.columns, schema.columns, lambda up, down: _COLUMNS.get(down.type) == up.literal_type.simple
-    )
+
+    def column_casts(up: LiteralType, down: LiteralType) -> bool:
+        if "schema" in fields:
+            return bool(up.simple == down.simple)
+        return up.WhichOneof("type") is not None and _casts(up, down, schemas)
+
+    known = dict(columns)
+    return not known or all(name in known and column_casts(known[name], kind) for name, kind in wanted)
 
 
-def _to_dataset(upstream: LiteralType, dataset: types_pb2.StructuredDatasetType, schemas: Schemas) -> bool:
-    if upstream.HasField("schema"):
-        return dataset.format.lower() in ("", _PARQUET) and _columns_cast(
-            upstream.schema.columns,
-            dataset.columns,
-            lambda up, down: _COLUMNS.get(up.type) == down.literal_type.simple,
-        )
-    given = upstream.structured_dataset_type
-    if not upstream.HasField("structured_dataset_type"):
-        return False
-    formats = {given.format.lower(), dataset.format.lower()}
-    return ("" in formats or len(formats) == 1) and _columns_cast(
-        given.columns,
-        dataset.columns,
-        lambda up, down: up.HasField("literal_type") and _casts(up.literal_type, down.literal_type, schemas),
-    )
+def _format_and_columns(table: LiteralType) -> tuple[str, list[tuple[str, LiteralType]]]:
+    if table.HasField("schema"):
+        return "parquet", [(column.name, LiteralType(simple=_COLUMNS[column.type])) for column in table.schema.columns]
+    dataset = table.structured_dataset_type
+    return dataset.format.lower(), [(column.name, column.literal_type) for column in dataset.columns]
 
 
-def _columns_cast(upstream: Any, downstream: Any, cast: Callable[[Any, Any], bool]) -> bool:
-    """Whether all columns that are wanted are there, with types that fit; no columns are any."""
-    known = {column.name: column for column in upstream}
-    return (
-        not len(upstream)
-        or not len(downstream)
-        or all(column.name in known and cast(known[column.name], column) for column in downstream)
-    )
-
-
-_PRIMITIVES = {
+_PRIMITIVE_TYPES = {
     "integer": SimpleType.INTEGER,
     "float_value": SimpleType.FLOAT,
     "string_value": SimpleType.STRING,
@@ -153,78 +125,105 @@ _PRIMITIVES = {
 }
 
 
-def type_of_scalar(scalar: pb.Scalar) -> LiteralType | None:
-    """The Flyte type that the compiler infers of a scalar; None where it knows none."""
+def infer_scalar_type(scalar: pb.Scalar) -> LiteralType | None:
+    """Flyte type that the compiler infers from a scalar; None if it infers none."""
     match scalar.WhichOneof("value"):
         case "primitive":
-            return LiteralType(simple=_PRIMITIVES.get(scalar.primitive.WhichOneof("value"), SimpleType.NONE))
+            return LiteralType(simple=_PRIMITIVE_TYPES.get(scalar.primitive.WhichOneof("value"), SimpleType.NONE))
         case "blob":
             metadata = scalar.blob.metadata
-            return LiteralType(blob=_type_in(metadata, "type")) if scalar.blob.HasField("metadata") else None
+            return LiteralType(blob=_stated_type(metadata, "type")) if scalar.blob.HasField("metadata") else None
         case "binary":
             packed = scalar.binary.tag == "msgpack"
             return LiteralType(simple=SimpleType.STRUCT if packed else SimpleType.BINARY)
         case "schema":
-            return LiteralType(schema=_type_in(scalar.schema, "type"))
+            return LiteralType(schema=_stated_type(scalar.schema, "type"))
         case "structured_dataset":
             metadata = scalar.structured_dataset.metadata
-            return LiteralType(structured_dataset_type=_type_in(metadata, "structured_dataset_type"))
+            return LiteralType(structured_dataset_type=_stated_type(metadata, "structured_dataset_type"))
         case "none_type":
             return NONE
-        case "error":
-            return LiteralType(simple=SimpleType.ERROR)
-        case "generic":
-            return LiteralType(simple=SimpleType.STRUCT)
+        case "error" | "generic" as field:
+            return LiteralType(simple=SimpleType.ERROR if field == "error" else SimpleType.STRUCT)
         case "union":
             return LiteralType(union_type=types_pb2.UnionType(variants=[scalar.union.type]))
         case _:
             return None
 
 
-def _type_in(message: Any, field: str) -> Any:
-    """The type that a scalar names; None where it names none, which casts to nothing."""
+def _stated_type(message: Any, field: str) -> Any:
+    """Type that a scalar states; None, which casts to nothing, if it states none."""
     return getattr(message, field) if message.HasField(field) else None
 
 
-def type_of(literal: pb.Literal) -> LiteralType | None:
-    """The Flyte type that the compiler infers of a literal; None where it knows none."""
-    match literal.WhichOneof("value"):
-        case "scalar":
-            return type_of_scalar(literal.scalar)
-        case "collection":
-            return LiteralType(collection_type=_common(literal.collection.literals))
-        case "map":
-            return LiteralType(map_value_type=_common(literal.map.literals.values()))
-        case "offloaded_metadata":
-            metadata = literal.offloaded_metadata
-            return metadata.inferred_type if metadata.HasField("inferred_type") else None
-        case _:
-            return None
+def convert_literal(reference: Reference, python_type: Any, name: str) -> Reference:
+    """Convert a value to a literal that may be bound to an input of a type.
+
+    The literal of a file, a directory or a data frame gets another format or other columns, and the file is not read.
+    All other values are read and converted again, as in flytekit's own dynamic tasks; ``ValueError``, with the name of
+    the input, if a value is not of the type.
+    """
+    scalar = reference.literal.scalar
+    if scalar is not None and scalar.primitive is not None and is_primitive(scalar.primitive.value, python_type):
+        return reference
+    target = TypeEngine.to_literal_type(python_type).to_flyte_idl()
+    literal = reference.literal.to_flyte_idl()
+    if can_bind(literal, target):
+        return reference
+    labelled = _relabel(literal, target)
+    if can_bind(labelled, target):
+        return make_reference(Literal.from_flyte_idl(labelled))
+    try:
+        return to_reference(reference.read(python_type), python_type)
+    except Exception as error:
+        raise ValueError(f"The input `{name}` is not of its type, {python_type}: {exception_line(error)}") from error
 
 
-def _common(literals: Iterable[pb.Literal]) -> LiteralType | None:
-    """The type of the elements of a list or a dictionary: a union, where they are of several."""
-    found: dict[bytes, LiteralType] = {}
-    empty = None
-    for literal in literals:
-        inner = type_of(literal)
-        if literal.HasField("collection") and not literal.collection.literals:
-            empty = inner
-        else:
-            found.setdefault(
-                b"" if inner is None else inner.SerializeToString(deterministic=True), inner or LiteralType()
-            )
-    kinds = [*found.values()] or ([] if empty is None else [empty])
-    if len(kinds) < 2:
-        return kinds[0] if kinds else NONE
-    kinds.sort(key=str)
-    nested = any(kind.collection_type.HasField("union_type") for kind in kinds)
-    variants = [
-        variant
-        for kind in kinds
-        for variant in (
-            kind.collection_type.union_type.variants if kind.collection_type.HasField("union_type") else [kind]
-        )
-    ]
-    union = LiteralType(union_type=types_pb2.UnionType(variants=variants))
-    return LiteralType(collection_type=union) if nested else union
+def can_bind(literal: pb.Literal, target: types_pb2.LiteralType) -> bool:
+    """Test whether a literal may be bound, as a constant, to an input of a type."""
+    if literal.HasField("scalar"):
+        kind = infer_scalar_type(literal.scalar)
+        return kind is not None and can_cast(kind, target)
+    field = {"collection": "collection_type", "map": "map_value_type"}.get(literal.WhichOneof("value") or "")
+    items = literal.collection.literals or literal.map.literals.values()
+    return field is not None and target.HasField(field) and all(can_bind(i, getattr(target, field)) for i in items)
+
+
+def _relabel(literal: pb.Literal, target: types_pb2.LiteralType) -> pb.Literal:
+    """Set formats and columns of a literal to those of a type, or of the first variant of a union that fits."""
+    if target.HasField("union_type"):
+        if literal.scalar.HasField("union"):
+            return _relabel(literal.scalar.union.value, target)
+        for variant in target.union_type.variants:
+            inner = _relabel(literal, variant)
+            if can_bind(inner, variant):
+                return pb.Literal(scalar=pb.Scalar(union=pb.Union(value=inner, type=variant)), hash=literal.hash)
+        return literal
+    copy = pb.Literal()
+    copy.CopyFrom(literal)
+    match literal.WhichOneof("value"), target.WhichOneof("type"):
+        case "collection", "collection_type":
+            items = [_relabel(item, target.collection_type) for item in literal.collection.literals]
+            copy.collection.CopyFrom(pb.LiteralCollection(literals=items))
+        case "map", "map_value_type":
+            for key, item in literal.map.literals.items():
+                copy.map.literals[key].CopyFrom(_relabel(item, target.map_value_type))
+        case "scalar", kind:
+            _relabel_scalar(copy.scalar, kind, target)
+    return copy
+
+
+def _relabel_scalar(scalar: pb.Scalar, kind: str | None, target: types_pb2.LiteralType) -> None:
+    match scalar.WhichOneof("value"), kind:
+        case "blob", "blob" if scalar.blob.metadata.type.dimensionality == target.blob.dimensionality:
+            scalar.blob.metadata.type.CopyFrom(target.blob)
+        case "structured_dataset", "structured_dataset_type":
+            # The format decides how the file is read, and stays.
+            stated = scalar.structured_dataset.metadata.structured_dataset_type
+            dataset = target.structured_dataset_type
+            if stated.format and dataset.format and stated.format.lower() != dataset.format.lower():
+                return
+            del stated.columns[:]
+            stated.columns.extend(dataset.columns)
+        case "schema", "schema":
+            scalar.schema.type.CopyFrom(target.schema)

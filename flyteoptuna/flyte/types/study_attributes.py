@@ -1,4 +1,4 @@
-"""Flyte types of a study and of its attributes, known without optuna."""
+"""Flyte types of a study and of its attributes, without an import of optuna."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 from flytekit.models.types import LiteralType, SimpleType, TypeStructure, UnionType
 
-from flyteoptuna.core.suggestions import Category, Float, Suggestion
+from flyteoptuna.space.suggestions import Category, Float, Suggestion
 
-STUDY = "optuna.Study"
-"""Tag of a study's Flyte type."""
+# Tag of a study's Flyte type.
+STUDY_TAG = "optuna.Study"
+# Attributes of a study of one objective alone.
 OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
-"""Attributes that a study of several objectives has not."""
 COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waiting")
+# Python types of the attributes of a study in a workflow, by name.
 PYTHON_TYPES: dict[str, Any] = {
     "best_value": float,
     "best_params": dict,
@@ -21,7 +22,6 @@ PYTHON_TYPES: dict[str, Any] = {
     "best_trials": list[int],
     **dict.fromkeys(COUNTS, int),
 }
-"""Types of what a study has in a workflow, where no pod reads it."""
 ATTRIBUTES = tuple(PYTHON_TYPES)
 
 _SIMPLE = {
@@ -40,34 +40,27 @@ def _flyte_type(python_type: Any) -> LiteralType:
     return LiteralType(simple=_SIMPLE[python_type.__name__])
 
 
+# A struct, whose attributes Flyte checks and resolves one by one.
 STUDY_TYPE = LiteralType(
     simple=SimpleType.STRUCT,
     structure=TypeStructure(
-        tag=STUDY, dataclass_type={name: _flyte_type(python_type) for name, python_type in PYTHON_TYPES.items()}
+        tag=STUDY_TAG, dataclass_type={name: _flyte_type(python_type) for name, python_type in PYTHON_TYPES.items()}
     ),
 )
-"""A struct, whose attributes Flyte checks and resolves by themselves."""
 
 
 def type_names(suggestion: Suggestion) -> str:
-    """Names of the types of what a suggestion may suggest, as a study knows them, joined by bars."""
+    """Names of the types of a suggestion's values, joined by ``|``."""
     if isinstance(suggestion, Category):
-        return "|".join(dict.fromkeys(type(choice).__name__ for choice in suggestion.named()))
+        return "|".join(dict.fromkeys(type(choice).__name__ for choice in suggestion.choice_names()))
     return "float" if isinstance(suggestion, Float) else "int"
 
 
 def params_type(names: Mapping[str, str]) -> LiteralType:
-    """The Flyte type of ``best_params``: a struct whose fields, where they are known, are checked one by one.
-
-    Args:
-        names: types of the parameters, as :func:`type_names` gives them, by their names.
-    """
-    fields = {name: _field_type(kinds.split("|")) for name, kinds in names.items()}
-    return LiteralType(
-        simple=SimpleType.STRUCT, structure=TypeStructure(tag="", dataclass_type=fields) if fields else None
-    )
-
-
-def _field_type(kinds: list[str]) -> LiteralType:
-    variants = [LiteralType(simple=_SIMPLE[kind]) for kind in kinds]
-    return variants[0] if len(variants) == 1 else LiteralType(union_type=UnionType(variants))
+    """Flyte type of ``best_params``: a struct with a field for each parameter, from its ``type_names``."""
+    fields = {}
+    for name, kinds in names.items():
+        variants = [LiteralType(simple=_SIMPLE[kind]) for kind in kinds.split("|")]
+        fields[name] = variants[0] if len(variants) == 1 else LiteralType(union_type=UnionType(variants))
+    structure = TypeStructure(tag="", dataclass_type=fields) if fields else None
+    return LiteralType(simple=SimpleType.STRUCT, structure=structure)

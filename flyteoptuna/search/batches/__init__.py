@@ -1,1 +1,1 @@
-"""A search in batches as a graph of Flyte: what compiles to which nodes, and what each of its driver pods does."""
+"""A search in batches: a graph of driver tasks and maps over the trials."""

@@ -1,8 +1,7 @@
-"""What the driver pods of a search do: read the study, tell and ask, save it, draw the deck, keep within limits."""
+"""Work of the driver pods: read the study, tell and ask a generation, save the study, draw the deck."""
 
 from __future__ import annotations
 
-import gc
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,135 +10,121 @@ import optuna
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.deck import Deck
 
-from flyteoptuna.core import plan
-from flyteoptuna.core.trial.call_objective import raised
-from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.flyte import report_delivery
+from flyteoptuna.errors import SearchFailedError
+from flyteoptuna.flyte import report_transport
 from flyteoptuna.flyte.objective import TRIAL
-from flyteoptuna.flyte.references import Reference, collection
-from flyteoptuna.flyte.study_type import HeldStudy
-from flyteoptuna.flyte.types.conversions import converted
-from flyteoptuna.search import rounds
-from flyteoptuna.search.trial_inputs import INLINE_LIMIT, MAP_LIMIT, Build, jobs_of
-from flyteoptuna.show.log import logger
-from flyteoptuna.show.page import deck
-from flyteoptuna.storage.memory import SearchStudy
+from flyteoptuna.flyte.references import Reference, list_reference
+from flyteoptuna.flyte.study_type import StudyReference
+from flyteoptuna.flyte.types.casts import convert_literal
+from flyteoptuna.internals.garbage_collection import exempt_existing_objects
+from flyteoptuna.logs import logger
+from flyteoptuna.page import pages
+from flyteoptuna.search import generation
+from flyteoptuna.search.trial_inputs import INLINE_LIMIT, MAP_LIMIT, Build
+from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study.progress import Progress
-from flyteoptuna.study.stopping import SearchFailedError
-from flyteoptuna.study.tell import unheard
+from flyteoptuna.study.settings import SearchSettings
+from flyteoptuna.study.tell import without_report
+from flyteoptuna.trial.call_objective import outcome_of_exception
+from flyteoptuna.trial.report import TrialReport
 
 
-class Asked(NamedTuple):
-    """What a generation asked.
+class AskedGeneration(NamedTuple):
+    """Outputs of an ask."""
 
-    Attributes:
-        study: the study with the trials of the batch running.
-        over: whether the search asks no more.
-        lists: what to map over, by the names of the trial task's inputs; the lists of a batch without trials are empty.
-    """
-
-    study: Reference
-    over: bool
-    lists: dict[str, Reference]
+    study: Reference  # the trials of the batch are running in it
+    over: bool  # the search asks no more trials
+    lists: dict[str, Reference]  # to map over, by the trial task's inputs; empty if there is no trial to run
 
 
-def seed() -> int:
-    """A seed that is the same for each attempt of a pod, and another for each node of each execution."""
+def node_seed() -> int:
+    """Seed of a node: the same for its retries, different for every other node."""
     prefix = str(FlyteContextManager.current_context().user_space_params.output_metadata_prefix)
     # The last part of the prefix is the attempt.
     return zlib.crc32(prefix.rstrip("/").rpartition("/")[0].encode()) >> 1
 
 
-def begin(given: Reference | None, settings: plan.Settings, directions: Sequence[str], callbacks: str) -> HeldStudy:
-    """The study that a search starts from; see :func:`rounds.begun`."""
-    study = None if given is None else given.read(optuna.Study | None)
-    return HeldStudy(rounds.begun(study, settings, directions, callbacks, seed(), concurrency=settings.slots))
-
-
-def tell(
-    study: Reference, sent: Reference, max_failures: int | None, *, last: bool = False, shown: bool = True
+def begin_in_pod(
+    given: Reference | None, settings: SearchSettings, directions: Sequence[str], strategies: str, *, batches: bool
 ) -> SearchStudy:
-    """The study with the reports of its running trials told.
+    """Begin a search in a driver pod; see ``begin_search``."""
+    study = None if given is None else given.read(optuna.Study | None)
+    return generation.begin_search(
+        study, settings, directions, strategies, node_seed(), batches=batches, slots=settings.slots
+    )
 
-    Args:
-        study: the study.
-        sent: the reports of the generation before.
-        max_failures: most trials that may fail.
-        last: whether no batch follows.
-        shown: whether this pod's deck shows how far the search is.
+
+def read_and_tell(
+    study: Reference, map_output: Reference, max_failures: int | None, *, last: bool = False, draw: bool = True
+) -> SearchStudy:
+    """Read a study and tell it the reports of its running trials, with the output of the map that ran them.
+
+    ``last`` says whether no generation follows, and ``draw`` whether this pod's deck shows the progress.
 
     Raises:
-        SearchFailedError: the search has failed; names the file that holds the study with all that is known.
+        SearchFailedError: the search has failed; names the file of the study.
     """
     state: SearchStudy = study.read(optuna.Study)
-    # A pod of its own keeps what it has read to its end; looking through it for garbage takes a sixth of its time.
-    gc.freeze()
-    reports = report_delivery.received(sent)
-    reports += report_delivery.left(study, unheard(state, reports))
-    return told(state, reports, max_failures, last=last, shown=shown)
+    # The pod keeps the study until it ends; scanning it for garbage takes a sixth of the pod's time.
+    exempt_existing_objects()
+    reports = report_transport.read_map_reports(map_output)
+    reports += report_transport.read_failure_reports(study, without_report(state, reports))
+    return tell_or_save(state, reports, max_failures, last=last, draw=draw)
 
 
-def told(
+def tell_or_save(
     state: SearchStudy,
     reports: Sequence[TrialReport],
     max_failures: int | None,
     *,
     last: bool,
-    shown: bool = True,
-    failed: str = "",
+    draw: bool = True,
+    failure: str = "",
 ) -> SearchStudy:
-    """The study with the reports told; see :func:`tell`.
+    """Tell a study the reports of its running trials; if the search fails, save it first.
 
-    Args:
-        state: the study, which is changed.
-        reports: what its trials have sent.
-        max_failures: most trials that may fail.
-        last: whether no batch follows.
-        shown: whether this pod's deck shows how far the search is.
-        failed: why the search has failed; empty where that is still to be seen.
+    ``failure`` is the reason why the search has failed already; empty if it has not.
+
+    Raises:
+        SearchFailedError: the search has failed; names the file of the study.
     """
 
-    def show(now: Progress) -> None:
-        logger.info("%s", now)
-        if shown:
-            _draw(state, now, last=last)
+    def show(progress: Progress) -> None:
+        logger.info("%s", progress)
+        if draw:
+            _draw_deck(state, progress, last=last)
 
     try:
-        rounds.told(state, reports, max_failures, last=last, show=show)
+        generation.tell_generation(state, reports, max_failures, last=last, on_progress=show)
     except SearchFailedError as error:
-        failed = failed or str(error)
+        failure = failure or str(error)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # What a callback raises ends the search, and what has run is kept.
-        failed = failed or raised(error)[1]
-    if failed:
-        path = report_delivery.path_of(HeldStudy(state))
-        raise SearchFailedError(f"{failed}\nThe study as it stands: {path}")
+        # A callback's exception ends the search, and the finished trials are saved.
+        failure = failure or outcome_of_exception(error)[1]
+    if failure:
+        path = report_transport.study_path(StudyReference(state))
+        raise SearchFailedError(f"{failure}\nThe study as it stands: {path}")
     return state
 
 
-def _draw(state: optuna.Study, now: Progress, *, last: bool) -> None:
+def _draw_deck(state: optuna.Study, now: Progress, *, last: bool) -> None:
     at = {"generation": now.generation, "generations": now.generations, "n_trials": now.n_trials, "first": now.first}
     try:
-        Deck("Search", deck.full(state) if last else deck.light(state, **at))
+        Deck("Search", pages.report_page(state) if last else pages.running_page(state, **at))
     except Exception:
-        # A page that cannot be drawn is no reason to lose a search.
+        # A deck is no reason to lose a search.
         logger.warning("The search goes on, but its deck could not be drawn.", exc_info=True)
 
 
-def check_fixed(values: Sequence[Reference], settings: str, children: int) -> None:
-    """Refuse fixed inputs that would not fit into the graph of a span.
-
-    Args:
-        values: the fixed inputs, of which those that Flyte keeps inline count.
-        settings: the settings of the search.
-        children: most children of a span, each of which is given all of them.
+def check_fixed_size(values: Sequence[Reference], settings: str, children: int) -> None:
+    """Refuse fixed inputs that do not fit into the graph of a span.
 
     Raises:
-        ValueError: the graph would be larger than Flyte reads.
+        ValueError: the graph is larger than Flyte reads.
     """
-    size = len(settings) + _size(values)
+    size = len(settings) + _inline_size(values)
     if 2 * children * size > INLINE_LIMIT:
         raise ValueError(
             f"The fixed inputs of a search must take at most {INLINE_LIMIT // (2 * children)} bytes inline, but they "
@@ -147,56 +132,42 @@ def check_fixed(values: Sequence[Reference], settings: str, children: int) -> No
         )
 
 
-def converted_inputs(
-    given: Mapping[str, Reference], written: Mapping[str, Any], names: Mapping[str, str]
+def convert_fixed(
+    given: Mapping[str, Reference], types: Mapping[str, Any], variables: Mapping[str, str]
 ) -> dict[str, Reference]:
-    """The fixed inputs by literals that Flyte casts where they are bound in the graphs of the search.
-
-    Args:
-        given: the fixed inputs, by their names in the search.
-        written: their types, as the user has written them.
-        names: their names in the search, by the user's own.
+    """Convert fixed inputs to literals that Flyte casts to the types of the user's task.
 
     Raises:
-        ValueError: one is not of its type.
+        ValueError: an input has another type.
     """
-    return {variable: converted(given[variable], written[variable], name) for name, variable in names.items()}
+    return {variable: convert_literal(given[variable], types[variable], name) for name, variable in variables.items()}
 
 
-def ask(
+def ask_in_pod(
     index: int,
     study: Reference,
-    sent: Reference,
-    settings: plan.Settings,
+    map_output: Reference,
+    settings: SearchSettings,
     build: Build,
     mapped: Sequence[str],
     *,
-    shown: bool = True,
-) -> Asked:
-    """Tell the reports of the generation before, and ask the trials of this one.
-
-    Args:
-        index: the generation, counted from 0.
-        study: the study as the generation before left it.
-        sent: the reports of that generation's trials.
-        settings: the settings of the search.
-        build: makes the call of the objective for a trial, by suggesting.
-        mapped: the inputs of the objective that differ from trial to trial.
-        shown: whether this pod's deck shows how far the search is.
-    """
-    state = tell(study, sent, settings.max_failures, shown=shown)
-    asked = rounds.asked(state, index, settings, build)
-    if not asked and (why := rounds.why_over(state, settings)):
-        logger.info("The search is over: %s.", why)
-    jobs = jobs_of(state, asked, mapped)
-    lists = {name: collection([job.inputs[name] for job in jobs]) for name in (TRIAL, *mapped)}
-    return Asked(HeldStudy(state), not asked, lists)
+    draw: bool = True,
+) -> AskedGeneration:
+    """Tell the reports of the previous generation, and ask the trials of this one."""
+    state = read_and_tell(study, map_output, settings.max_failures, draw=draw)
+    jobs = generation.ask_generation(state, index, settings, build, mapped)
+    if jobs is None and (reason := generation.reason_to_stop_early(state, settings)):
+        logger.info("The search is over: %s.", reason)
+    inputs = [job.flyte_inputs() for job in jobs or ()]
+    lists = {name: list_reference([each[name] for each in inputs]) for name in (TRIAL, *mapped)}
+    return AskedGeneration(StudyReference(state), jobs is None, lists)
 
 
-def fits(asked: Any) -> bool:
-    """Whether what was asked fits into the graph of a dynamic task, which holds twice what is bound in it."""
-    return 2 * _size(value for value in asked if isinstance(value, Reference)) <= MAP_LIMIT
+def fits_inline(outputs: Iterable[Any]) -> bool:
+    """Test whether the outputs of an ask fit into the graph of a dynamic task, which holds them twice."""
+    return 2 * _inline_size(value for value in outputs if isinstance(value, Reference)) <= MAP_LIMIT
 
 
-def _size(values: Iterable[Reference]) -> int:
+def _inline_size(values: Iterable[Reference]) -> int:
+    """Size of the literals, bytes; of files and frames, only the references count."""
     return sum(len(value.serialised()) for value in values)

@@ -1,178 +1,181 @@
-"""The Flyte entities of a search in batches: search, span, ask, trials and finish."""
+"""The graph of a search in batches: the tasks search, span, ask, trials and finish."""
 
 from __future__ import annotations
 
 import functools
-import types
 from collections.abc import Callable, Mapping
+from types import GenericAlias
 from typing import Any
 
-from flyteoptuna.core import plan
-from flyteoptuna.core.trial.report import TrialReport
 from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.promises import StudyPromise
-from flyteoptuna.flyte.references import Reference, by_reference, collection
+from flyteoptuna.flyte.references import Reference, by_reference, list_reference
+from flyteoptuna.search import plan
 from flyteoptuna.search.best_outputs import NONE_USED, USED
 from flyteoptuna.search.driver_tasks import (
     DYNAMIC,
     INPUT,
     PLAIN,
+    add_node,
     driver_task,
-    named_tuple,
-    node,
+    output_tuple,
     study_input,
-    variables,
+    variable_names,
 )
-from flyteoptuna.search.entities import Entities, asked, fixed_inputs, promised
-from flyteoptuna.search.request import COUNTS, Request
-from flyteoptuna.search.trial_inputs import builder
+from flyteoptuna.search.request import PROMISABLE, SearchRequest
+from flyteoptuna.search.search_tasks import SearchTasks, fixed_inputs, search_inputs, study_promise
+from flyteoptuna.search.trial_inputs import input_builder
 from flyteoptuna.search.trial_task import map_task, trial_task
+from flyteoptuna.study.settings import SearchSettings
+from flyteoptuna.trial.report import TrialReport
 
-DECKS = ("ask", "finish")
-"""The tasks whose nodes show how far the search is."""
+# Tasks whose nodes show the progress of the search.
+TASKS_WITH_DECKS = ("ask", "finish")
 
 Reports = by_reference(list[TrialReport | None])
 
 
-def nodes(request: Request) -> StudyPromise:
-    """Add a search to the workflow that is being compiled; a promise of its study."""
-    search = Search.asked_for(request)
-    progress = node(search.search, {**asked(request), **fixed_inputs(request)}, search.written)
-    made = search.finish(
+def add_batch_search(request: SearchRequest) -> StudyPromise:
+    """Add a search to the workflow that is being compiled; return the promise of its study."""
+    tasks = BatchTasks.for_request(request)
+    progress = add_node(tasks.search, {**search_inputs(request), **fixed_inputs(request)}, tasks.fixed_types)
+    outputs = tasks.finish(
         study=progress.study, reports=progress.reports, max_failures=request.counts["max_failures"], used=NONE_USED
     )
-    return promised(made, request)
+    return study_promise(outputs, request)
 
 
-class Search(Entities):
-    """Builds the entities of one search in batches."""
+class BatchTasks(SearchTasks):
+    """Tasks of one search in batches."""
 
-    BUILDER = "flyteoptuna.search.batches.graph:rebuild"
+    REBUILD = "flyteoptuna.search.batches.graph:rebuild_batch_task"
 
     def _task(self, role: str, body: Callable[..., Any], inputs: Mapping[str, Any], output: Any, mode: Any) -> Any:
-        args, deck = self._args(role), role in DECKS
-        return driver_task(self._name(role), args, self.objective, body, inputs, output, mode=mode, deck=deck)
+        args, deck = self._loader_args(role), role in TASKS_WITH_DECKS
+        return driver_task(self._task_name(role), args, self.objective, body, inputs, output, mode=mode, deck=deck)
 
     @functools.cached_property
-    def _state(self) -> dict[str, Any]:
-        # Made when it is needed: a trial's pod imports this module, but must not pay for optuna.
+    def _state_types(self) -> dict[str, Any]:
+        # Imported late: a trial's pod imports this module, and must not pay for optuna.
         import optuna
 
         return {"study": by_reference(optuna.Study), "reports": Reports, "over": bool}
 
     @functools.cached_property
-    def _lists(self) -> dict[str, Any]:
-        """Types of what is mapped, by the names of the trial task's inputs."""
-        natives = {TRIAL: dict, **self.objective.python_interface.inputs}
-        return {name: by_reference(types.GenericAlias(list, (natives[name],))) for name in (TRIAL, *self.mapped)}
+    def _list_types(self) -> dict[str, Any]:
+        """Types of the lists to map over, by the names of the trial task's inputs."""
+        types = {TRIAL: dict, **self.objective.python_interface.inputs}
+        return {name: by_reference(GenericAlias(list, (types[name],))) for name in (TRIAL, *self.mapped)}
 
     @functools.cached_property
-    def _progress(self) -> Any:
-        return named_tuple("Progress", self._state)
+    def _list_variables(self) -> dict[str, str]:
+        return variable_names(INPUT, self._list_types)
 
     @functools.cached_property
-    def _asked(self) -> Any:
-        names = variables(INPUT, self._lists)
-        lists = {names[name]: kind for name, kind in self._lists.items()}
-        return named_tuple("Asked", {"study": self._state["study"], "over": bool, **lists})
+    def _progress_output(self) -> Any:
+        return output_tuple("Progress", self._state_types)
+
+    @functools.cached_property
+    def _ask_output(self) -> Any:
+        lists = {self._list_variables[name]: kind for name, kind in self._list_types.items()}
+        return output_tuple("Asked", {"study": self._state_types["study"], "over": bool, **lists})
 
     @functools.cached_property
     def search(self) -> Any:
-        """The root: makes the study or takes the given one, and emits the top span."""
-        inputs = {**COUNTS, "space": str, "callbacks": str, **study_input(self.start), **self._fixed}
-        return self._task("search", self._search, inputs, self._progress, DYNAMIC)
+        """Dynamic task that begins the study and emits the top span."""
+        inputs = {**PROMISABLE, "space": str, "strategies": str, **study_input(self.start), **self._fixed_references}
+        return self._task("search", self._search, inputs, self._progress_output, DYNAMIC)
 
     @functools.cached_property
     def span(self) -> Any:
-        """Consecutive generations under one node."""
-        inputs = {"start": int, "stop": int, **self._state, "settings": str, **self._fixed}
-        return self._task("span", self._span, inputs, self._progress, DYNAMIC)
+        """Dynamic task that emits consecutive generations."""
+        inputs = {"start": int, "stop": int, **self._state_types, "settings": str, **self._fixed_references}
+        return self._task("span", self._span, inputs, self._progress_output, DYNAMIC)
 
     @functools.cached_property
     def ask(self) -> Any:
-        """Tells the reports of the generation before, and asks the trials of this one."""
-        inputs = {"index": int, **self._state, "settings": str, **self._for_ask(self._fixed)}
-        return self._task("ask", self._ask, inputs, self._asked, PLAIN)
+        """Task that tells the reports of the previous generation and asks the trials of this one."""
+        inputs = {"index": int, **self._state_types, "settings": str, **self._ask_inputs(self._fixed_references)}
+        return self._task("ask", self._ask, inputs, self._ask_output, PLAIN)
 
     @functools.cached_property
     def finish(self) -> Any:
-        """Tells the last reports and outputs the study."""
-        inputs = {"study": self._state["study"], "reports": Reports, "max_failures": int | None, USED: str}
-        return self._task("finish", self._finish, inputs, self._finished, PLAIN)
+        """Task that tells the last reports and outputs the study."""
+        inputs = {"study": self._state_types["study"], "reports": Reports, "max_failures": int | None, USED: str}
+        return self._task("finish", self._finish, inputs, self._finish_output, PLAIN)
 
-    def _for_ask(self, fixed: dict[str, Any]) -> dict[str, Any]:
-        # What no callback looks at goes to the trials alone.
-        return {} if self.origin is self.objective else fixed
+    def _ask_inputs(self, fixed: dict[str, Any]) -> dict[str, Any]:
+        # Fixed inputs that no callback reads go to the trials alone.
+        return fixed if self.by_callback else {}
 
-    def _search(self, space: str, callbacks: str, study: Reference | None = None, **given: Any) -> Any:
-        """Begin the search."""
+    def _search(self, space: str, strategies: str, study: Reference | None = None, **given: Any) -> Any:
+        """Begin the study and emit the top span."""
+        from flyteoptuna.flyte.study_type import StudyReference
         from flyteoptuna.search.batches import driver
 
-        counts = {name: given.pop(name) for name in COUNTS}
-        settings = plan.Settings(batch=counts.pop("batch_size"), space=space, **counts)
-        given = driver.converted_inputs(given, self.written, variables(INPUT, self.fixed))
-        text = settings.dumps()
-        driver.check_fixed([*given.values()], text, plan.ARITY)
-        begun = driver.begin(study, settings, self.directions, callbacks)
-        stop = plan.generations(settings.n_trials, settings.batch)
-        return self._span(0, stop, study=begun, reports=collection([]), over=False, settings=text, **given)
+        settings = SearchSettings(**{name: given.pop(name) for name in PROMISABLE}, space=space)
+        fixed = driver.convert_fixed(given, self.fixed_types, self.fixed_variables)
+        text = settings.to_json()
+        driver.check_fixed_size([*fixed.values()], text, plan.ARITY)
+        state = driver.begin_in_pod(study, settings, self.directions, strategies, batches=True)
+        stop = plan.count_generations(settings.n_trials, settings.batch_size)
+        return self._span(0, stop, StudyReference(state), list_reference([]), over=False, settings=text, **fixed)
 
     def _span(self, start: int, stop: int, study: Any, reports: Any, over: bool, settings: str, **fixed: Any) -> Any:
-        """Run generations one after another."""
-        progress = self._progress(study, reports, over)
+        """Emit the nodes of a span: its generations and its inner spans, one after another."""
+        progress = self._progress_output(study, reports, over)
         if over:
             return progress
-        for child in plan.children(plan.Span(start, stop)):
+        for child in plan.split_span(plan.Span(start, stop)):
             state = {**progress._asdict(), "settings": settings}
             if len(child) > 1:
                 progress = self.span(start=child.start, stop=child.stop, **state, **fixed)
             else:
-                progress = self._generation(child.start, state, fixed, first=child.start == start)
-        return self._progress(*progress)
+                progress = self._add_generation(child.start, state, fixed, first=child.start == start)
+        return self._progress_output(*progress)
 
-    def _generation(self, index: int, state: dict[str, Any], fixed: dict[str, Any], *, first: bool) -> Any:
-        """Two nodes, ask and trials; of the first generation of a span, the span's own pod asks the trials."""
-        asked, known = None, {"index": index, **state, **self._for_ask(fixed)}
+    def _add_generation(self, index: int, state: dict[str, Any], fixed: dict[str, Any], *, first: bool) -> Any:
+        """Add the nodes of a generation: its map, and `ask` unless the pod of the span asks it."""
+        asked, inputs = None, {"index": index, **state, **self._ask_inputs(fixed)}
         if first:
             from flyteoptuna.search.batches import driver
 
-            asked = self._ask(**known, shown=False)
-            if asked.over or not len(getattr(asked, f"{INPUT}{TRIAL}")):
-                return self._progress(asked.study, collection([]), asked.over)
-            if not driver.fits(asked):
+            asked = self._ask(**inputs, draw=False)
+            if asked.over or not len(getattr(asked, self._list_variables[TRIAL])):
+                return self._progress_output(asked.study, list_reference([]), asked.over)
+            if not driver.fits_inline(asked):
                 asked = None
         if asked is None:
-            asked = self.ask(**known)
-        shared = self._own_names(fixed) if self.origin is self.objective else {}
+            asked = self.ask(**inputs)
+        shared = {} if self.by_callback else self._by_user_name(fixed)
         task = trial_task(self.objective, self.mapped, tuple(shared))
-        lists = {name: getattr(asked, variable) for name, variable in variables(INPUT, self._lists).items()}
-        sent = map_task(task, tuple(shared), plan.settings(state["settings"]).concurrency)(
-            **{STUDY: asked.study}, **shared, **lists
-        )
-        # Ids of more than 20 characters are hashed by Flyte, so that the pods of different generations stay apart.
-        return self._progress(asked.study, sent.with_overrides(node_name=f"trials-of-generation-{index}"), asked.over)
+        lists = {name: getattr(asked, variable) for name, variable in self._list_variables.items()}
+        concurrency = SearchSettings.from_json(state["settings"]).concurrency
+        reports = map_task(task, tuple(shared), concurrency)(**{STUDY: asked.study}, **shared, **lists)
+        # Flyte hashes ids of more than 20 characters, which keeps the pods of generations apart.
+        reports = reports.with_overrides(node_name=f"trials-of-generation-{index}")
+        return self._progress_output(asked.study, reports, asked.over)
 
     def _ask(
-        self, index: int, study: Any, reports: Any, over: bool, settings: str, *, shown: bool = True, **fixed: Any
+        self, index: int, study: Any, reports: Any, over: bool, settings: str, *, draw: bool = True, **fixed: Any
     ) -> Any:
-        """Tell the batch before, and ask a batch; once the search is over, nothing."""
+        """Tell the previous batch and ask the next; ask nothing once the search is over."""
         from flyteoptuna.search.batches import driver
 
         if over:
-            return self._asked(study, over, *(collection([]) for _ in self._lists))
-        given = plan.settings(settings)
-        inputs = self._own_names(fixed) if fixed else {}
-        build = builder(self.origin, self.objective, given.space, inputs)
-        made = driver.ask(index, study, reports, given, build, self.mapped, shown=shown)
-        return self._asked(made.study, made.over, *made.lists.values())
+            return self._ask_output(study, over, *(list_reference([]) for _ in self._list_types))
+        budget = SearchSettings.from_json(settings)
+        build = input_builder(self.origin, self.objective, budget.space, self._by_user_name(fixed) if fixed else {})
+        asked = driver.ask_in_pod(index, study, reports, budget, build, self.mapped, draw=draw)
+        return self._ask_output(asked.study, asked.over, *asked.lists.values())
 
     def _finish(self, study: Reference, reports: Reference, max_failures: int | None, used: str) -> Any:
-        """Tell the last batch, and output the study."""
+        """Tell the last batch and output the study."""
         from flyteoptuna.search.batches import driver
 
-        return self._output(driver.tell(study, reports, max_failures, last=True), used)
+        return self._finish_with(driver.read_and_tell(study, reports, max_failures, last=True), used)
 
 
-def rebuild(role: str, *args: str) -> Any:
-    """The entity of a search in a fresh process; the arguments are those that the resolver was given."""
-    return Search.rebuilt(role, *args)
+def rebuild_batch_task(role: str, *args: str) -> Any:
+    """Rebuild a task of a search in batches, from its loader arguments."""
+    return BatchTasks.rebuild_task(role, *args)

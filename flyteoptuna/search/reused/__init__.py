@@ -1,1 +1,1 @@
-"""A search with reused pods: three nodes, or processes of this machine, whose workers share the study by a journal."""
+"""A search with reused pods: three nodes, whose workers share the study by a journal."""

@@ -1,1 +1,1 @@
-"""The study of a search whose workers share a journal: optuna and ``journal``, and no flytekit, as all of ``study``."""
+"""The study of a search whose workers share a journal: claims of trials, asking, telling, and the final study."""

@@ -1,8 +1,9 @@
-"""The study of a search whose workers share a journal: each asks and tells in memory, and writes what came of it."""
+"""The study that workers share: each worker asks and tells in memory, and writes the changes to the journal."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,63 +13,47 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.core.trial.call_objective import raised
-from flyteoptuna.core.trial.report import TrialReport
+from flyteoptuna.internals import optuna_internals as internals
 from flyteoptuna.journal.backend import JournalObjectBackend
-from flyteoptuna.storage.memory import SearchStudy, in_memory
-from flyteoptuna.study import system_attrs, tell, unsavable
-from flyteoptuna.study.ask import Asked
-from flyteoptuna.study.ask import ask as ask_trial
+from flyteoptuna.storage.search_study import SearchStudy
+from flyteoptuna.study import serialisable_attributes, tell
+from flyteoptuna.study.ask import AskedTrial, ask_trial
 from flyteoptuna.study.shared.claims import Claim, Claims
+from flyteoptuna.study.system_attrs import require_search_mark, trial_mark, update_trial_mark
+from flyteoptuna.trial.call_objective import outcome_of_exception
+from flyteoptuna.trial.marks import ENDED_ATTRIBUTE, TRIAL_ATTRIBUTE, TrialMark
+from flyteoptuna.trial.report import TrialReport
+from flyteoptuna.values.text import exception_line
 
-T = TypeVar("T")
-
-ENDED_ATTRIBUTE = "flyteoptuna:ended"
-"""The system attribute of a study that says why a worker has ended its search for all."""
-BEYOND = "beyond"
-"""In the mark of a trial: it was asked when all others of the search were taken, is not run, and not of the study."""
+JobT = TypeVar("JobT")
 
 
 class Ending(NamedTuple):
-    """Why a search asks no more trials.
-
-    Attributes:
-        why: the reason; empty where it goes on.
-        failed: whether the search has failed by it.
-    """
+    """Reason why a search asks no more trials, empty while it goes on, and whether it has failed."""
 
     why: str = ""
     failed: bool = False
 
 
 class _Draft(NamedTuple):
-    """The study in memory, where it may be changed before anything of it is written.
-
-    Attributes:
-        study: the study.
-        known: how many trials it has by itself; those beyond have been added by a callback.
-        before: its user and its system attributes as they were.
-        attributes: puts those back that cannot be saved.
-    """
+    """A copy of the study in memory, changed before its changes are written."""
 
     study: SearchStudy
+    # Number of trials without those that callbacks add.
     known: int
+    # User and system attributes before the changes.
     before: list[dict[str, Any]]
-    attributes: unsavable.Attributes
+    attributes: serialisable_attributes.AttributeGuard
 
 
 class SharedStudy:
-    """What a worker does with the study that it shares.
+    """The study of a search, as one of its workers uses it.
 
     Args:
         backend: the journal, opened under the worker's name.
         base: the study that the search began from, with sampler, pruner and callbacks.
-        worker: the worker's name.
+        worker: name of the worker.
         n_trials: trials of the search.
-
-    Attributes:
-        study: the study, as far as this process knows it.
-        search: the number of the search among those of the study.
     """
 
     def __init__(self, backend: JournalObjectBackend, base: SearchStudy, worker: str, n_trials: int) -> None:
@@ -77,181 +62,174 @@ class SharedStudy:
         self.study = SearchStudy(base.study_name, storage, base.sampler, base.pruner)
         self.study.callbacks = base.callbacks
         self._claims = Claims(len(base.get_trials(deepcopy=False)))
-        self.search = system_attrs.study_attr(self.study, system_attrs.SEARCH_ATTRIBUTE)["count"]
+        self.search = require_search_mark(self.study).count
 
-    def reopened(self) -> SharedStudy:
-        """The same, with all that the journal says by now and nothing that this process took for granted."""
+    def reopen(self) -> SharedStudy:
+        """Return another ``SharedStudy`` of the same worker, read anew from the journal."""
         return SharedStudy(copy.copy(self._backend), self._base, self._worker, self._n_trials)
 
     def refresh(self) -> None:
-        """Learn what the others have written."""
+        """Read what other workers have written."""
         self._backend.refresh()
 
     @property
     def claims(self) -> list[Claim]:
-        """The trials that have been taken, of which the first ``n_trials`` are of the search."""
+        """Claims of all workers; the first ``n_trials`` belong to the search."""
         self._claims.read(self._backend, self._worker)
-        return self._claims.taken
+        return self._claims.in_order
 
     def claim(self) -> int | None:
-        """The id of a trial that this worker has taken; None where all of the search are taken.
+        """Claim a trial and return its id; None if the search has claimed all of its trials.
 
-        An enqueued trial is taken first, as by ``optuna.Study.ask``.
+        Enqueued trials come first, as in ``optuna.Study.ask``.
         """
         if len(self.claims) >= self._n_trials:
             return None
-        storage, study_id = self.study._storage, self.study._study_id
+        storage = internals.storage_of(self.study)
         waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        trial_id = next((trial._trial_id for trial in waiting if self._claimed(trial)), None)
+        trial_id = next((internals.trial_id(trial) for trial in waiting if self._try_to_claim(trial)), None)
         if trial_id is None:
-            trial_id = storage.create_new_trial(study_id)
+            trial_id = storage.create_new_trial(internals.study_id(self.study))
         if any(claim.trial_id == trial_id for claim in self.claims[: self._n_trials]):
             return trial_id
         with self._backend.together():
-            # So that nobody takes it for one that runs.
-            storage.set_trial_system_attr(trial_id, system_attrs.TRIAL_ATTRIBUTE, {BEYOND: True})
+            # Otherwise it would count as a running trial.
+            storage.set_trial_system_attr(trial_id, TRIAL_ATTRIBUTE, TrialMark(beyond=True).to_attribute())
             storage.set_trial_state_values(trial_id, TrialState.FAIL)
         return None
 
-    def _claimed(self, trial: FrozenTrial) -> bool:
+    def _try_to_claim(self, trial: FrozenTrial) -> bool:
+        """Set an enqueued trial to running; False if another worker has it."""
+        storage, trial_id = internals.storage_of(self.study), internals.trial_id(trial)
         try:
-            return self.study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+            return storage.set_trial_state_values(trial_id, TrialState.RUNNING)
         except UpdateFinishedTrialError:
-            # Another worker has taken it and ended it meanwhile.
+            # Another worker has claimed and finished it meanwhile.
             return False
 
-    def orphans(self) -> list[FrozenTrial]:
-        """The trials that an earlier attempt of this worker took, and did not end."""
-        taken = {c.trial_id for c in self.claims[: self._n_trials] if c.worker == self._worker}
+    def unfinished_trials(self) -> list[FrozenTrial]:
+        """Running trials that an earlier attempt of this worker claimed."""
+        claimed = {c.trial_id for c in self.claims[: self._n_trials] if c.worker == self._worker}
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [trial for trial in running if trial._trial_id in taken]
+        return [trial for trial in running if internals.trial_id(trial) in claimed]
 
     def ask(
         self,
         trial_id: int,
         build: Callable[[Any], Any],
-        jobs: Callable[[SearchStudy, Asked], list[T]],
+        jobs: Callable[[SearchStudy, AskedTrial], list[JobT]],
         *,
         fresh: bool = False,
-    ) -> tuple[int, list[T]]:
-        """Ask a trial that this worker has taken, and write what was suggested as one entry.
+    ) -> tuple[int, list[JobT]]:
+        """Ask a trial that this worker has claimed, and write its suggestions as one journal entry.
 
-        Asking goes on in memory, which tries a point as often as it likes, and costs a store nothing.
-
-        Args:
-            trial_id: the trial.
-            build: makes the inputs of the objective.
-            jobs: makes what is to be run of what was asked, and notes it on the trial.
-            fresh: ask again where the point is one of an earlier trial.
+        It is asked in memory, where asking again for a new point needs no requests to the store. ``jobs`` makes the
+        jobs to run of an asked trial, and stores their keys in the trial's mark.
 
         Returns:
-            The number of the trial, and what is to be run.
+            The number of the trial, and the jobs to run.
         """
-        draft = self._before(trial_id)
+        draft = self._draft_before(trial_id)
         knew = sum(trial.state.is_finished() for trial in draft.study.get_trials(deepcopy=False))
-        asked = ask_trial(draft.study, None, build, fresh=fresh, noted={"worker": self._worker, "knew": knew})
-        return asked.number, self._asked(draft, asked, jobs)
+        asked = ask_trial(draft.study, None, build, fresh=fresh, worker=self._worker, knew=knew)
+        return asked.number, self._write_jobs(draft, asked, jobs)
 
-    def ask_again(
+    def rebuild_jobs(
         self,
         trial: FrozenTrial,
         build: Callable[[Any], Any],
-        jobs: Callable[[SearchStudy, Asked], list[T]],
-        **noted: Any,
-    ) -> list[T]:
-        """Make what is to be run of a trial anew, of the parameters that it was asked with.
-
-        Args:
-            trial: the trial.
-            build: makes the inputs of the objective.
-            jobs: makes what is to be run of what was asked, and notes it on the trial.
-            noted: what else is noted on the trial.
-        """
-        draft = self._now(trial.number)
+        jobs: Callable[[SearchStudy, AskedTrial], list[JobT]],
+        **fields: Any,
+    ) -> list[JobT]:
+        """Make the jobs of a trial again, from the parameters that it has."""
+        draft = self._draft_now(trial.number)
         memory = draft.study
-        # A parameter that a trial has is not drawn anew, and nothing is drawn of it twice.
+        # Optuna returns the parameters that a trial has, and the sampler suggests only new ones.
         memory.sampler = optuna.samplers.RandomSampler()
-        system_attrs.note(memory, trial.number, **noted)
+        update_trial_mark(memory, trial.number, **fields)
         inputs = None
         try:
-            inputs = build(optuna.Trial(memory, system_attrs.record_of(memory, trial.number)._trial_id))
+            inputs = build(internals.running_trial(memory, trial.number))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            state, reason = raised(error)
-            system_attrs.note(memory, trial.number, state=state, error=reason)
-        if lost := unsavable.savable(memory, trial.number):
-            system_attrs.note(memory, trial.number, state="FAIL", error=lost)
+            state, reason = outcome_of_exception(error)
+            update_trial_mark(memory, trial.number, state=state, error=reason)
+        if lost := serialisable_attributes.drop_unserialisable(memory, trial.number):
+            update_trial_mark(memory, trial.number, state="FAIL", error=lost)
             inputs = None
-        params = dict(system_attrs.record_of(memory, trial.number).params)
-        return self._asked(draft, Asked(trial.number, params, inputs), jobs)
+        params = dict(internals.trial_record(memory, trial.number).params)
+        return self._write_jobs(draft, AskedTrial(trial.number, params, inputs), jobs)
 
-    def _asked(self, draft: _Draft, asked: Asked, jobs: Callable[[SearchStudy, Asked], list[T]]) -> list[T]:
-        made = jobs(draft.study, asked)
+    def _write_jobs(
+        self, draft: _Draft, asked: AskedTrial, jobs: Callable[[SearchStudy, AskedTrial], list[JobT]]
+    ) -> list[JobT]:
+        """Make the jobs of an asked trial and write its draft; no jobs if its distributions contradict the journal."""
+        prepared = jobs(draft.study, asked)
         try:
             self._write(draft, asked.number)
         except ValueError as error:
-            # Another worker has meanwhile suggested a parameter of this name with a distribution of another kind.
-            mark = system_attrs.record_of(draft.study, asked.number).system_attrs[system_attrs.TRIAL_ATTRIBUTE]
-            lost = {**mark, "state": "FAIL", "error": f"{type(error).__name__}: {error}"}
-            trial = system_attrs.record_of(self.study, asked.number)
-            system_attrs.set_trial_attr(self.study, trial, system_attrs.TRIAL_ATTRIBUTE, lost)
-            made = []
-        return made
+            # Another worker has meanwhile suggested this parameter with another kind of distribution.
+            mark = trial_mark(internals.trial_record(draft.study, asked.number))
+            lost = dataclasses.replace(mark, state="FAIL", error=exception_line(error)).to_attribute()
+            trial = internals.trial_record(self.study, asked.number)
+            internals.set_trial_system_attribute(self.study, trial, TRIAL_ATTRIBUTE, lost)
+            return []
+        return prepared
 
     def tell(self, number: int, report: TrialReport | None) -> None:
-        """Tell a trial of this worker and call the callbacks; whether they have stopped the search is known to all.
+        """Tell a trial of this worker, run the callbacks, and write all changes to the journal.
 
         Raises:
-            BaseException: what a callback raised, once the trial has been told.
+            BaseException: an exception of a callback, after the trial has been told.
         """
-        draft = self._now(number)
+        draft = self._draft_now(number)
         try:
-            tell.tell(draft.study, [report], self.study.callbacks, numbers=[number])
+            tell.tell_trials(draft.study, [report], self.study.callbacks, numbers=[number])
         finally:
             self._write(draft, number)
 
-    def _now(self, number: int) -> _Draft:
-        """The study as it is, in which one trial may be changed."""
+    def _draft_now(self, number: int) -> _Draft:
+        """A draft of the present study in which one trial is changed."""
         trials = self.study.get_trials(deepcopy=False)
-        trials[number] = _own(trials[number])
-        return _draft(in_memory_as(self.study, trials), len(trials))
+        trials[number] = _copy_trial(trials[number])
+        return _draft(copy_with_trials(self.study, trials), len(trials))
 
-    def _before(self, trial_id: int) -> _Draft:
-        """The study as of before a trial was taken, such that ``ask`` asks just that one."""
-        number = self.study._storage.get_trial(trial_id).number
+    def _draft_before(self, trial_id: int) -> _Draft:
+        """Copy of the study in which ``study.ask()`` returns this claimed trial."""
+        number = internals.storage_of(self.study).get_trial(trial_id).number
         enqueued = next(claim.enqueued for claim in self.claims if claim.trial_id == trial_id)
         trials = self.study.get_trials(deepcopy=False)[: None if enqueued else number]
         for position, trial in enumerate(trials):
             if trial.state == TrialState.WAITING:
-                # What others may take at any time is not for `ask` to see.
-                trials[position] = in_state(trial, TrialState.RUNNING)
+                # `ask` must not take an enqueued trial that this worker has not claimed.
+                trials[position] = copy_with_state(trial, TrialState.RUNNING)
         if enqueued:
-            trials[number] = in_state(trials[number], TrialState.WAITING)
-        return _draft(in_memory_as(self.study, trials), len(trials) + (not enqueued))
+            trials[number] = copy_with_state(trials[number], TrialState.WAITING)
+        return _draft(copy_with_trials(self.study, trials), len(trials) + (not enqueued))
 
     def _write(self, draft: _Draft, number: int) -> None:
-        """Write what has changed in memory: of the trial, as one entry."""
-        memory, storage, study_id = draft.study, self.study._storage, self.study._study_id
-        made, before = system_attrs.record_of(memory, number), system_attrs.record_of(self.study, number)
-        trial_id = before._trial_id
+        """Write the changes of a draft to the journal; those of the trial as one entry."""
+        memory, storage, study_id = draft.study, internals.storage_of(self.study), internals.study_id(self.study)
+        after, before = internals.trial_record(memory, number), internals.trial_record(self.study, number)
+        trial_id = internals.trial_id(before)
         with self._backend.together():
-            for name in [name for name in made.params if name not in before.params]:
-                distribution = made.distributions[name]
-                internal = distribution.to_internal_repr(made.params[name])
+            for name in [name for name in after.params if name not in before.params]:
+                distribution = after.distributions[name]
+                internal = distribution.to_internal_repr(after.params[name])
                 storage.set_trial_param(trial_id, name, internal, distribution)
-            for key, value in _changed(before.user_attrs, made.user_attrs):
+            for key, value in _changed(before.user_attrs, after.user_attrs):
                 storage.set_trial_user_attr(trial_id, key, value)
-            for key, value in _changed(before.system_attrs, made.system_attrs):
+            for key, value in _changed(before.system_attrs, after.system_attrs):
                 storage.set_trial_system_attr(trial_id, key, value)
-            for step, value in _changed(before.intermediate_values, made.intermediate_values):
+            for step, value in _changed(before.intermediate_values, after.intermediate_values):
                 storage.set_trial_intermediate_value(trial_id, step, value)
-            if made.state != before.state:
-                storage.set_trial_state_values(trial_id, made.state, made.values)
-        draft.attributes.check()
+            if after.state != before.state:
+                storage.set_trial_state_values(trial_id, after.state, after.values)
+        draft.attributes.restore_unserialisable()
         setters = storage.set_study_user_attr, storage.set_study_system_attr
-        # What others have changed meanwhile is theirs.
-        for setter, attrs, now in zip(setters, draft.before, _attributes(memory), strict=True):
+        # Only own changes, because other workers may have changed other attributes meanwhile.
+        for setter, attrs, now in zip(setters, draft.before, _copy_attributes(memory), strict=True):
             for key, value in _changed(attrs, now):
                 setter(study_id, key, value)
         for added in memory.get_trials(deepcopy=False)[draft.known :]:
@@ -260,57 +238,56 @@ class SharedStudy:
             self.end("stopped")
 
     def end(self, why: str, *, failed: bool = False) -> None:
-        """End the search for all workers, once they have ended what they run; whoever is first says why."""
+        """End the search for all workers after their running trials; the first reason counts."""
         if not self.ending.why:
-            system_attrs.set_study_attr(self.study, ENDED_ATTRIBUTE, [why, failed])
+            internals.set_system_attribute(self.study, ENDED_ATTRIBUTE, [why, failed])
 
     @property
     def ending(self) -> Ending:
-        """Why a worker has ended the search for all."""
-        return Ending(*(system_attrs.study_attr(self.study, ENDED_ATTRIBUTE) or ()))
+        """Reason why a worker has ended the search for all workers."""
+        return Ending(*(internals.system_attributes(self.study).get(ENDED_ATTRIBUTE) or ()))
 
 
 def _draft(study: SearchStudy, known: int) -> _Draft:
-    return _Draft(study, known, _attributes(study), unsavable.Attributes(study))
+    return _Draft(study, known, _copy_attributes(study), serialisable_attributes.AttributeGuard(study))
 
 
-def _attributes(study: optuna.Study) -> list[dict[str, Any]]:
-    storage = study._storage
-    return [dict(get(study._study_id)) for get in (storage.get_study_user_attrs, storage.get_study_system_attrs)]
+def _copy_attributes(study: optuna.Study) -> list[dict[str, Any]]:
+    return [dict(attributes) for attributes in internals.study_attributes(study)]
 
 
 def _changed(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
     return [(key, value) for key, value in after.items() if key not in before or before[key] != value]
 
 
-def _own(trial: FrozenTrial) -> FrozenTrial:
-    # A storage in memory changes what its trials hold, which here are those that the journal has made.
-    made = copy.copy(trial)
-    made.params, made.distributions = dict(trial.params), dict(trial.distributions)
-    made.user_attrs, made.system_attrs = dict(trial.user_attrs), dict(trial.system_attrs)
-    made.intermediate_values = dict(trial.intermediate_values)
-    return made
+def _copy_trial(trial: FrozenTrial) -> FrozenTrial:
+    # The storage in memory changes these dictionaries in place, and the original trial belongs to the journal's.
+    copied = copy.copy(trial)
+    for name in ("params", "distributions", "user_attrs", "system_attrs", "intermediate_values"):
+        setattr(copied, name, dict(getattr(trial, name)))
+    return copied
 
 
-def in_state(trial: FrozenTrial, state: TrialState) -> FrozenTrial:
-    """A trial as no worker has touched it: one that waits, or that another runs."""
-    made = _own(trial)
-    made.state, made.values = state, None
-    made.datetime_complete = None
+def copy_with_state(trial: FrozenTrial, state: TrialState) -> FrozenTrial:
+    """A copy of a trial in the state WAITING or RUNNING, without a result and a mark."""
+    copied = _copy_trial(trial)
+    copied.state, copied.values = state, None
+    copied.datetime_complete = None
     if state == TrialState.WAITING:
-        made.datetime_start = None
-    made.system_attrs.pop(system_attrs.TRIAL_ATTRIBUTE, None)
-    return made
+        copied.datetime_start = None
+    copied.system_attrs.pop(TRIAL_ATTRIBUTE, None)
+    return copied
 
 
-def in_memory_as(study: optuna.Study, trials: Sequence[FrozenTrial]) -> SearchStudy:
-    """A study in memory, with other trials."""
+def copy_with_trials(study: optuna.Study, trials: Sequence[FrozenTrial]) -> SearchStudy:
+    """A copy of a study in memory, with other trials."""
     declared: dict[str, BaseDistribution] = {}
     for trial in trials:
-        # Most trials have the parameters of those before.
+        # Most trials have the same parameters as the trials before.
         if not trial.distributions.keys() <= declared.keys():
             declared.update(trial.distributions)
-    storage = in_memory(study.study_name, study.directions, study._study_id, trials, declared)
-    info = storage._studies[study._study_id]
-    info.user_attrs, info.system_attrs = _attributes(study)
-    return SearchStudy(study.study_name, storage, study.sampler, study.pruner)
+    study_id = internals.study_id(study)
+    storage = internals.in_memory_storage(study.study_name, study.directions, study_id, trials, declared)
+    copied = SearchStudy(study.study_name, storage, study.sampler, study.pruner)
+    internals.replace_study_attributes(copied, *_copy_attributes(study))
+    return copied

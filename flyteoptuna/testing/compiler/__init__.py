@@ -1,4 +1,4 @@
-"""Flyte's compiler: workflows and the graphs of dynamic tasks are refused as flytepropeller 1.16.8 refuses them.
+"""Compile workflows and the graphs of dynamic tasks by the rules of flytepropeller 1.16.8.
 
-Source: ``flytepropeller/pkg/compiler`` at v1.16.8. Knows nothing of pods, nor of searches.
+Source: ``flytepropeller/pkg/compiler`` at v1.16.8. Independent of pods and searches.
 """

@@ -1,4 +1,4 @@
-"""Bindings: what is given to a node's inputs, or to a workflow's outputs, has a type that casts.
+"""Check that the bindings of a node's inputs, or of a workflow's outputs, have types that cast.
 
 Source: ``validators/bindings.go`` and ``typing/variable.go``.
 """
@@ -12,209 +12,227 @@ from typing import Any
 from flyteidl.core import interface_pb2 as interfaces
 from flyteidl.core.types_pb2 import LiteralType, SimpleType
 
-from flyteoptuna.flyte.types.casts import NONE, castable, type_of_scalar
+from flyteoptuna.flyte.types.casts import NONE, can_cast, infer_scalar_type
 from flyteoptuna.testing.compiler.json_schemas import schemas_cast
-from flyteoptuna.testing.compiler.nodes import START, CompiledNode, Graph, Variables
-from flyteoptuna.testing.compiler.problems import Scope, text, type_text
+from flyteoptuna.testing.compiler.nodes import START, CompiledGraph, CompiledNode, Variables
+from flyteoptuna.testing.compiler.problems import ProblemCollector, proto_text, type_text
 
-_VARIABLE = re.compile(r"(?:\[(\d+)\]\.)?(\w+)", re.ASCII)
-_ANYTHING = interfaces.Variable(type=NONE)
+_OUTPUT_NAME = re.compile(r"(?:\[(\d+)\]\.)?(\w+)", re.ASCII)
+_UNTYPED = interfaces.Variable(type=NONE)
 
 
-def casts(upstream: LiteralType, downstream: LiteralType) -> bool:
-    """Whether a type casts to another, with the JSON schemas of dataclasses compared."""
-    return castable(upstream, downstream, schemas_cast)
+def can_cast_with_schemas(upstream: LiteralType, downstream: LiteralType) -> bool:
+    """Test whether a type casts to another one, including the JSON schemas of dataclasses."""
+    return can_cast(upstream, downstream, schemas_cast)
 
 
 def parse_variable(name: str) -> tuple[str, bool] | None:
-    """Return an output's name, and whether an element of it is meant; None for a name that Flyte cannot read."""
-    found = _VARIABLE.findall(name)
-    if len(found) != 1 or int(found[0][0] or 0) >= 2**63:
-        return None
-    return found[0][1], bool(found[0][0])
+    """Split the variable of a promise into the output's name and whether it has an index.
 
-
-def is_optional(kind: LiteralType) -> bool:
-    """Whether an input may be left out: its type is a union with None.
-
-    Of a variant that is no simple type, Flyte reads the simple type as None.
+    None if Flyte cannot parse it.
     """
-    return any(variant.simple == SimpleType.NONE for variant in kind.union_type.variants)
+    matches = _OUTPUT_NAME.findall(name)
+    if len(matches) != 1:
+        return None
+    index, output = matches[0]
+    return (output, bool(index)) if int(index or 0) < 2**63 else None
+
+
+def is_optional(literal_type: LiteralType) -> bool:
+    """Test whether an input of a type may be omitted: the type is a union with None.
+
+    A variant without a simple type counts as None too, as in Flyte: ``NONE`` is the protobuf's default.
+    """
+    return any(variant.simple == SimpleType.NONE for variant in literal_type.union_type.variants)
 
 
 def check_bindings(
-    graph: Graph, node: CompiledNode, bindings: Iterable[Any], wanted: Variables, scope: Scope, *, typed: bool = True
+    graph: CompiledGraph,
+    node: CompiledNode,
+    bindings: Iterable[Any],
+    expected: Variables,
+    problems: ProblemCollector,
+    *,
+    typed: bool = True,
 ) -> Variables:
-    """Check what is bound to a node.
+    """Check the bindings of a node.
 
     Args:
         graph: the workflow.
         node: the node.
-        bindings: what is bound.
-        wanted: the variables to bind.
-        scope: takes the errors.
-        typed: whether names and types have to be those that are wanted; not so of a branch.
+        bindings: the bindings.
+        expected: the variables to bind.
+        problems: collects the errors.
+        typed: whether names and types must be the expected ones. False for a branch.
 
     Returns:
-        The types that were bound.
+        The bound variables with their types.
     """
     resolved: dict[str, interfaces.Variable] = {}
     bound: set[str] = set()
     for binding in bindings:
-        variable = wanted.get(binding.var)
+        variable = expected.get(binding.var)
         if variable is None and typed:
-            scope.unknown(node.id, binding.var)
+            problems.add_unknown_variable(node.id, binding.var)
         elif not binding.HasField("binding"):
-            scope.required(node.id, "Binding")
+            problems.add_missing_value(node.id, "Binding")
         elif binding.var in bound:
-            scope.add("ParameterBoundMoreThanOnce", node.id, f"Input [{binding.var}] is bound more than once.")
+            problems.add("ParameterBoundMoreThanOnce", node.id, f"Input [{binding.var}] is bound more than once.")
         else:
             bound.add(binding.var)
-            check = _Binding(graph, node, binding.var, typed=typed)
-            inner = scope.inner()
-            kind, upstream = check(binding.binding, (variable or _ANYTHING).type, inner)
-            if inner.ok:
+            check = _BindingChecker(graph, node, binding.var, typed=typed)
+            nested = problems.nested()
+            bound_type, upstream = check(binding.binding, (variable or _UNTYPED).type, nested)
+            if nested.ok:
                 for source in upstream:
-                    graph.feed(source, node, downstream=typed)
-                resolved[binding.var] = interfaces.Variable(type=kind)
-    for name, variable in wanted.items():
+                    graph.add_edge(source, node, downstream=typed)
+                resolved[binding.var] = interfaces.Variable(type=bound_type)
+    for name, variable in expected.items():
         if name not in bound and not is_optional(variable.type):
-            scope.unbound(node.id, name)
+            problems.add_unbound(node.id, name)
     return resolved
 
 
-Resolved = tuple[LiteralType | None, list[str]]
-"""The type of what is bound, and the ids of the nodes that it comes from."""
+# Type of a bound value, and the IDs of the nodes that produce it.
+BoundType = tuple[LiteralType | None, list[str]]
 
 
-class _Binding:
-    """The check of one binding; see :func:`check_bindings`."""
+class _BindingChecker:
+    """Check of one binding."""
 
-    def __init__(self, graph: Graph, node: CompiledNode, name: str, *, typed: bool) -> None:
+    def __init__(self, graph: CompiledGraph, node: CompiledNode, name: str, *, typed: bool) -> None:
         self._graph, self._node, self._name, self._typed = graph, node, name, typed
 
-    def __call__(self, given: Any, wanted: LiteralType, scope: Scope) -> Resolved:
-        kind = given.WhichOneof("value")
-        if wanted.HasField("union_type") and kind not in ("scalar", "promise"):
-            return self._to_union(given, wanted, scope)
+    def __call__(self, data: Any, expected: LiteralType, problems: ProblemCollector) -> BoundType:
+        kind = data.WhichOneof("value")
+        if expected.HasField("union_type") and kind not in ("scalar", "promise"):
+            return self._check_union(data, expected, problems)
         match kind:
             case "scalar":
-                return self._scalar(given.scalar, wanted, scope)
+                return self._check_scalar(data.scalar, expected, problems)
             case "promise":
-                return self._promise(given.promise, wanted, scope)
-            case "collection" if wanted.HasField("collection_type"):
-                inner, nodes = self._items(given.collection.bindings, wanted.collection_type, scope)
-                return LiteralType(collection_type=inner), nodes
-            case "map" if wanted.HasField("map_value_type"):
-                inner, nodes = self._items(given.map.bindings.values(), wanted.map_value_type, scope)
-                return LiteralType(map_value_type=inner), nodes
+                return self._check_promise(data.promise, expected, problems)
+            case "collection" if expected.HasField("collection_type"):
+                item, nodes = self._check_items(data.collection.bindings, expected.collection_type, problems)
+                return LiteralType(collection_type=item), nodes
+            case "map" if expected.HasField("map_value_type"):
+                item, nodes = self._check_items(data.map.bindings.values(), expected.map_value_type, problems)
+                return LiteralType(map_value_type=item), nodes
             case _:
-                received = text(getattr(given, kind)) if kind else ""
+                received = proto_text(getattr(data, kind)) if kind else ""
                 self._add(
-                    scope,
+                    problems,
                     "MismatchingBindings",
-                    f"expects bindings of type [{text(wanted)}].  Received [{received}]",
+                    f"expects bindings of type [{proto_text(expected)}].  Received [{received}]",
                 )
                 return None, []
 
-    def _add(self, scope: Scope, code: str, rule: str) -> None:
-        scope.add(code, self._node.id, f"Input [{self._name}] on node [{self._node.id}] {rule}")
+    def _add(self, problems: ProblemCollector, code: str, rule: str) -> None:
+        problems.add(code, self._node.id, f"Input [{self._name}] on node [{self._node.id}] {rule}")
 
-    def _to_union(self, given: Any, wanted: LiteralType, scope: Scope) -> Resolved:
-        found: list[tuple[LiteralType, Resolved]] = []
-        about = f"expects bindings of union type [{text(wanted)}].  Received [{text(given)}] which"
-        for variant in wanted.union_type.variants:
-            inner = Scope()
-            resolved = self(given, variant, inner)
-            if inner.ok:
-                found.append((variant, resolved))
-        if len(found) > 1:
-            both = f"both variants [{text(found[0][0])}] and [{text(found[1][0])}] match"
-            self._add(scope, "AmbiguousBindingUnionValue", f"{about} is ambiguous as {both}.")
-        elif not found:
-            self._add(scope, "IncompatibleBindingUnionValue", f"{about} does not match any of the variants.")
-        return found[0][1] if len(found) == 1 else (None, [])
+    def _check_union(self, data: Any, expected: LiteralType, problems: ProblemCollector) -> BoundType:
+        matches: list[tuple[LiteralType, BoundType]] = []
+        about = f"expects bindings of union type [{proto_text(expected)}].  Received [{proto_text(data)}] which"
+        for variant in expected.union_type.variants:
+            # Errors of a variant are not those of the union.
+            variant_problems = ProblemCollector()
+            bound_type = self(data, variant, variant_problems)
+            if variant_problems.ok:
+                matches.append((variant, bound_type))
+        if len(matches) > 1:
+            both = f"both variants [{proto_text(matches[0][0])}] and [{proto_text(matches[1][0])}] match"
+            self._add(problems, "AmbiguousBindingUnionValue", f"{about} is ambiguous as {both}.")
+        elif not matches:
+            self._add(problems, "IncompatibleBindingUnionValue", f"{about} does not match any of the variants.")
+        return matches[0][1] if len(matches) == 1 else (None, [])
 
-    def _items(self, given: Iterable[Any], wanted: LiteralType, scope: Scope) -> Resolved:
+    def _check_items(self, items: Iterable[Any], expected: LiteralType, problems: ProblemCollector) -> BoundType:
         last, nodes = None, list[str]()
-        for item in given:
-            inner = scope.inner()
-            resolved, upstream = self(item, wanted, inner)
-            if inner.ok:
-                last = resolved
+        for item in items:
+            nested = problems.nested()
+            bound_type, upstream = self(item, expected, nested)
+            if nested.ok:
+                last = bound_type
                 nodes += upstream
         return last, nodes
 
-    def _scalar(self, given: Any, wanted: LiteralType, scope: Scope) -> Resolved:
-        found = type_of_scalar(given)
-        if found is None:
-            value = str(given.WhichOneof("value") or "<nil>")
-            scope.add("UnrecognizedValue", self._node.id, f"Unrecognized value [{value}].")
-        elif self._typed and not casts(found, wanted):
-            scope.mismatching(self._node.id, self._name, found, wanted)
-        if wanted.HasField("enum_type") and given.primitive.string_value not in wanted.enum_type.values:
-            value, values = given.primitive.string_value, " ".join(wanted.enum_type.values)
+    def _check_scalar(self, scalar: Any, expected: LiteralType, problems: ProblemCollector) -> BoundType:
+        actual = infer_scalar_type(scalar)
+        if actual is None:
+            value = str(scalar.WhichOneof("value") or "<nil>")
+            problems.add("UnrecognizedValue", self._node.id, f"Unrecognized value [{value}].")
+        elif self._typed and not can_cast_with_schemas(actual, expected):
+            problems.add_type_mismatch(self._node.id, self._name, actual, expected)
+        if expected.HasField("enum_type") and scalar.primitive.string_value not in expected.enum_type.values:
+            value, values = scalar.primitive.string_value, " ".join(expected.enum_type.values)
             self._add(
-                scope,
+                problems,
                 "IllegalEnumValue",
                 f"is an Enum and expects value to be one of [[{values}]].  Received [{value}]",
             )
-        return found, []
+        return actual, []
 
-    def _promise(self, given: Any, wanted: LiteralType, scope: Scope) -> Resolved:
-        source = self._graph.nodes.get(given.node_id or START)
+    def _check_promise(self, promise: Any, expected: LiteralType, problems: ProblemCollector) -> BoundType:
+        source = self._graph.nodes.get(promise.node_id or START)
         if source is None:
-            scope.add("NodeReferenceNotFound", given.node_id, f"Referenced node [{given.node_id}] not found.")
-            scope.unbound(self._node.id, self._name)
+            problems.add("NodeReferenceNotFound", promise.node_id, f"Referenced node [{promise.node_id}] not found.")
+            problems.add_unbound(self._node.id, self._name)
             return None, []
-        parsed = parse_variable(given.var)
+        parsed = parse_variable(promise.var)
         if parsed is None:
-            scope.add("SyntaxError", self._node.id, f"Failed to parse element [{given.var}].")
+            problems.add("SyntaxError", self._node.id, f"Failed to parse element [{promise.var}].")
             return None, []
         name, indexed = parsed
-        variable = source.output(name, scope.inner())
+        variable = source.output(name, problems.nested())
         if variable is None:
-            scope.unbound(self._node.id, self._name)
+            problems.add_unbound(self._node.id, self._name)
             return None, []
-        found = variable.type
+        actual = variable.type
         if indexed:
-            if found.HasField("collection_type"):
-                found = found.collection_type
+            if actual.HasField("collection_type"):
+                actual = actual.collection_type
             else:
-                self._mismatching(source, given, found, wanted, scope)
-        found = self._field(given, found, scope)
-        if found is None:
+                self._add_promise_mismatch(source, promise, actual, expected, problems)
+        actual = self._attribute_type(promise, actual, problems)
+        if actual is None:
             return None, []
-        if self._typed and not casts(found, wanted):
-            self._mismatching(source, given, found, wanted, scope)
+        if self._typed and not can_cast_with_schemas(actual, expected):
+            self._add_promise_mismatch(source, promise, actual, expected, problems)
             return None, []
         return variable.type, [source.id]
 
-    def _field(self, given: Any, found: LiteralType, scope: Scope) -> LiteralType | None:
-        """The type at a promise's attribute path. What Flyte knows no fields of is taken for its own field."""
-        for step in given.attr_path:
-            if found.HasField("collection_type"):
-                found = found.collection_type
-            elif found.HasField("map_value_type"):
-                found = found.map_value_type
-            elif found.structure.dataclass_type:
-                if step.string_value not in found.structure.dataclass_type:
-                    about = f"(type [{text(found)}]) doesn't have field [{step.string_value}]."
-                    scope.add("FieldNotFound", self._node.id, f"Variable [{given.var}] {about}")
+    def _attribute_type(
+        self, promise: Any, literal_type: LiteralType, problems: ProblemCollector
+    ) -> LiteralType | None:
+        """Type at a promise's attribute path. A step into a type without known fields does not change it."""
+        for step in promise.attr_path:
+            if literal_type.HasField("collection_type"):
+                literal_type = literal_type.collection_type
+            elif literal_type.HasField("map_value_type"):
+                literal_type = literal_type.map_value_type
+            elif literal_type.structure.dataclass_type:
+                if step.string_value not in literal_type.structure.dataclass_type:
+                    about = f"(type [{proto_text(literal_type)}]) doesn't have field [{step.string_value}]."
+                    problems.add("FieldNotFound", self._node.id, f"Variable [{promise.var}] {about}")
                     return None
-                found = found.structure.dataclass_type[step.string_value]
-        return found
+                literal_type = literal_type.structure.dataclass_type[step.string_value]
+        return literal_type
 
-    def _mismatching(
-        self, source: CompiledNode, given: Any, found: LiteralType, wanted: LiteralType, scope: Scope
+    def _add_promise_mismatch(
+        self,
+        source: CompiledNode,
+        promise: Any,
+        actual: LiteralType,
+        expected: LiteralType,
+        problems: ProblemCollector,
     ) -> None:
-        output, name = (
-            f"{each.proto.metadata.name}.{variable}" if each.proto.HasField("metadata") else variable
-            for each, variable in ((source, given.var), (self._node, self._name))
+        output, input_name = (
+            f"{node.proto.metadata.name}.{variable}" if node.proto.HasField("metadata") else variable
+            for node, variable in ((source, promise.var), (self._node, self._name))
         )
-        scope.add(
+        problems.add(
             "MismatchingTypes",
             self._node.id,
-            f"The output variable '{output}' has type [{type_text(found)}], but it's assigned to the input variable "
-            f"'{name}' which has type [{type_text(wanted)}].",
+            f"The output variable '{output}' has type [{type_text(actual)}], but it's assigned to the input variable "
+            f"'{input_name}' which has type [{type_text(expected)}].",
         )

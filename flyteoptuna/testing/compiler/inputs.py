@@ -1,4 +1,4 @@
-"""Inputs of an execution, as Flyte's admin checks them against the types that the workflow declares.
+"""Check the inputs of an execution and the defaults of a launch plan, as Flyte's admin does.
 
 Source: ``flyteadmin/pkg/manager/impl/validation``: ``validation.go``, ``launch_plan_validator.go`` and
 ``execution_validator.go``.
@@ -6,70 +6,116 @@ Source: ``flyteadmin/pkg/manager/impl/validation``: ``validation.go``, ``launch_
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flyteidl.core import literals_pb2 as pb
-from flyteidl.core.types_pb2 import LiteralType
+from flyteidl.core.types_pb2 import LiteralType, UnionType
 
-from flyteoptuna.flyte.types.casts import type_of
-from flyteoptuna.testing.compiler.bindings import casts
-from flyteoptuna.testing.compiler.problems import CompileError, Problem, text, type_text
+from flyteoptuna.flyte.types.casts import NONE, infer_scalar_type
+from flyteoptuna.testing.compiler.bindings import can_cast_with_schemas
+from flyteoptuna.testing.compiler.problems import CompileError, Problem, proto_text, type_text
 
-_CODE = "InvalidArgument"
+_INVALID_ARGUMENT = "InvalidArgument"
 
 
-def check_inputs(given: Mapping[str, pb.Literal], declared: Mapping[str, Any]) -> dict[str, pb.Literal]:
-    """Check the inputs of an execution; all of them, with the defaults.
+def check_execution_inputs(inputs: Mapping[str, pb.Literal], declared: Mapping[str, Any]) -> dict[str, pb.Literal]:
+    """Check the inputs of an execution, and return them with the defaults filled in.
 
     Args:
-        given: the inputs by their names.
-        declared: the parameters of the launch plan: types, and defaults.
+        inputs: the inputs by name.
+        declared: the parameters of the launch plan by name: types and defaults.
 
     Raises:
-        CompileError: admin would refuse the execution; says all that is wrong with it.
+        CompileError: admin would refuse the execution; lists all problems.
     """
-    problems = [f"invalid input {name}" for name in given if name not in declared]
+    problems = [f"invalid input {name}" for name in inputs if name not in declared]
     for name, parameter in declared.items():
-        wanted = parameter.var.type
-        if name in given:
-            found = type_of(given[name])
-            if not _known(found):
+        expected = parameter.var.type
+        if name in inputs:
+            actual = infer_literal_type(inputs[name])
+            if not _is_known_type(actual):
                 problems.append(f"Failed to validate literal type for [{name}]")
-            elif found is None or not casts(found, wanted):
-                shown = f"Expected {text(wanted)}, but got {type_text(found)}"
-                problems.append(f"invalid {name} input wrong type. {shown}")
+            elif actual is None or not can_cast_with_schemas(actual, expected):
+                types = f"Expected {proto_text(expected)}, but got {type_text(actual)}"
+                problems.append(f"invalid {name} input wrong type. {types}")
         elif parameter.required:
             problems.append(f"expected_inputs {name} missing")
     if problems:
-        raise CompileError(Problem(_CODE, "", problem) for problem in problems)
-    defaults = {name: each.default for name, each in declared.items() if each.WhichOneof("behavior") == "default"}
-    return {**defaults, **given}
+        raise CompileError(Problem(_INVALID_ARGUMENT, "", problem) for problem in problems)
+    defaults = {name: p.default for name, p in declared.items() if p.WhichOneof("behavior") == "default"}
+    return {**defaults, **inputs}
 
 
-def check_defaults(declared: Mapping[str, Any]) -> None:
+def check_default_inputs(declared: Mapping[str, Any]) -> None:
     """Check the default inputs of a launch plan.
 
     Raises:
-        CompileError: admin would not register it.
+        CompileError: admin would refuse to register the launch plan.
     """
     problems = []
     for name, parameter in declared.items():
         if parameter.WhichOneof("behavior") != "default":
             continue
-        found, wanted = type_of(parameter.default), parameter.var.type
-        if found is None or not _known(found) or not casts(found, wanted):
-            shown = f"has type {text(wanted)}, expected {type_text(found)}"
-            problems.append(Problem(_CODE, "", f"Type mismatch for Parameter {name} in default_inputs {shown}"))
+        actual, expected = infer_literal_type(parameter.default), parameter.var.type
+        if actual is None or not _is_known_type(actual) or not can_cast_with_schemas(actual, expected):
+            # Flyte's message has the two types the wrong way round.
+            types = f"has type {proto_text(expected)}, expected {type_text(actual)}"
+            about = f"Type mismatch for Parameter {name} in default_inputs {types}"
+            problems.append(Problem(_INVALID_ARGUMENT, "", about))
     if problems:
         raise CompileError(problems)
 
 
-def _known(found: LiteralType | None) -> bool:
-    """Whether a literal's type is known, down to the elements of its lists and dictionaries."""
-    while found is not None:
-        kind = found.WhichOneof("type")
+def _is_known_type(literal_type: LiteralType | None) -> bool:
+    """Test whether a type is known, down to the elements of lists and dictionaries."""
+    while literal_type is not None:
+        kind = literal_type.WhichOneof("type")
         if kind not in ("collection_type", "map_value_type"):
             return True
-        found = getattr(found, kind) if found.HasField(kind) else None
+        literal_type = getattr(literal_type, kind) if literal_type.HasField(kind) else None
     return False
+
+
+def infer_literal_type(literal: pb.Literal) -> LiteralType | None:
+    """Flyte type that the compiler infers from a literal; None if it infers none."""
+    match literal.WhichOneof("value"):
+        case "scalar":
+            return infer_scalar_type(literal.scalar)
+        case "collection":
+            return LiteralType(collection_type=_element_type(literal.collection.literals))
+        case "map":
+            return LiteralType(map_value_type=_element_type(literal.map.literals.values()))
+        case "offloaded_metadata":
+            metadata = literal.offloaded_metadata
+            return metadata.inferred_type if metadata.HasField("inferred_type") else None
+        case _:
+            return None
+
+
+def _element_type(literals: Iterable[pb.Literal]) -> LiteralType | None:
+    """Type of the elements of a list or a dictionary; a union for several types."""
+    types: dict[bytes, LiteralType] = {}
+    empty = None
+    for literal in literals:
+        inner = infer_literal_type(literal)
+        if literal.HasField("collection") and not literal.collection.literals:
+            empty = inner
+        else:
+            types.setdefault(
+                b"" if inner is None else inner.SerializeToString(deterministic=True), inner or LiteralType()
+            )
+    kinds = [*types.values()] or ([] if empty is None else [empty])
+    if len(kinds) < 2:
+        return kinds[0] if kinds else NONE
+    kinds.sort(key=str)
+    nested = any(kind.collection_type.HasField("union_type") for kind in kinds)
+    variants = [
+        variant
+        for kind in kinds
+        for variant in (
+            kind.collection_type.union_type.variants if kind.collection_type.HasField("union_type") else [kind]
+        )
+    ]
+    union = LiteralType(union_type=UnionType(variants=variants))
+    return LiteralType(collection_type=union) if nested else union

@@ -1,4 +1,4 @@
-"""Nodes under compilation: what they are, what they are given, and the variables that they have."""
+"""Nodes under compilation, with their interfaces, branches and outputs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 from flyteidl.core import interface_pb2 as interfaces
 
-from flyteoptuna.testing.compiler.problems import Scope
+from flyteoptuna.testing.compiler.problems import ProblemCollector
 
+# IDs of the nodes that stand for a workflow's inputs and outputs.
 START, END = "start-node", "end-node"
 
 Variables = Mapping[str, interfaces.Variable]
@@ -18,24 +19,24 @@ Variables = Mapping[str, interfaces.Variable]
 
 @dataclass(frozen=True)
 class Interface:
-    """Inputs and outputs by their names."""
+    """Input and output variables by name."""
 
     inputs: Variables = field(default_factory=dict)
     outputs: Variables = field(default_factory=dict)
 
 
-def interface_of(found: Any) -> Interface:
-    """Return the interface that a protobuf declares."""
-    return Interface(dict(found.inputs.variables), dict(found.outputs.variables))
+def declared_interface(interface: Any) -> Interface:
+    """Return the interface in a ``TypedInterface`` protobuf."""
+    return Interface(dict(interface.inputs.variables), dict(interface.outputs.variables))
 
 
 class CompiledNode:
-    """A node, with what the compiler learns of it.
+    """A node with the results of its compilation.
 
     Attributes:
         proto: the node's protobuf.
-        id: its id; that of a branch's node begins with the branch's.
-        interface: what it takes and gives; None while it is not known, and where it is wrong.
+        id: its ID. The ID of a branch starts with the ID of its branch node.
+        interface: its inputs and outputs; None before they are resolved, and if they are invalid.
     """
 
     def __init__(self, proto: Any) -> None:
@@ -45,52 +46,52 @@ class CompiledNode:
 
     @functools.cached_property
     def cases(self) -> list[tuple[Any, CompiledNode | None]]:
-        """Conditions of a branch node, with the node of each; None where there is none."""
+        """Cases of a branch node with their nodes; None for a case without a node."""
         block = self.proto.branch_node.if_else
-        found = [*([block.case] if block.HasField("case") else []), *block.other]
-        return [(each, CompiledNode(each.then_node) if each.HasField("then_node") else None) for each in found]
+        cases = [*([block.case] if block.HasField("case") else []), *block.other]
+        return [(case, CompiledNode(case.then_node) if case.HasField("then_node") else None) for case in cases]
 
     @functools.cached_property
     def otherwise(self) -> CompiledNode | None:
-        """The node of a branch where no condition holds."""
+        """Node of a branch node if no condition holds; None if there is none."""
         block = self.proto.branch_node.if_else
         return CompiledNode(block.else_node) if block.WhichOneof("default") == "else_node" else None
 
     @functools.cached_property
     def element(self) -> CompiledNode:
-        """The node that a map runs for each element."""
+        """Node that an array node runs for each element."""
         return CompiledNode(self.proto.array_node.node)
 
-    def outputs(self, scope: Scope) -> dict[str, interfaces.Variable] | None:
-        """Return the outputs by the names that other nodes know them by; None where they are not known."""
+    def outputs(self, problems: ProblemCollector) -> dict[str, interfaces.Variable] | None:
+        """Return the outputs by their names or aliases; None before the interface is resolved."""
         aliases: dict[str, str] = {}
         for alias in self.proto.output_aliases:
             if alias.var in aliases:
                 about = "An output alias can only be used once in the Workflow."
-                scope.add("DuplicateAlias", self.id, f"Duplicate alias [{alias.alias}] found. {about}")
+                problems.add("DuplicateAlias", self.id, f"Duplicate alias [{alias.alias}] found. {about}")
             else:
                 aliases[alias.var] = alias.alias
         if self.interface is None:
             return None
-        found = {aliases.pop(name, name): variable for name, variable in self.interface.outputs.items()}
+        outputs = {aliases.pop(name, name): variable for name, variable in self.interface.outputs.items()}
         for alias in aliases.values():
-            scope.unbound(self.id, alias)
-        return found
+            problems.add_unbound(self.id, alias)
+        return outputs
 
-    def output(self, name: str, scope: Scope) -> interfaces.Variable | None:
-        """Return an output; None, with an error, where there is none."""
-        inner = scope.inner()
-        found = self.outputs(inner)
-        if not inner.ok:
+    def output(self, name: str, problems: ProblemCollector) -> interfaces.Variable | None:
+        """Return an output, or collect an error and return None."""
+        nested = problems.nested()
+        outputs = self.outputs(nested)
+        if not nested.ok:
             return None
-        if found is None or name not in found:
-            scope.unknown(self.id, name)
+        if outputs is None or name not in outputs:
+            problems.add_unknown_variable(self.id, name)
             return None
-        return found[name]
+        return outputs[name]
 
 
-class Graph(Protocol):
-    """The workflow that is being compiled, as far as its nodes need it."""
+class CompiledGraph(Protocol):
+    """Interface of the workflow under compilation that the checks of its nodes use."""
 
     nodes: dict[str, CompiledNode]
     tasks: Mapping[bytes, Any]
@@ -98,12 +99,18 @@ class Graph(Protocol):
     launch_plans: Mapping[bytes, Any]
     template: Any
 
-    def feed(self, upstream: str, node: CompiledNode, *, downstream: bool) -> None:
-        """Note that a node needs another one's outputs, and whether it is started by that one."""
+    def add_edge(self, upstream: str, node: CompiledNode, *, downstream: bool) -> None:
+        """Add an edge from an upstream node.
+
+        Args:
+            upstream: ID of the upstream node.
+            node: the downstream node.
+            downstream: whether the upstream node starts it.
+        """
 
 
-def nodes_of(node: Any) -> Iterator[Any]:
-    """Yield the nodes of which a branch node runs one; none for a node of another kind."""
+def iter_branch_targets(node: Any) -> Iterator[Any]:
+    """Yield the nodes of all branches of a branch node; nothing for any other node."""
     if node.WhichOneof("target") != "branch_node":
         return
     block = node.branch_node.if_else
@@ -112,12 +119,11 @@ def nodes_of(node: Any) -> Iterator[Any]:
         yield block.else_node
 
 
-def nodes_of_workflow(template: Any) -> list[Any]:
-    """Return all nodes of a workflow, its failure node among them."""
+def workflow_nodes(template: Any) -> list[Any]:
+    """Return all nodes of a workflow, including its failure node."""
     return [*template.nodes, *([template.failure_node] if template.HasField("failure_node") else [])]
 
 
-def key(identifier: Any) -> bytes:
-    """Return the key of what an identifier names."""
-    found: bytes = identifier.SerializeToString(deterministic=True)
-    return found
+def identifier_key(identifier: Any) -> bytes:
+    """Return an identifier as a dictionary key."""
+    return bytes(identifier.SerializeToString(deterministic=True))

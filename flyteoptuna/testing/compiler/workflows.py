@@ -1,4 +1,4 @@
-"""Workflows: their nodes are known, bound and reachable, without a cycle, and their outputs are bound.
+"""Check that a workflow's nodes are known, bound, reachable and without cycles, and that its outputs are bound.
 
 Source: ``workflow_compiler.go``, ``requirements.go``, ``validators/node.go`` and ``validators/branch.go``.
 """
@@ -6,241 +6,246 @@ Source: ``workflow_compiler.go``, ``requirements.go``, ``validators/node.go`` an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from flyteoptuna.testing.compiler.bindings import check_bindings
-from flyteoptuna.testing.compiler.branches import branch_nodes, check_conditions
+from flyteoptuna.testing.compiler.branches import branch_nodes, check_branch_conditions
+from flyteoptuna.testing.compiler.node_interfaces import check_interface, resolve_interface
 from flyteoptuna.testing.compiler.nodes import (
     END,
     START,
     CompiledNode,
     Interface,
-    interface_of,
-    key,
-    nodes_of,
-    nodes_of_workflow,
+    declared_interface,
+    identifier_key,
+    iter_branch_targets,
+    workflow_nodes,
 )
-from flyteoptuna.testing.compiler.problems import CompileError, Scope, text
-from flyteoptuna.testing.compiler.underlying import check_interface, find_interface
+from flyteoptuna.testing.compiler.problems import CompileError, ProblemCollector, proto_text
 
 
 def compile_workflow(
     template: Any, subworkflows: Iterable[Any] = (), tasks: Iterable[Any] = (), launch_plans: Iterable[Any] = ()
 ) -> None:
-    """Check a workflow, and those that are its nodes, as Flyte's compiler does.
+    """Check a workflow and its subworkflows as Flyte's compiler does.
 
     Args:
         template: the workflow's template.
         subworkflows: the templates of all workflows that are nodes, at any depth.
         tasks: the templates of the tasks.
-        launch_plans: the launch plans that are nodes, as admin has them.
+        launch_plans: the registered launch plans that are nodes.
 
     Raises:
-        CompileError: Flyte would refuse it; says all that it would.
+        CompileError: Flyte would refuse the workflow; lists all errors.
     """
-    scope = Scope()
-    given = [*tasks]
-    for each in given:
-        if not each.HasField("id"):
-            scope.required("task", "Template.Id")
-    known = _Known(
-        # Of two tasks of one id, Flyte takes the first.
-        {key(each.id): each for each in reversed(given)},
-        _indexed(subworkflows, scope),
-        {key(each.id): each for each in launch_plans},
+    problems = ProblemCollector()
+    tasks = [*tasks]
+    for task in tasks:
+        if not task.HasField("id"):
+            problems.add_missing_value("task", "Template.Id")
+    registry = _Registry(
+        # Of two tasks with the same ID, Flyte takes the first.
+        {identifier_key(task.id): task for task in reversed(tasks)},
+        _index_workflows(subworkflows, problems),
+        {identifier_key(plan.id): plan for plan in launch_plans},
     )
-    if scope.ok:
-        _check_references(template, known, scope)
-    if scope.ok:
-        _Workflow(template, known, set()).check(scope)
-    if not scope.ok:
-        raise CompileError(scope.problems)
+    if problems.ok:
+        _check_references(template, registry, problems)
+    if problems.ok:
+        _WorkflowCompiler(template, registry, set()).check(problems)
+    if not problems.ok:
+        raise CompileError(problems.found)
 
 
-def _indexed(workflows: Iterable[Any], scope: Scope) -> dict[bytes, Any]:
-    found: dict[bytes, Any] = {}
-    for each in workflows:
-        if key(each.id) in found:
-            scope.add("DuplicateId", text(each.id), "Trying to insert two nodes with the same id.")
-        found[key(each.id)] = each
-    return found
+def _index_workflows(workflows: Iterable[Any], problems: ProblemCollector) -> dict[bytes, Any]:
+    index: dict[bytes, Any] = {}
+    for workflow in workflows:
+        if identifier_key(workflow.id) in index:
+            problems.add("DuplicateId", proto_text(workflow.id), "Trying to insert two nodes with the same id.")
+        index[identifier_key(workflow.id)] = workflow
+    return index
 
 
-class _Known:
-    """Tasks, workflows and launch plans that nodes may refer to."""
+@dataclass(frozen=True)
+class _Registry:
+    """Tasks, workflows and launch plans that nodes may refer to, by identifier."""
 
-    def __init__(
-        self, tasks: Mapping[bytes, Any], workflows: Mapping[bytes, Any], launch_plans: Mapping[bytes, Any]
-    ) -> None:
-        self.tasks, self.workflows, self.launch_plans = tasks, workflows, launch_plans
+    tasks: Mapping[bytes, Any]
+    workflows: Mapping[bytes, Any]
+    launch_plans: Mapping[bytes, Any]
 
 
-def _check_references(template: Any, known: _Known, scope: Scope, seen: frozenset[bytes] = frozenset()) -> None:
-    """Collect the tasks, workflows and launch plans that there are none of, in subworkflows too."""
-    for node in [inner for each in nodes_of_workflow(template) for inner in _referring(each)]:
+def _check_references(
+    template: Any, registry: _Registry, problems: ProblemCollector, seen: frozenset[bytes] = frozenset()
+) -> None:
+    """Collect references to unknown tasks, workflows and launch plans, in subworkflows too."""
+    for node in [leaf for outer in workflow_nodes(template) for leaf in _leaf_nodes(outer)]:
         if node.task_node.HasField("reference_id"):
-            if key(node.task_node.reference_id) not in known.tasks:
-                about = f"Referenced Task [{text(node.task_node.reference_id)}] not found."
-                scope.add("TaskReferenceNotFound", START, about)
+            if identifier_key(node.task_node.reference_id) not in registry.tasks:
+                about = f"Referenced Task [{proto_text(node.task_node.reference_id)}] not found."
+                problems.add("TaskReferenceNotFound", START, about)
             continue
         kind = node.workflow_node.WhichOneof("reference")
         if kind is None:
             continue
         reference = getattr(node.workflow_node, kind)
-        found = (known.launch_plans if kind == "launchplan_ref" else known.workflows).get(key(reference))
-        if found is None:
-            where = START if kind == "launchplan_ref" else node.id
-            scope.add("WorkflowReferenceNotFound", where, f"Referenced Workflow [{text(reference)}] not found.")
-        elif kind == "sub_workflow_ref" and key(reference) not in seen:
-            _check_references(found, known, scope, seen | {key(reference)})
+        key = identifier_key(reference)
+        target = (registry.launch_plans if kind == "launchplan_ref" else registry.workflows).get(key)
+        if target is None:
+            place = START if kind == "launchplan_ref" else node.id
+            about = f"Referenced Workflow [{proto_text(reference)}] not found."
+            problems.add("WorkflowReferenceNotFound", place, about)
+        elif kind == "sub_workflow_ref" and key not in seen:
+            _check_references(target, registry, problems, seen | {key})
 
 
-def _referring(node: Any) -> Iterable[Any]:
-    """The nodes that refer to something: a node itself, those of a branch, that of a map."""
+def _leaf_nodes(node: Any) -> Iterable[Any]:
+    """Nodes of all branches of a branch node, the element of an array node, or the node itself."""
     match node.WhichOneof("target"):
         case "branch_node":
-            return [found for each in nodes_of(node) for found in _referring(each)]
+            return [leaf for branch in iter_branch_targets(node) for leaf in _leaf_nodes(branch)]
         case "array_node":
-            return _referring(node.array_node.node)
+            return _leaf_nodes(node.array_node.node)
         case _:
             return [node]
 
 
-class _Workflow:
-    """One workflow under compilation; see :class:`flyteoptuna.testing.compiler.nodes.Graph`."""
+class _WorkflowCompiler:
+    """Check of one workflow; implements ``CompiledGraph``."""
 
     def __init__(
-        self, template: Any, known: _Known, compiled: set[bytes], outer: frozenset[bytes] = frozenset()
+        self, template: Any, registry: _Registry, compiled: set[bytes], enclosing: frozenset[bytes] = frozenset()
     ) -> None:
-        self.template, self._known, self._compiled, self._outer = template, known, compiled, outer
-        self.tasks, self.workflows, self.launch_plans = known.tasks, known.workflows, known.launch_plans
+        self.template, self._registry, self._compiled, self._enclosing = template, registry, compiled, enclosing
+        self.tasks, self.workflows, self.launch_plans = registry.tasks, registry.workflows, registry.launch_plans
         self.nodes: dict[str, CompiledNode] = {}
         self._downstream: dict[str, set[str]] = {}
         self._upstream: dict[str, set[str]] = {}
-        # A branch's own node is started by the branch, whatever it needs.
+        # Branches and the failure node. No upstream node starts them: the branch node or the failure does.
         self._inner: set[int] = set()
 
-    def feed(self, upstream: str, node: CompiledNode, *, downstream: bool = True) -> None:
-        """Note that a node needs another one's outputs, and whether it is started by that one."""
+    def add_edge(self, upstream: str, node: CompiledNode, *, downstream: bool = True) -> None:
+        """Add an edge; see ``CompiledGraph``."""
         self._upstream.setdefault(node.id, set()).add(upstream or START)
         if downstream and id(node) not in self._inner:
             self._downstream.setdefault(upstream or START, set()).add(node.id)
 
-    def _compile_subworkflow(self, template: Any, scope: Scope) -> None:
+    def _compile_subworkflow(self, template: Any, problems: ProblemCollector) -> None:
         """Compile a workflow that is a node of this one, once."""
-        if key(template.id) == key(self.template.id) or key(template.id) in self._outer:
-            about = f"A workflow must not contain itself, but [{text(template.id)}] does."
-            scope.add("CycleDetected", START, about)
-        elif key(template.id) not in self._compiled:
-            inner = scope.inner()
-            outer = self._outer | {key(self.template.id)}
-            _Workflow(template, self._known, self._compiled, outer).check(inner)
-            if inner.ok:
-                self._compiled.add(key(template.id))
+        key = identifier_key(template.id)
+        enclosing = self._enclosing | {identifier_key(self.template.id)}
+        if key in enclosing:
+            about = f"A workflow must not contain itself, but [{proto_text(template.id)}] does."
+            problems.add("CycleDetected", START, about)
+        elif key not in self._compiled:
+            nested = problems.nested()
+            _WorkflowCompiler(template, self._registry, self._compiled, enclosing).check(nested)
+            if nested.ok:
+                self._compiled.add(key)
 
-    def check(self, scope: Scope) -> None:
+    def check(self, problems: ProblemCollector) -> None:
         """Collect all errors of the workflow."""
         template = self.template
         if not template.nodes:
-            name = text(template.id)
-            scope.add("NoNodesFound", name, f"Can't find any nodes in workflow [{name}].")
+            name = proto_text(template.id)
+            problems.add("NoNodesFound", name, f"Can't find any nodes in workflow [{name}].")
             return
-        interface = interface_of(template.interface)
-        check_interface(START, interface, scope)
-        if not scope.ok:
+        interface = declared_interface(template.interface)
+        check_interface(START, interface, problems)
+        if not problems.ok:
             return
-        self._add_ends(interface)
-        top = [CompiledNode(node) for node in template.nodes]
-        for node in top:
-            # Of two nodes of one id, Flyte keeps the first.
+        self._add_start_and_end(interface)
+        nodes = [CompiledNode(node) for node in template.nodes]
+        for node in nodes:
+            # Of two nodes with the same ID, Flyte keeps the first.
             self.nodes.setdefault(node.id, node)
-            self._check_node(node, scope.inner())
+            self._check_node(node, problems.nested())
         for name in sorted(self.nodes):
             if name != START:
-                self._check_inputs(self.nodes[name], scope.inner())
+                self._check_inputs(self.nodes[name], problems.nested())
         if template.HasField("failure_node"):
             failure = CompiledNode(template.failure_node)
             self._inner.add(id(failure))
-            self._check_node(failure, scope.inner())
-            self._check_inputs(failure, scope.inner())
-        self._check_reachable({node.id for node in top} - {START, END}, scope)
+            self._check_node(failure, problems.nested())
+            self._check_inputs(failure, problems.nested())
+        self._check_reachable({node.id for node in nodes} - {START, END}, problems)
 
-    def _add_ends(self, interface: Interface) -> None:
-        template = type(self.template)
-        ends = template(nodes=[{"id": START}, {"id": END, "inputs": self.template.outputs}]).nodes
+    def _add_start_and_end(self, interface: Interface) -> None:
+        # Node protobufs, made by the type of the template that holds them.
+        ends = type(self.template)(nodes=[{"id": START}, {"id": END, "inputs": self.template.outputs}]).nodes
         start, end = map(CompiledNode, ends)
         start.interface, end.interface = Interface(outputs=interface.inputs), Interface(inputs=interface.outputs)
         self.nodes.update({START: start, END: end})
 
-    def _check_node(self, node: CompiledNode, scope: Scope) -> None:
+    def _check_node(self, node: CompiledNode, problems: ProblemCollector) -> None:
         if not node.id:
-            scope.required("<node>", "Id")
+            problems.add_missing_value("<node>", "Id")
         if node.id in (START, END):
             return
-        inner = scope.inner()
-        find_interface(self, node, inner)
-        if inner.ok:
-            node.outputs(scope.inner())
+        nested = problems.nested()
+        resolve_interface(self, node, nested)
+        if nested.ok:
+            node.outputs(problems.nested())
         match node.proto.WhichOneof("target"):
             case "branch_node":
-                self._check_branch(node, scope)
+                self._check_branch(node, problems)
             case "workflow_node" if node.proto.workflow_node.HasField("sub_workflow_ref"):
                 reference = node.proto.workflow_node.sub_workflow_ref
-                self._compile_subworkflow(self.workflows[key(reference)], scope)
+                self._compile_subworkflow(self.workflows[identifier_key(reference)], problems)
 
-    def _check_branch(self, node: CompiledNode, scope: Scope) -> None:
-        inner = scope.inner()
-        check_conditions(node, inner)
-        branches = branch_nodes(node)
-        right = []
-        for each in branches:
-            step = inner.inner()
-            self._check_node(each, step)
-            if step.ok:
-                right.append(each)
-        if inner.ok:
-            for each in right:
-                self._inner.add(id(each))
-                self._check_inputs(each, scope.inner())
+    def _check_branch(self, node: CompiledNode, problems: ProblemCollector) -> None:
+        branch_problems = problems.nested()
+        check_branch_conditions(node, branch_problems)
+        valid = []
+        for branch in branch_nodes(node):
+            nested = branch_problems.nested()
+            self._check_node(branch, nested)
+            if nested.ok:
+                valid.append(branch)
+        if branch_problems.ok:
+            for branch in valid:
+                self._inner.add(id(branch))
+                self._check_inputs(branch, problems.nested())
 
-    def _check_inputs(self, node: CompiledNode, scope: Scope) -> None:
+    def _check_inputs(self, node: CompiledNode, problems: ProblemCollector) -> None:
         if node.interface is None:
             return
         if id(node) not in self._inner:
             for upstream in node.proto.upstream_node_ids:
-                self.feed(upstream, node)
-        check_bindings(self, node, node.proto.inputs, node.interface.inputs, scope.inner())
+                self.add_edge(upstream, node)
+        check_bindings(self, node, node.proto.inputs, node.interface.inputs, problems.nested())
 
-    def _check_reachable(self, top: set[str], scope: Scope) -> None:
-        for name in top:
-            # What needs nothing begins with the workflow.
+    def _check_reachable(self, names: set[str], problems: ProblemCollector) -> None:
+        for name in names:
+            # A node without upstream nodes follows the start.
             if name not in self._upstream:
                 self._downstream.setdefault(START, set()).add(name)
-            # What nothing needs ends with it.
+            # A node without downstream nodes precedes the end.
             if name not in self._downstream:
                 self._downstream[name] = {END}
-        reached, cycle = _walk(self._downstream)
+        reached, cycle = _traverse(self._downstream)
         if cycle:
             path = ">".join(cycle)
-            scope.add("CycleDetected", START, f"A cycle has been detected while traversing the Workflow [{path}].")
+            problems.add("CycleDetected", START, f"A cycle has been detected while traversing the Workflow [{path}].")
         elif unreached := sorted(self.nodes.keys() - reached - {END}):
             about = f"The Workflow contain unreachable nodes [{','.join(unreached)}]."
-            scope.add("UnreachableNodes", START, about)
+            problems.add("UnreachableNodes", START, about)
 
 
-def _walk(downstream: Mapping[str, set[str]]) -> tuple[set[str], list[str]]:
-    """The nodes that are reached from the start, and the first cycle among them."""
+def _traverse(downstream: Mapping[str, set[str]]) -> tuple[set[str], list[str]]:
+    """Return the nodes reachable from the start, and the first cycle; empty if there is none."""
     reached: set[str] = set()
     path: list[str] = [START]
-    waiting = [iter(sorted(downstream.get(START, ())))]
-    while waiting:
-        name = next(waiting[-1], None)
+    iterators = [iter(sorted(downstream.get(START, ())))]
+    while iterators:
+        name = next(iterators[-1], None)
         if name is None:
             reached.add(path.pop())
-            waiting.pop()
+            iterators.pop()
         elif name in path:
             return reached, [*path, name]
         elif name not in reached:
             path.append(name)
-            waiting.append(iter(sorted(downstream.get(name, ()))))
+            iterators.append(iter(sorted(downstream.get(name, ()))))
     return reached, []

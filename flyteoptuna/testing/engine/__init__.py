@@ -1,4 +1,4 @@
-"""A workflow's protobufs followed as Flyte does: nodes, bindings, dynamic tasks, branches, maps, retries and the cache.
+"""Execute a workflow's protobufs as flytepropeller does: nodes, bindings, branches, maps, retries and the cache.
 
-Knows nothing of searches, nor of what a user passes to `run`.
+Independent of searches and of the public ``run``.
 """

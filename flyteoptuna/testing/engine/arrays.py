@@ -1,4 +1,4 @@
-"""Array nodes: a map over a task (`array/handler.go`)."""
+"""Run array nodes: maps over a task (``array/handler.go``)."""
 
 from __future__ import annotations
 
@@ -10,36 +10,42 @@ from typing import Any, Protocol
 from flyteidl.core import literals_pb2 as pb
 
 from flyteoptuna.testing.engine.cache import cache_key
-from flyteoptuna.testing.engine.scopes import ExecutionFailed, Scope, task_of
-from flyteoptuna.testing.pods.literals import NONE, Literals, UnresolvedBinding, collection, element
-from flyteoptuna.testing.pods.pod import Fault, Outcome, Pod, read_outputs, write_literals
+from flyteoptuna.testing.engine.scopes import ExecutionFailedError, ExecutionScope, task_template
+from flyteoptuna.testing.pods.literals import (
+    NONE_LITERAL,
+    Literals,
+    UnresolvedBindingError,
+    element_inputs,
+    list_literal,
+)
+from flyteoptuna.testing.pods.pod import Fault, Pod, PodOutcome, read_outputs, write_literals
 
 
-class Runner(Protocol):
-    """What an array needs of the engine, whose methods these are."""
+class ArrayEngine(Protocol):
+    """Methods of the engine that an array node uses."""
 
-    def map(self, run: Callable[[int], Any], size: int, parallelism: int) -> list[Any]: ...
-    def lookup(self, key: tuple[str, ...] | None, pod: Pod) -> Literals | None: ...
-    def store(self, key: tuple[str, ...] | None, outputs: Literals) -> None: ...
-    def attempts(self, node: Any, first: Pod, template: Any, data: Path, inputs: Path) -> Pod: ...
+    def run_elements(self, run: Callable[[int], Any], size: int, parallelism: int) -> None: ...
+    def read_cache(self, key: tuple[str, ...] | None, pod: Pod) -> Literals | None: ...
+    def write_cache(self, key: tuple[str, ...] | None, outputs: Literals) -> None: ...
+    def run_attempts(self, node: Any, first: Pod, template: Any, folder: Path, inputs: Path) -> Pod: ...
 
 
 def array_size(inputs: Literals, bound: set[str]) -> int:
-    """Return how many elements an array node has: the length of its lists, which must agree."""
+    """Return the number of elements of an array node: the common length of its input lists."""
     sizes = {
         len(literal.collection.literals)
         for name, literal in inputs.items()
         if literal.HasField("collection") and name not in bound
     }
     if len(sizes) > 1:
-        raise UnresolvedBinding(f"input arrays have different lengths: {sorted(sizes)}")
+        raise UnresolvedBindingError(f"input arrays have different lengths: {sorted(sizes)}")
     if not sizes:
-        raise UnresolvedBinding("no input array provided")
+        raise UnresolvedBindingError("no input array provided")
     return sizes.pop()
 
 
 def min_successes(array: Any, size: int) -> int:
-    """Return how many elements must succeed; the ratio is a float of 32 bits."""
+    """Return the number of elements that must succeed. The ratio is a 32-bit float."""
     match array.WhichOneof("success_criteria"):
         case "min_successes":
             return int(array.min_successes)
@@ -49,60 +55,64 @@ def min_successes(array: Any, size: int) -> int:
             return size
 
 
-def run_array(engine: Runner, node: Any, inputs: Literals, scope: Scope) -> Literals:
-    """Run the elements of an array node and gather their outputs into lists."""
-    array, path = node.array_node, scope.child(node.id)
-    run = _Elements(engine, node, inputs, scope)
-    size = array_size(inputs, run.bound)
-    if size:
-        engine.map(run.element, size, array.parallelism)
-    if len(run.failed) > size - min_successes(array, size):
-        messages = "\n".join(f"[{index}]: {message}" for index, message in sorted(run.failed.items()))
-        raise ExecutionFailed(path, run.template.id.name, f"{len(run.failed)} of {size} elements failed\n{messages}")
+def run_array(engine: ArrayEngine, node: Any, inputs: Literals, scope: ExecutionScope) -> Literals:
+    """Run the elements of an array node and collect their outputs into lists."""
+    run = _ArrayRun(engine, node, inputs, scope)
+    if run.size:
+        engine.run_elements(run.run_element, run.size, node.array_node.parallelism)
+    if run.has_failed:
+        messages = "\n".join(f"[{index}]: {message}" for index, message in sorted(run.failures.items()))
+        about = f"{len(run.failures)} of {run.size} elements failed\n{messages}"
+        raise ExecutionFailedError(run.path, run.template.id.name, about)
     names = run.template.interface.outputs.variables
-    outputs = {name: collection(each[name] for each in run.gathered(size) if name in each) for name in names}
-    write_literals(scope.data(node.id) / "0" / "outputs.pb", outputs)
+    elements = run.element_outputs()
+    outputs = {name: list_literal(element[name] for element in elements if name in element) for name in names}
+    write_literals(run.folder / "0" / "outputs.pb", outputs)
     return outputs
 
 
-class _Elements:
-    """The elements of one array node and what has become of them."""
+class _ArrayRun:
+    """Elements of one array node, with their outputs and failures."""
 
-    def __init__(self, engine: Runner, node: Any, inputs: Literals, scope: Scope) -> None:
-        self.engine, self.node, self.inputs, self.scope = engine, node.array_node.node, inputs, scope
-        self.path, self.data = scope.child(node.id), scope.data(node.id)
+    def __init__(self, engine: ArrayEngine, node: Any, inputs: Literals, scope: ExecutionScope) -> None:
+        self.engine, self.node, self.inputs, self.depth = engine, node.array_node.node, inputs, scope.depth
+        self.path, self.folder = scope.node_path(node.id), scope.node_folder(node.id)
         self.bound = set(node.array_node.bound_inputs)
-        self.template = task_of(self.node, scope)
-        self.least = min_successes(node.array_node, array_size(inputs, self.bound))
+        self.template = task_template(self.node, scope)
         self.size = array_size(inputs, self.bound)
+        self.max_failures = self.size - min_successes(node.array_node, self.size)
         self.outputs: dict[int, Literals] = {}
-        self.failed: dict[int, str] = {}
+        self.failures: dict[int, str] = {}
 
-    def element(self, index: int) -> None:
+    @property
+    def has_failed(self) -> bool:
+        """Whether too many elements have failed."""
+        return len(self.failures) > self.max_failures
+
+    def run_element(self, index: int) -> None:
         """Run one element, unless the array has failed already."""
-        if self.size - len(self.failed) < self.least:
+        if self.has_failed:
             return
-        inputs = element(self.inputs, self.bound, index)
+        inputs = element_inputs(self.inputs, self.bound, index)
         key = cache_key(self.template, inputs)
-        pod = Pod(self.template.id.name, self.path, index, 0, self.scope.depth, inputs)
-        if (found := self.engine.lookup(key, pod)) is not None:
-            self.outputs[index] = found
+        pod = Pod(self.template.id.name, self.path, index, 0, self.depth, inputs)
+        if (cached := self.engine.read_cache(key, pod)) is not None:
+            self.outputs[index] = cached
             return
-        folder = self.data / "0" / str(index)
-        pod = self.engine.attempts(self.node, pod, self.template, folder, self.data / "inputs.pb")
-        if pod.outcome is not Outcome.SUCCEEDED:
-            self.failed[index] = pod.message
+        folder = self.folder / "0" / str(index)
+        pod = self.engine.run_attempts(self.node, pod, self.template, folder, self.folder / "inputs.pb")
+        if pod.outcome is not PodOutcome.SUCCEEDED:
+            self.failures[index] = pod.message
             return
         outputs = read_outputs(pod.metadata)
-        self.engine.store(key, outputs)
+        self.engine.write_cache(key, outputs)
         if pod.fault is Fault.NULL:
-            outputs = self.nothing()
+            outputs = self._none_outputs()
         self.outputs[index] = {} if pod.fault is Fault.DROP else outputs
 
-    def nothing(self) -> dict[str, pb.Literal]:
-        """Return what stands for an element that failed."""
-        return dict.fromkeys(self.template.interface.outputs.variables, NONE)
+    def element_outputs(self) -> list[Literals]:
+        """Return the outputs of each element in order; those of a failed element are None."""
+        return [self.outputs.get(index, self._none_outputs()) for index in range(self.size)]
 
-    def gathered(self, size: int) -> list[Literals]:
-        """Return each element's outputs, in order."""
-        return [self.outputs.get(index, self.nothing()) for index in range(size)]
+    def _none_outputs(self) -> dict[str, pb.Literal]:
+        return dict.fromkeys(self.template.interface.outputs.variables, NONE_LITERAL)

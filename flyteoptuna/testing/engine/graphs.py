@@ -1,4 +1,4 @@
-"""The graphs that an engine has run, and what is left of a run for recovery."""
+"""Records of the graphs of a run, and the data for its recovery."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flyteoptuna.testing.compiler.nodes import nodes_of
-from flyteoptuna.testing.pods.literals import START, Literals
+from flyteoptuna.testing.compiler.nodes import END, START, iter_branch_targets
+from flyteoptuna.testing.pods.literals import Literals
 
-ENDS = ("", START, "end-node")
+# IDs of the start and end nodes. The start node's may be empty.
+END_NODES = ("", START, END)
 
 
-def upstream(node: Any) -> list[str]:
-    """Return the ids of the nodes that a node, or what it may branch to, waits for, sorted, without the start."""
-    inner = {name for each in nodes_of(node) for name in upstream(each)}
-    return sorted({name for name in node.upstream_node_ids if name not in ENDS} | inner)
+def upstream_ids(node: Any) -> list[str]:
+    """Return the sorted IDs of the nodes that a node and its branches wait for, without the start node."""
+    branches = {name for branch in iter_branch_targets(node) for name in upstream_ids(branch)}
+    return sorted({name for name in node.upstream_node_ids if name not in END_NODES} | branches)
 
 
 @dataclass(frozen=True)
-class Graph:
-    """A graph that was run.
+class ExecutionGraph:
+    """Record of a graph of a run.
 
     Args:
-        path: the path of the node that it belongs to; empty for the workflow.
-        nodes: each node's id with the ids of the nodes that it waits for.
+        path: path of the node that ran the graph; empty for the workflow.
+        nodes: the ID of each node with the IDs of its upstream nodes.
     """
 
     path: str
@@ -32,32 +33,37 @@ class Graph:
 
     @property
     def is_chain(self) -> bool:
-        """Whether no node feeds any but its one next."""
+        """Whether each node has at most one upstream and one downstream node."""
         sources = [source for _, sources in self.nodes for source in sources]
         return all(len(sources) <= 1 for _, sources in self.nodes) and len(sources) == len(set(sources))
 
     @property
     def visits(self) -> int:
-        """How many nodes Flyte's walk from the start visits in one round, for it visits a node once for each way."""
+        """Node visits of one traversal by flytepropeller, which visits a node once for each path from the start."""
         sources = dict(self.nodes)
-        known: dict[str, int] = {}
+        counts: dict[str, int] = {}
 
-        def ways(name: str) -> int:
-            if name not in known:
-                known[name] = sum(map(ways, sources[name])) or 1
-            return known[name]
+        def count_paths(name: str) -> int:
+            if name not in counts:
+                counts[name] = sum(map(count_paths, sources[name])) or 1
+            return counts[name]
 
-        return sum(map(ways, sources))
+        return sum(map(count_paths, sources))
 
 
-def graph_of(path: str, nodes: Iterable[Any]) -> Graph:
-    """Return the record of a graph from its protobufs."""
-    return Graph(path, tuple((node.id, tuple(upstream(node))) for node in nodes))
+def record_graph(path: str, nodes: Iterable[Any]) -> ExecutionGraph:
+    """Return the record of a graph of node protobufs."""
+    return ExecutionGraph(path, tuple((node.id, tuple(upstream_ids(node))) for node in nodes))
 
 
 @dataclass
-class Finished:
-    """What a run leaves for a recovery: outputs and compiled graphs by the path of the node."""
+class RecoveryData:
+    """Data of a run for its recovery, by node path.
+
+    Args:
+        outputs: outputs of finished nodes.
+        futures: serialised graphs of dynamic tasks.
+    """
 
     outputs: dict[str, Literals] = field(default_factory=dict)
     futures: dict[str, bytes] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Where a graph is run, and what its nodes refer to."""
+"""Scope of a graph under execution: paths, folders, tasks and subworkflows of its nodes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from flyteoptuna.errors import FlyteOptunaError
 from flyteoptuna.testing.pods.pod import Pod
 
 
-class ExecutionFailed(RuntimeError):
-    """A workflow that failed.
+class ExecutionFailedError(FlyteOptunaError, RuntimeError):
+    """A workflow failed.
 
     Attributes:
-        path: the path of the node that failed; empty where the workflow's outputs could not be made.
-        task: the name of its task; empty for none.
-        message: why; of a task that raised, its traceback.
-        pods: the pods that had run.
+        path: path of the failed node; empty if the workflow's outputs could not be resolved.
+        task: name of the node's task; empty if it has none.
+        message: the reason. If the task raised, the traceback.
+        pods: all pods of the run.
     """
 
     def __init__(self, path: str, task: str, message: str) -> None:
@@ -29,8 +30,16 @@ class ExecutionFailed(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Scope:
-    """Where a graph is: the path and folder that its nodes' own extend, and what they may refer to."""
+class ExecutionScope:
+    """Scope of a graph.
+
+    Args:
+        path: prefix of the paths of its nodes; empty for the workflow.
+        folder: parent of the folders of its nodes.
+        depth: number of enclosing dynamic tasks.
+        tasks: templates of the tasks of its nodes, by name.
+        workflows: templates of the subworkflows of its nodes, by name.
+    """
 
     path: str
     folder: Path
@@ -38,22 +47,22 @@ class Scope:
     tasks: Mapping[str, Any]
     workflows: Mapping[str, Any]
 
-    def child(self, node_id: str) -> str:
+    def node_path(self, node_id: str) -> str:
         """Return the path of a node of this graph."""
         return f"{self.path}-{node_id}" if self.path else node_id
 
-    def data(self, node_id: str) -> Path:
-        """Return the folder that holds a node's inputs and, by attempt, its outputs."""
+    def node_folder(self, node_id: str) -> Path:
+        """Return the folder of a node's inputs and, in a folder for each attempt, its outputs."""
         return self.folder / node_id if self.path else self.folder / node_id / "data"
 
-    def inside(self, node_id: str, attempt: int, **more: Any) -> Scope:
-        """Return the scope of the graph that a node of this one runs."""
-        folder = self.data(node_id) / str(attempt)
-        return replace(self, path=f"{self.child(node_id)}-{attempt}", folder=folder, **more)
+    def nested(self, node_id: str, attempt: int, **more: Any) -> ExecutionScope:
+        """Return the scope of the graph that a node of this graph runs."""
+        folder = self.node_folder(node_id) / str(attempt)
+        return replace(self, path=f"{self.node_path(node_id)}-{attempt}", folder=folder, **more)
 
 
-def task_of(node: Any, scope: Scope) -> Any:
-    """Return the template of the task of a node, with what the node overrides in its cache settings."""
+def task_template(node: Any, scope: ExecutionScope) -> Any:
+    """Return the template of a node's task, with the node's overrides of the cache settings."""
     template = scope.tasks[node.task_node.reference_id.name]
     overrides = {
         "discoverable": node.metadata.WhichOneof("cacheable_value") and node.metadata.cacheable,
@@ -70,6 +79,6 @@ def task_of(node: Any, scope: Scope) -> Any:
 
 
 def task_name(node: Any) -> str:
-    """Return the name of the task of a node, or of the one that it maps; empty where it has none."""
+    """Return the name of a node's task, or of the task that it maps; empty if it has none."""
     inner = node.array_node.node if node.HasField("array_node") else node
     return str(inner.task_node.reference_id.name)

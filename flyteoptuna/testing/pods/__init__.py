@@ -1,4 +1,4 @@
-"""One pod: its command in a process of its own, the literals that go in and out, what a test does to it.
+"""Run one pod: its command in a separate process, its literals, and the faults that tests inject.
 
-Knows nothing of graphs, nor of searches.
+Independent of graphs and searches.
 """

@@ -1,4 +1,4 @@
-"""Starting container commands: by a warm server that forks, or cold."""
+"""Start container commands in a fork of a warm server, or in a new interpreter."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ from typing import Any
 
 from flytekit.core.context_manager import FlyteContextManager
 
-SERVER = Path(__file__).with_name("server.py")
+# Script of the warm server.
+SERVER_SCRIPT = Path(__file__).with_name("server.py")
 
 
 @dataclass(frozen=True)
-class Job:
-    """A container command and where it runs.
+class PodCommand:
+    """Container command with its process environment.
 
     Args:
-        args: the command and its arguments.
-        env: the whole environment.
-        cwd: the working folder.
+        args: command and arguments.
+        env: complete environment.
+        cwd: working folder.
         path: folders that come first on Python's path.
-        stdout: the file that takes what the command prints.
-        stderr: the file that takes its errors.
-        seconds: after how many seconds the command is killed, by the signal of an alarm.
-        delay: how many of those seconds pass before it starts.
+        stdout: file for stdout.
+        stderr: file for stderr.
+        seconds: time limit, seconds, delay included. Then ``SIGALRM`` kills the command.
+        delay: delay of the start, seconds.
     """
 
     args: list[str]
@@ -48,102 +49,102 @@ class Job:
     delay: float = 0.0
 
 
-_groups: set[int] = set()
-_ending = threading.Event()
+_process_groups: set[int] = set()
+_session_ending = threading.Event()
 
 
-def _started(args: list[str], **kwargs: Any) -> subprocess.Popen[Any]:
-    """Start a process in a group of its own, which a terminal's Ctrl-C does not reach, but `end_pods` does."""
+def _start_process(args: list[str], **kwargs: Any) -> subprocess.Popen[Any]:
+    """Start a process in a separate process group, which ``end_pods`` kills and a terminal's Ctrl-C does not reach."""
     process = subprocess.Popen(args, start_new_session=True, **kwargs)  # noqa: S603 - a task's own command
-    _groups.add(process.pid)
-    if _ending.is_set():
+    _process_groups.add(process.pid)
+    if _session_ending.is_set():
         end_pods()
     return process
 
 
 def end_pods() -> None:
-    """Kill every pod at once, those that are still to start as well, for the session is ending."""
-    _ending.set()
-    for group in tuple(_groups):
+    """Kill all pods at once, including those that start later."""
+    _session_ending.set()
+    for group in tuple(_process_groups):
         with suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
 
 
 @functools.cache
 def end_pods_on_interrupt() -> None:
-    """Let Ctrl-C end the pods, for which the engine's threads would wait, and then whatever runs."""
-    # Flytekit's handler calls this first, and would then exit, which pytest takes for a test that failed.
-    FlyteContextManager.add_signal_handler(_interrupted)
+    """Make Ctrl-C kill the pods, for which the engine's threads would wait, and interrupt the session."""
+    # Flytekit's own handler calls this one first. Its ``sys.exit`` would count as a failed test in pytest.
+    FlyteContextManager.add_signal_handler(_interrupt)
 
 
-def _interrupted(*_: Any) -> None:
+def _interrupt(*_: Any) -> None:
     end_pods()
     raise KeyboardInterrupt
 
 
-def machine() -> dict[str, str]:
-    """Return what a pod takes over of this process's environment: nothing of Flyte or of the tests."""
+def inherited_environment() -> dict[str, str]:
+    """Return this process's environment without the variables of Flyte and pytest."""
     return {key: value for key, value in os.environ.items() if not key.startswith(("FLYTE", "_F_", "PYTEST"))}
 
 
-def run_cold(job: Job) -> int:
-    """Run the command in a new interpreter and return its exit code, negative for a signal."""
-    executable = Path(sys.executable).parent / job.args[0]
-    inherited = filter(None, [job.env.get("PYTHONPATH")])
-    env = {**job.env, "PYTHONPATH": os.pathsep.join([*job.path, *inherited])}
-    time.sleep(min(job.delay, job.seconds))
-    if job.delay >= job.seconds:
+def run_cold(command: PodCommand) -> int:
+    """Run a command in a new interpreter and return its exit code, negative for a signal."""
+    executable = Path(sys.executable).parent / command.args[0]
+    inherited = filter(None, [command.env.get("PYTHONPATH")])
+    env = {**command.env, "PYTHONPATH": os.pathsep.join([*command.path, *inherited])}
+    time.sleep(min(command.delay, command.seconds))
+    if command.delay >= command.seconds:
         return -signal.SIGALRM
-    with open(job.stdout, "wb") as out, open(job.stderr, "wb") as err:
-        process = _started([str(executable), *job.args[1:]], env=env, cwd=job.cwd, stdout=out, stderr=err)
+    with open(command.stdout, "wb") as out, open(command.stderr, "wb") as err:
+        process = _start_process([str(executable), *command.args[1:]], env=env, cwd=command.cwd, stdout=out, stderr=err)
         try:
-            return process.wait(job.seconds - job.delay)
+            return process.wait(command.seconds - command.delay)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             return -signal.SIGALRM
         finally:
-            _groups.discard(process.pid)
+            _process_groups.discard(process.pid)
 
 
-class Server:
-    """The warm server's client; any number of threads may run jobs at once."""
+class WarmServer:
+    """Client of the warm server, safe for any number of threads."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
-        self._waiting: dict[int, queue.Queue[int]] = {}
+        self._results: dict[int, queue.Queue[int]] = {}
         self._lock = threading.Lock()
-        # flytekit sets up its logging when it is imported, and differently in a pod.
-        env = {**machine(), "FLYTE_INTERNAL_EXECUTION_ID": "warm"}
-        self._process = _started(
-            [sys.executable, str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+        # At its import, flytekit configures logging, which it does differently in a pod.
+        env = {**inherited_environment(), "FLYTE_INTERNAL_EXECUTION_ID": "warm"}
+        self._process = _start_process(
+            [sys.executable, str(SERVER_SCRIPT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
         )
         if self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError("the warm server has no pipes")
-        self._jobs, self._answers = self._process.stdin, self._process.stdout
+        self._commands, self._answers = self._process.stdin, self._process.stdout
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def run(self, job: Job) -> int:
-        """Run the command in a fork and return its exit code, negative for a signal."""
-        answer: queue.Queue[int] = queue.Queue()
+    def run(self, command: PodCommand) -> int:
+        """Run a command in a fork and return its exit code, negative for a signal."""
+        result: queue.Queue[int] = queue.Queue()
         with self._lock:
             number = next(self._numbers)
-            self._waiting[number] = answer
-            self._jobs.write(json.dumps({"number": number, **asdict(job)}) + "\n")
-            self._jobs.flush()
+            self._results[number] = result
+            self._commands.write(json.dumps({"number": number, **asdict(command)}) + "\n")
+            self._commands.flush()
         while True:
             try:
-                return answer.get(timeout=0.2)
+                return result.get(timeout=0.2)
             except queue.Empty:
                 if self._process.poll() is not None:
                     raise RuntimeError("the warm server has ended before its answer") from None
 
     def close(self) -> None:
-        """End the server and every command that it still runs."""
+        """End the server and all of its commands."""
         with suppress(BrokenPipeError):
-            self._jobs.close()
+            self._commands.close()
         self._process.wait()
-        # What the commands have started, and left, is of the server's group.
+        # Processes that the commands started are in the server's group.
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -151,18 +152,18 @@ class Server:
         for line in self._answers:
             answer = json.loads(line)
             if "number" in answer:
-                self._waiting.pop(answer["number"]).put(answer["code"])
+                self._results.pop(answer["number"]).put(answer["code"])
 
 
-_shared: Server | None = None
-_sharing = threading.Lock()
+_shared_server: WarmServer | None = None
+_shared_server_lock = threading.Lock()
 
 
-def run_warm(job: Job) -> int:
-    """Run the command by this process's one server, which is started at the first call."""
-    global _shared
-    with _sharing:
-        if _shared is None:
-            _shared = Server()
-            atexit.register(_shared.close)
-    return _shared.run(job)
+def run_warm(command: PodCommand) -> int:
+    """Run a command in the warm server of this process, which the first call starts."""
+    global _shared_server
+    with _shared_server_lock:
+        if _shared_server is None:
+            _shared_server = WarmServer()
+            atexit.register(_shared_server.close)
+    return _shared_server.run(command)

@@ -1,8 +1,8 @@
-"""A process with flytekit imported that forks a child for each container command; run as a script.
+"""Script of the warm server, which imports flytekit and forks a child for each container command.
 
-It reads a JSON object a line from stdin, a `Job` with a `number`, and
-answers `number` and `code` when that child has ended. It ends, and its children with it, when stdin closes. It has one
-thread only, so no lock can be held while it forks. Nothing of the user's is imported here.
+It reads JSON lines from stdin, each the fields of a ``PodCommand`` with a ``number``. When the child ends, it writes a
+line with the ``number`` and the exit ``code`` to stdout. When stdin closes, it kills its children and ends. It has a
+single thread, so that no other thread holds a lock during a fork. It imports no user code.
 """
 
 from __future__ import annotations
@@ -19,45 +19,52 @@ import tempfile
 import time
 from typing import Any
 
-# As a script, this folder came first on the path, where its modules could hide the user's.
+# Python puts the script's folder first on the path, where its modules could hide the user's.
 sys.path.pop(0)
 
 from flytekit.bin import entrypoint
 
+# Commands of containers, by name.
+COMMANDS = {
+    "pyflyte-execute": entrypoint.execute_task_cmd,
+    "pyflyte-fast-execute": entrypoint.fast_execute_task_cmd,
+    "pyflyte-map-execute": entrypoint.map_execute_task_cmd,
+}
 
-def run(job: dict[str, Any]) -> int:
-    """Become the pod: set what a container sets, then call the command."""
+
+def run_command(command: dict[str, Any]) -> int:
+    """Set up the process as a container does, then call the command."""
     os.environ.clear()
-    os.environ.update(job["env"])
-    os.chdir(job["cwd"])
+    os.environ.update(command["env"])
+    os.chdir(command["cwd"])
     for number, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(job[name], os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
+        os.dup2(os.open(command[name], os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    signal.setitimer(signal.ITIMER_REAL, job["seconds"])
-    time.sleep(job["delay"])
-    sys.argv = job["args"]
-    sys.path[:0] = job["path"]
+    signal.setitimer(signal.ITIMER_REAL, command["seconds"])
+    time.sleep(command["delay"])
+    sys.argv = command["args"]
+    sys.path[:0] = command["path"]
     importlib.invalidate_caches()
     tempfile.tempdir = None
     if numpy_random := sys.modules.get("numpy.random"):
         numpy_random.seed()
-    command = entrypoint._pass_through.commands[job["args"][0]]
+    click_command = COMMANDS[command["args"][0]]
     try:
-        command.main(args=job["args"][1:], prog_name=job["args"][0])
+        click_command.main(args=command["args"][1:], prog_name=command["args"][0])
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
 
 
-def fork(job: dict[str, Any]) -> int:
-    """Start a child and return its process id."""
+def fork_command(command: dict[str, Any]) -> int:
+    """Run a command in a child and return its process ID."""
     if pid := os.fork():
         return pid
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     code = 1
     try:
-        code = run(job)
+        code = run_command(command)
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
@@ -67,20 +74,20 @@ def fork(job: dict[str, Any]) -> int:
         os._exit(code)
 
 
-def ended() -> list[tuple[int, int]]:
-    """Return process id and exit code of the children that have ended; a signal's code is its negative number."""
-    found = []
+def reap_children() -> list[tuple[int, int]]:
+    """Return the process IDs and exit codes of ended children; the code of a signal is its negative number."""
+    children = []
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 break
-            found.append((pid, os.waitstatus_to_exitcode(status)))
-    return found
+            children.append((pid, os.waitstatus_to_exitcode(status)))
+    return children
 
 
 def serve() -> None:
-    """Fork for the jobs on stdin until it closes."""
+    """Fork a child for each command on stdin until stdin closes."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     os.set_inheritable(answers.fileno(), False)
@@ -97,7 +104,7 @@ def serve() -> None:
         readable, _, _ = select.select([0, woken], [], [])
         if woken in readable:
             os.read(woken, 4096)
-            for pid, code in ended():
+            for pid, code in reap_children():
                 print(json.dumps({"number": running.pop(pid), "code": code}), file=answers)
         if 0 in readable:
             read = os.read(0, 65536)
@@ -105,8 +112,8 @@ def serve() -> None:
                 break
             *lines, pending = (pending + read).split(b"\n")
             for line in lines:
-                job = json.loads(line)
-                running[fork(job)] = job["number"]
+                command = json.loads(line)
+                running[fork_command(command)] = command["number"]
     for pid in running:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -9,12 +9,12 @@ from containers import CODE, run
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 
 from flyteoptuna import Optimizer, suggest
-from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.search import trial_inputs
 from flyteoptuna.search.batches import driver
 from flyteoptuna.testing.engine.engine import Engine
-from flyteoptuna.testing.engine.scopes import ExecutionFailed
+from flyteoptuna.testing.engine.scopes import ExecutionFailedError
 from flyteoptuna.testing.pods.pod import Fault
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE
 
 
 def test_a_seed_is_that_of_the_node_whatever_the_attempt(monkeypatch):
@@ -26,7 +26,7 @@ def test_a_seed_is_that_of_the_node_whatever_the_attempt(monkeypatch):
         params = SimpleNamespace(output_metadata_prefix=prefix)
         ctx = SimpleNamespace(execution_state=state, user_space_params=params)
         monkeypatch.setattr(FlyteContextManager, "current_context", lambda: ctx)
-        return driver.seed()
+        return driver.node_seed()
 
     first = at("s3://bucket/metadata/p-d-a1/n0/data/0")
     assert first == at("s3://bucket/metadata/p-d-a1/n0/data/1")
@@ -40,7 +40,7 @@ LIMIT = 2 * 1024 * 1024
 def test_a_thousand_trials_fit_into_one_graph(tmp_path, flows):
     """The graph of the batch, with all its inputs, and all that is handed on is below what Flyte reads."""
     engine = Engine(tmp_path, CODE, faults=lambda p: Fault.KILL if ".trial-" in p.task else None)
-    with pytest.raises(ExecutionFailed, match="All of the first 1000 trials failed"):
+    with pytest.raises(ExecutionFailedError, match="All of the first 1000 trials failed"):
         engine.run(flows("flow_of_size").wide)
     sizes = [file.stat().st_size for file in (tmp_path / "metadata").rglob("*.pb")]
     assert 0.2 * LIMIT < max(sizes) < 0.7 * LIMIT
@@ -82,7 +82,7 @@ def test_the_nodes_of_a_search_show_how_far_it_is(tmp_path, flows):
 def test_large_fixed_inputs_are_refused_before_anything_runs(tmp_path, flows):
     """The size and the remedy stand in the error; smaller ones are handed on, and an int suits a float."""
     flow = flows("flow_of_faults")
-    with pytest.raises(ExecutionFailed, match=r"at most 131072 bytes inline, but they take .* go by reference"):
+    with pytest.raises(ExecutionFailedError, match=r"at most 131072 bytes inline, but they take .* go by reference"):
         Engine(tmp_path / "large", CODE).run(flow.heavy, {"count": 12_000})
     outputs = Engine(tmp_path / "small", CODE).run(flow.heavy, {"count": 5_000})
     assert outputs["o0"].scalar.primitive.float_value == 0.0

@@ -4,10 +4,10 @@ import pytest
 from containers import CODE, number_of, results, run, study_of
 from optuna.trial import TrialState
 
-from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
 from flyteoptuna.testing.engine.engine import Engine
-from flyteoptuna.testing.engine.scopes import ExecutionFailed
-from flyteoptuna.testing.pods.pod import Fault, Outcome
+from flyteoptuna.testing.engine.scopes import ExecutionFailedError
+from flyteoptuna.testing.pods.pod import Fault, PodOutcome
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE
 
 
 @pytest.mark.parametrize("fault", [Fault.KILL, Fault.LOSE])
@@ -41,12 +41,12 @@ def test_a_recovered_execution_runs_no_finished_generation_again(tmp_path, flows
         return None
 
     first = Engine(tmp_path / "first", CODE, faults=faults)
-    with pytest.raises(ExecutionFailed):
+    with pytest.raises(ExecutionFailedError):
         first.run(flow.plain)
     second = Engine(tmp_path / "second", CODE)
     study = study_of(second.recover(flow.plain, of=first)["o0"])
     assert results(study) == expected
-    done = {number_of(p) for p in first.of(".trial-", Outcome.SUCCEEDED)}
+    done = {number_of(p) for p in first.of(".trial-", PodOutcome.SUCCEEDED)}
     again = {number_of(p) for p in second.of(".trial-")}
     assert done | again == set(range(4))
     assert not done & again
@@ -60,7 +60,7 @@ def test_a_repeated_point_is_taken_from_the_cache_and_a_failure_is_not(tmp_path,
     assert hits
     second, again = run(flows, tmp_path / "second", "with_cache", {"n_trials": 12}, cache=engine.cache)
     failing = [t for t in second.trials if t.params["point"] == 2]
-    assert len([p for p in again.pods if ".trial-" in p.task and p.outcome != Outcome.HIT]) == len(failing)
+    assert len([p for p in again.pods if ".trial-" in p.task and p.outcome != PodOutcome.HIT]) == len(failing)
     for trial in (*first.trials, *second.trials):
         if trial.params["point"] == 2:
             assert trial.state == TrialState.FAIL

@@ -14,13 +14,16 @@ from objectives import square
 from optuna.trial import TrialState
 
 from flyteoptuna import suggest
-from flyteoptuna.core import plan, space
-from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE, TrialReport
-from flyteoptuna.flyte.references import refer
+from flyteoptuna.flyte.references import to_reference
+from flyteoptuna.flyte.study_type import StudyReference
+from flyteoptuna.search import plan
 from flyteoptuna.search.batches import driver
-from flyteoptuna.search.batches.graph import Search
+from flyteoptuna.search.batches.graph import BatchTasks
+from flyteoptuna.space import space
+from flyteoptuna.study.settings import SearchSettings
 from flyteoptuna.testing.engine.engine import SETTINGS, Engine
 from flyteoptuna.testing.pods.pod import Fault
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE, TrialReport
 
 
 @fl.task
@@ -32,15 +35,20 @@ def test_fast_registration_reaches_every_task_of_a_search():
     """Code that `pyflyte run --remote` copies is there in the drivers, and in the pods that a driver emits."""
     copied = FastSerializationSettings(enabled=True, destination_dir="/root", distribution_location="s3://bucket/code")
     fast = dataclasses.replace(SETTINGS, fast_serialization_settings=copied)
-    search = Search.of(line, line, ("x",), (), "new", ("minimize",))
+    search = BatchTasks.of(line, line, ("x",), (), "new", ("minimize",))
     tasks = (search.search, search.ask, search.finish)
     made = [get_serializable({}, fast, task).to_flyte_idl().template for task in tasks]
     ctx = FlyteContextManager.current_context()
     state = ctx.new_execution_state().with_params(mode=ExecutionState.Mode.TASK_EXECUTION)
     with FlyteContextManager.with_context(ctx.with_serialization_settings(fast).with_execution_state(state)):
-        settings = plan.Settings(20, 2, 2, space=space.dumps({"x": suggest.float(0, 1)}))
-        study = driver.begin(None, settings, ("minimize",), "")
-        given = {"study": study, "reports": refer([], list[TrialReport]), "over": False, "settings": settings.dumps()}
+        settings = SearchSettings(20, 2, 2, space=space.space_to_json({"x": suggest.float(0, 1)}))
+        study = StudyReference(driver.begin_in_pod(None, settings, ("minimize",), "", batches=True))
+        given = {
+            "study": study,
+            "reports": to_reference([], list[TrialReport]),
+            "over": False,
+            "settings": settings.to_json(),
+        }
         made += [task.to_flyte_idl() for task in search.span.execute(start=0, stop=10, **given).tasks]
     roles = {template.id.name.split(".")[-1].split("-")[0] for template in made}
     assert roles == {"search", "span", "ask", "finish", "trial"}
@@ -55,7 +63,7 @@ def test_fast_registration_reaches_every_task_of_a_search():
 def test_two_searches_over_one_objective_have_tasks_of_their_own():
     """Names tell apart what differs in its interface."""
     names = {
-        getattr(Search(square, square, mapped, fixed, start, ("minimize",)), role).name
+        getattr(BatchTasks(square, square, mapped, fixed, start, ("minimize",)), role).name
         for mapped, fixed in [(("x",), ("power",)), (("x", "power"), ())]
         for start in ("new", "continued")
         for role in ("search", "span", "ask", "finish")
@@ -80,7 +88,7 @@ def test_the_pods_that_are_planned_are_those_that_run(tmp_path, flows, n_trials,
     """One generation, fewer than a span holds, and more than two spans hold."""
     engine = Engine(tmp_path, CODE)
     engine.run(flows("flow_of_squares").search, {"concurrency": concurrency, "n_trials": n_trials})
-    check_shape(engine, plan.shape(n_trials, concurrency))
+    check_shape(engine, plan.search_shape(n_trials, concurrency))
 
 
 def test_24_trials_with_a_failing_objective_and_a_killed_pod(tmp_path, flows):
@@ -108,7 +116,7 @@ def test_24_trials_with_a_failing_objective_and_a_killed_pod(tmp_path, flows):
     assert sum(t.state == TrialState.COMPLETE for t in study.trials) == 22
     assert outputs["o1"].scalar.primitive.float_value == study.best_value
     assert outputs["o2"].scalar.primitive.integer == len(study.trials) == len(engine.of(".trial-")) == 24
-    check_shape(engine, plan.shape(24, 4))
+    check_shape(engine, plan.search_shape(24, 4))
 
 
 def test_a_search_goes_on_from_the_promise_of_anothers_study(tmp_path, flows):

@@ -12,17 +12,17 @@ from containers import CODE, results, study_of
 from optuna.trial import TrialState
 
 from flyteoptuna import load_study
-from flyteoptuna.core.trial.report import ERROR_ATTRIBUTE
-from flyteoptuna.study.system_attrs import TRIAL_ATTRIBUTE
+from flyteoptuna.study.system_attrs import trial_mark
 from flyteoptuna.testing.engine.engine import Engine
-from flyteoptuna.testing.engine.scopes import ExecutionFailed
-from flyteoptuna.testing.pods.pod import Fault, Outcome
+from flyteoptuna.testing.engine.scopes import ExecutionFailedError
+from flyteoptuna.testing.pods.pod import Fault, PodOutcome
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE
 
 FLOW = "flow_of_reused"
 
 
 def run(flows, tmp_path, name, inputs=None, **kwargs):
-    engine = Engine(tmp_path, CODE, **{"workers": 4, **kwargs})
+    engine = Engine(tmp_path, CODE, **{"pods_at_once": 4, **kwargs})
     return study_of(engine.run(getattr(flows(FLOW), name), inputs or {})["o0"]), engine
 
 
@@ -46,7 +46,7 @@ def begun(folder):
 
 
 def marks_of(study):
-    return [trial.system_attrs[TRIAL_ATTRIBUTE] for trial in study.trials]
+    return [trial_mark(trial) for trial in study.trials]
 
 
 def reason(trial):
@@ -74,12 +74,12 @@ def check_lost(study, folder):
 def test_eight_workers_run_sixty_trials_of_unequal_length_once_each(tmp_path, flows):
     """No two have one number, none waits for a batch, and each worker suggests what no other does."""
     folder = folder_in(tmp_path)
-    study, engine = run(flows, tmp_path, "slots", {"folder": folder}, workers=8)
+    study, engine = run(flows, tmp_path, "slots", {"folder": folder}, pods_at_once=8)
     check(study, 60)
     assert begun(folder) == dict.fromkeys(range(60), 1)
     assert {t.state for t in study.trials} == {TrialState.COMPLETE}
     assert len({t.params["x"] for t in study.trials}) == 60
-    assert {mark["worker"] for mark in marks_of(study)} <= set("01234567")
+    assert {mark.worker for mark in marks_of(study)} <= set("01234567")
     assert [len(engine.of(f".{role}-")) for role in ("search", "worker", "finish")] == [1, 8, 1]
     assert len(engine.pods) == 10
     assert engine.depth == 0
@@ -88,7 +88,7 @@ def test_eight_workers_run_sixty_trials_of_unequal_length_once_each(tmp_path, fl
 def test_what_a_trial_knew_is_noted_on_it(tmp_path, flows):
     """A single worker knows all that ended before: the search is sequential."""
     study, _ = run(flows, tmp_path, "plain", {"concurrency": 1})
-    assert [mark["knew"] for mark in marks_of(study)] == list(range(6))
+    assert [mark.knew for mark in marks_of(study)] == list(range(6))
     reference = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=5))
     reference.optimize(lambda trial: trial.suggest_float("x", 0, 1), 6)
     assert results(study) == results(reference)
@@ -100,7 +100,7 @@ def test_workers_that_are_killed_at_random_moments_lose_their_running_trial_alon
     folder = folder_in(tmp_path)
     inputs = {"folder": folder, "seed": seed, "share": 1.0, "n_trials": 30}
     study, engine = run(flows, tmp_path, "killed", inputs, system_retries=100)
-    kills = len(engine.of(".worker-", Outcome.KILLED))
+    kills = len(engine.of(".worker-", PodOutcome.KILLED))
     sys.stdout.write(f"kills {kills}\n")
     assert kills >= 8
     check(study, 30)
@@ -135,7 +135,7 @@ def test_workers_that_are_evicted_forty_times_end_the_search(tmp_path, flows):
         return None
 
     study, engine = run(flows, tmp_path, "plain", faults=faults, system_retries=50)
-    assert len(engine.of(".worker-", Outcome.KILLED)) == 40
+    assert len(engine.of(".worker-", PodOutcome.KILLED)) == 40
     check(study, 6)
     assert {t.state for t in study.trials} == {TrialState.COMPLETE}
 
@@ -145,13 +145,15 @@ def test_one_worker_that_lives_ends_the_search(tmp_path, flows):
     faults = lambda pod: Fault.KILL if ".worker-" in pod.task and pod.index != 2 else None  # noqa: E731
     study, _ = run(flows, tmp_path, "plain", {"concurrency": 4, "n_trials": 9}, faults=faults)
     check(study, 9)
-    assert {mark["worker"] for mark in marks_of(study)} == {"2"}
+    assert {mark.worker for mark in marks_of(study)} == {"2"}
 
 
 def test_a_search_whose_workers_have_all_died_names_the_file_of_its_study(tmp_path, flows):
     """It holds what has ended, and what was running has failed."""
     engine = Engine(tmp_path, CODE, system_retries=1)
-    with pytest.raises(ExecutionFailed, match=r"The pods of all workers have died, after 2 of 20 trials\.") as failed:
+    with pytest.raises(
+        ExecutionFailedError, match=r"The pods of all workers have died, after 2 of 20 trials\."
+    ) as failed:
         engine.run(flows(FLOW).all_die)
     study = load_study(failed.value.message.rpartition("The study as it stands: ")[2].split()[0])
     check(study, 4)
@@ -247,7 +249,7 @@ def test_a_point_that_a_callback_enqueues_is_the_next(tmp_path, flows):
 
 
 def failure(engine, workflow, match, inputs=None):
-    with pytest.raises(ExecutionFailed, match=match) as failed:
+    with pytest.raises(ExecutionFailedError, match=match) as failed:
         engine.run(workflow, inputs or {})
     return load_study(failed.value.message.rpartition("The study as it stands: ")[2].split()[0])
 
@@ -286,9 +288,9 @@ def test_a_space_of_six_points_ends_a_search_of_thirty_trials(tmp_path, flows, n
 
 def test_a_worker_prunes_by_what_the_others_report_meanwhile(tmp_path, flows):
     """The first trial knew of no other when it was asked, and is pruned by those that ended while it ran."""
-    study, _ = run(flows, tmp_path, "live", {"folder": folder_in(tmp_path)}, workers=3)
+    study, _ = run(flows, tmp_path, "live", {"folder": folder_in(tmp_path)}, pods_at_once=3)
     [pruned] = [t for t in study.trials if t.state == TrialState.PRUNED]
-    assert pruned.system_attrs[TRIAL_ATTRIBUTE]["knew"] == 0
+    assert trial_mark(pruned).knew == 0
     assert pruned.intermediate_values == {1: 100.0}
 
 
@@ -304,7 +306,7 @@ def test_batches_go_on_with_reused_pods_and_the_other_way_round(tmp_path, flows)
     """Each search counts its own trials, and touches no earlier one."""
     study, _ = run(flows, tmp_path, "batches_then_reused_then_batches")
     check(study, 12)
-    assert [mark["search"] for mark in marks_of(study)] == [1] * 4 + [2] * 4 + [3] * 4
+    assert [mark.search for mark in marks_of(study)] == [1] * 4 + [2] * 4 + [3] * 4
     assert [t._trial_id for t in study.trials] == list(range(12))
     assert len({t.params["x"] for t in study.trials}) == 12
 
@@ -321,7 +323,9 @@ def test_batches_go_on_with_reused_pods_and_the_other_way_round(tmp_path, flows)
 def test_a_journal_that_is_damaged_in_the_middle_of_a_search_is_named(tmp_path, flows, how, match):
     """The error says which object is wrong, and why."""
     engine = Engine(tmp_path, CODE)
-    with pytest.raises(ExecutionFailed, match=match):
+    with pytest.raises(ExecutionFailedError, match=match):
         engine.run(flows(FLOW).damaged, {"how": how, "folder": str(tmp_path)})
     # A worker has read what is gone by then, and ends its trials.
-    assert {pod.outcome for pod in engine.of(".worker-")} == {Outcome.SUCCEEDED if how == "gap" else Outcome.FAILED}
+    assert {pod.outcome for pod in engine.of(".worker-")} == {
+        PodOutcome.SUCCEEDED if how == "gap" else PodOutcome.FAILED
+    }

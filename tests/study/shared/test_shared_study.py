@@ -12,12 +12,14 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from stores import Store, Turns
 
-from flyteoptuna.core.trial.report import TrialReport
-from flyteoptuna.journal.backend import JournalConflictError
-from flyteoptuna.storage.memory import SearchStudy, in_memory
+from flyteoptuna.errors import JournalConflictError
+from flyteoptuna.internals.optuna_internals import in_memory_storage
+from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study import system_attrs
-from flyteoptuna.study.shared.shared_study import BEYOND, Ending, SharedStudy
-from flyteoptuna.study.shared.study_of_journal import collected, publish
+from flyteoptuna.study.shared.journal_study import collect_study, publish_study
+from flyteoptuna.study.shared.shared_study import Ending, SharedStudy
+from flyteoptuna.trial import marks
+from flyteoptuna.trial.report import TrialReport
 
 X = FloatDistribution(0, 1)
 
@@ -36,9 +38,9 @@ def based(*states, offset=0):
         )
         trial.number, trial._trial_id = number, number + offset
         trials.append(trial)
-    storage = in_memory("s", [StudyDirection.MINIMIZE], 4, trials, {"x": X} if trials else {})
+    storage = in_memory_storage("s", [StudyDirection.MINIMIZE], 4, trials, {"x": X} if trials else {})
     study = SearchStudy("s", storage, optuna.samplers.RandomSampler(), optuna.pruners.NopPruner())
-    system_attrs.begin(study, 0, 0)
+    system_attrs.store_search_mark(study, 0, 0)
     return study
 
 
@@ -70,7 +72,7 @@ class Run:
         self.store = Store(pause=self.pause)
         self.base, self.n_trials, self.dies, self.enqueues = base, n_trials, dies, enqueues
         self.requests, self.claimed, self.enqueued = {}, [], 0
-        publish(base, backend(self.store))
+        publish_study(base, backend(self.store))
 
     def pause(self):
         worker = getattr(self.turns.mine, "worker", None)
@@ -92,8 +94,8 @@ class Run:
         base = copy.deepcopy(self.base)
         base.callbacks = [self.callback]
         study = shared(self.store, base, worker, self.n_trials, poll=1000)
-        for trial in study.orphans():
-            if system_attrs.TRIAL_ATTRIBUTE in trial.system_attrs:
+        for trial in study.unfinished_trials():
+            if marks.TRIAL_ATTRIBUTE in trial.system_attrs:
                 study.tell(trial.number, TrialReport(trial.number, error="died"))
             else:
                 self.run(study, trial._trial_id)
@@ -133,17 +135,17 @@ def test_any_interleaving_of_workers_runs_the_same_first_n_trials(data, states, 
     assert len(set(found.claimed)) == len(found.claimed)
 
     before = [copy.deepcopy(trial) for trial in base.trials]
-    study, ending = collected(backend(found.store), base, n_trials)
-    again, _ = collected(backend(found.store, name="other"), base, n_trials)
+    study, ending = collect_study(backend(found.store), base, n_trials)
+    again, _ = collect_study(backend(found.store, name="other"), base, n_trials)
     assert study.trials == again.trials
     assert ending == Ending("all trials")
     trials = study.trials
     assert [t.number for t in trials] == list(range(len(trials)))
     assert [t._trial_id for t in trials] == [number + (3 if before else 0) for number in range(len(trials))]
-    mine = system_attrs.own(study)
+    mine = system_attrs.search_trials(study)
     assert len(mine) == n_trials
     assert all(t.state.is_finished() for t in mine)
-    assert not any(t.system_attrs.get(system_attrs.TRIAL_ATTRIBUTE, {}).get(BEYOND) for t in trials)
+    assert not any(system_attrs.trial_mark(t).beyond for t in trials)
     for trial, old in zip(trials, before, strict=False):
         assert trial == old or (old.state == TrialState.WAITING and trial in mine)
     for trial in trials[len(before) :]:
@@ -161,7 +163,7 @@ def worked(store, base, worker="0", n_trials=9, **kwargs):
 def test_a_worker_that_comes_late_to_an_enqueued_trial_takes_another():
     """One that is taken, and one that has even ended, before it learns of it."""
     base, store = based(TrialState.WAITING, TrialState.WAITING), Store()
-    publish(base, backend(store))
+    publish_study(base, backend(store))
     late, first = shared(store, base, "late", 9, poll=1000), shared(store, base, "first", 9)
     assert late.claims == []
     assert first.claim() == 0
@@ -174,7 +176,7 @@ def test_a_worker_that_comes_late_to_an_enqueued_trial_takes_another():
 def test_what_others_have_noted_on_the_study_meanwhile_is_not_undone():
     """A callback that sees the study as it was writes what it has changed, and nothing else."""
     base, store = based(), Store()
-    publish(base, backend(store))
+    publish_study(base, backend(store))
 
     def note(study, trial):
         other.study.set_user_attr("shared", "new")
@@ -193,19 +195,19 @@ def test_what_others_have_noted_on_the_study_meanwhile_is_not_undone():
 def test_a_trial_that_a_callback_leaves_running_is_nobodys():
     """It is no claim on one of the search's trials."""
     base, store = based(), Store()
-    publish(base, backend(store))
+    publish_study(base, backend(store))
     one, number = worked(store, base, n_trials=1)
     one.study.callbacks = [lambda study, trial: study.ask()]
     one.tell(number, report(number))
     assert [claim.trial_id for claim in one.claims] == [0]
-    assert one.orphans() == []
-    assert [t.state.name for t in collected(backend(store), base, 1)[0].trials] == ["COMPLETE", "RUNNING"]
+    assert one.unfinished_trials() == []
+    assert [t.state.name for t in collect_study(backend(store), base, 1)[0].trials] == ["COMPLETE", "RUNNING"]
 
 
 def test_a_study_that_is_stopped_while_a_trial_is_asked_is_stopped_for_all():
     """As by a sampler that has nothing left, or a callback that makes the inputs."""
     base, store = based(), Store()
-    publish(base, backend(store))
+    publish_study(base, backend(store))
 
     def stopping(trial):
         trial.study.stop()
@@ -222,18 +224,18 @@ def test_a_study_that_is_stopped_while_a_trial_is_asked_is_stopped_for_all():
 def test_whoever_ends_the_search_first_says_why():
     """Later reasons are its consequences."""
     base, store = based(), Store()
-    publish(base, backend(store))
+    publish_study(base, backend(store))
     one, other = shared(store, base, "1", 9), shared(store, base, "2", 9)
     one.end("broken", failed=True)
     other.end("stopped")
-    assert collected(backend(store), base, 9)[1] == Ending("broken", failed=True)
+    assert collect_study(backend(store), base, 9)[1] == Ending("broken", failed=True)
 
 
 @pytest.mark.parametrize("poll", [0, 1000])
 def test_a_parameter_that_two_workers_suggest_at_once_in_different_kinds_fails_the_later_trial(poll):
     """Whether the worker knows of the other before it writes, or finds it before what it has written."""
     base, store = based(), Store()
-    publish(base, backend(store))
+    publish_study(base, backend(store))
     late = shared(store, base, "late", 9, poll=poll)
     trial_id = late.claim()
 
@@ -245,15 +247,15 @@ def test_a_parameter_that_two_workers_suggest_at_once_in_different_kinds_fails_t
     if poll:
         with pytest.raises(JournalConflictError, match="another distribution"):
             late.ask(trial_id, meanwhile, asked)
-        late = late.reopened()
-        [orphan] = late.orphans()
+        late = late.reopen()
+        [orphan] = late.unfinished_trials()
         assert orphan._trial_id == trial_id
         late.tell(orphan.number, TrialReport(orphan.number, error="contradicts"))
     else:
         number, jobs = late.ask(trial_id, meanwhile, asked)
         assert jobs == []
         late.tell(number, None)
-    study, _ = collected(backend(store), base, 9)
+    study, _ = collect_study(backend(store), base, 9)
     assert [t.state.name for t in study.trials] == ["FAIL", "RUNNING"]
     assert study.trials[0].params == {}
 
@@ -261,22 +263,22 @@ def test_a_parameter_that_two_workers_suggest_at_once_in_different_kinds_fails_t
 def test_a_trial_is_asked_again_with_the_parameters_that_it_has():
     """What was not suggested yet is drawn, and what the callback raises is the trial's own failure."""
     base, store = based(), Store()
-    publish(base, backend(store))
+    publish_study(base, backend(store))
     one, number = worked(store, base)
-    [orphan] = shared(store, base, "0", 9).orphans()
-    [(_, params, inputs)] = one.ask_again(
+    [orphan] = shared(store, base, "0", 9).unfinished_trials()
+    [(_, params, inputs)] = one.rebuild_jobs(
         orphan, lambda trial: (trial.suggest_float("x", 0, 1), trial.suggest_int("k", 0, 9)), asked, attempt=1
     )
     assert inputs == (orphan.params["x"], params["k"])
     one.refresh()
-    [known] = one.orphans()
+    [known] = one.unfinished_trials()
     assert known.params == params
-    assert known.system_attrs[system_attrs.TRIAL_ATTRIBUTE]["attempt"] == 1
+    assert system_attrs.trial_mark(known).attempt == 1
 
     def raising(trial):
         raise KeyError("gone")
 
-    assert one.ask_again(known, raising, asked) == []
+    assert one.rebuild_jobs(known, raising, asked) == []
     one.tell(number, None)
     assert "KeyError" in one.study.trials[0].user_attrs["flyteoptuna:error"]
 
@@ -284,7 +286,7 @@ def test_a_trial_is_asked_again_with_the_parameters_that_it_has():
 def test_a_trial_that_asks_and_tells_is_three_entries():
     """One for the claim, one for all that was suggested, one for all that is told."""
     base, store = based(), Store()
-    publish(base, backend(store))
+    publish_study(base, backend(store))
     one = shared(store, base, "0", 9)
     before = len([name for name in store.objects if "pack" not in name])
     number, _ = one.ask(one.claim(), lambda trial: [trial.suggest_float(f"x{i}", 0, 1) for i in range(10)], asked)

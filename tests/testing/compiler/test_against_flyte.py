@@ -10,9 +10,8 @@ from flyteidl.core.types_pb2 import LiteralType
 from google.protobuf.json_format import ParseDict
 from testing.compiler.workflows import CASES
 
-from flyteoptuna.flyte.types.casts import type_of
-from flyteoptuna.testing.compiler.bindings import casts
-from flyteoptuna.testing.compiler.inputs import check_defaults, check_inputs
+from flyteoptuna.testing.compiler.bindings import can_cast_with_schemas
+from flyteoptuna.testing.compiler.inputs import check_default_inputs, check_execution_inputs, infer_literal_type
 from flyteoptuna.testing.compiler.problems import CompileError
 from flyteoptuna.testing.compiler.workflows import compile_workflow
 
@@ -44,7 +43,7 @@ OTHER_WORKFLOWS = {
 @pytest.mark.parametrize("downstream", TYPES)
 def test_a_type_casts_to_another_as_in_flyte(downstream):
     """Each type to this one: those of Python's types by flytekit, and what no Python type gives."""
-    found = {name for name, kind in TYPES.items() if casts(kind, TYPES[downstream])}
+    found = {name for name, kind in TYPES.items() if can_cast_with_schemas(kind, TYPES[downstream])}
     other = {upstream for upstream, name in OTHER_PAIRS if name == downstream}
     assert found ^ set(PAIRS["casts"][downstream]) == other
 
@@ -52,7 +51,7 @@ def test_a_type_casts_to_another_as_in_flyte(downstream):
 @pytest.mark.parametrize("case", PAIRS["literals"], ids=lambda case: case["name"])
 def test_a_literal_has_the_type_that_flyte_infers(case):
     """A value that is bound, or given to an execution, is checked by the type that it shows."""
-    found = type_of(ParseDict(case["literal"], pb.Literal()))
+    found = infer_literal_type(ParseDict(case["literal"], pb.Literal()))
     wanted = None if case["type"] is None else ParseDict(case["type"], LiteralType())
     # A value that names no type is of an empty one, which casts to nothing, as Flyte's is.
     nothing = found is not None and found.WhichOneof("type") is None
@@ -105,7 +104,7 @@ def test_an_input_of_an_execution_is_checked_as_by_flyte(case):
         parameter.required = True
     given = {case.get("given_as", "x"): ParseDict(case["literal"], pb.Literal())} if "literal" in case else {}
     try:
-        check_inputs(given, {"x": parameter} if case.get("declared", True) else {})
+        check_execution_inputs(given, {"x": parameter} if case.get("declared", True) else {})
     except CompileError as error:
         assert WORDS[case["verdict"]] in str(error)
     else:
@@ -117,4 +116,4 @@ def test_a_default_of_another_type_is_refused():
     text = pb.Literal(scalar={"primitive": {"string_value": "a"}})
     parameter = interface_pb2.Parameter(var={"type": {"simple": "INTEGER"}}, default=text)
     with pytest.raises(CompileError, match=r"Type mismatch for Parameter x in default_inputs has type simple: INTEGER"):
-        check_defaults({"x": parameter})
+        check_default_inputs({"x": parameter})

@@ -5,8 +5,8 @@ from engine_values import integers, results, value
 from flyteidl.core import workflow_pb2
 
 from flyteoptuna.testing.engine.arrays import min_successes
-from flyteoptuna.testing.engine.scopes import ExecutionFailed
-from flyteoptuna.testing.pods.pod import Outcome
+from flyteoptuna.testing.engine.scopes import ExecutionFailedError
+from flyteoptuna.testing.pods.pod import PodOutcome
 
 
 def test_a_map_takes_items_of_lists_and_bound_inputs_whole(flows, engine):
@@ -16,7 +16,7 @@ def test_a_map_takes_items_of_lists_and_bound_inputs_whole(flows, engine):
     assert sorted(pod.index for pod in elements) == [0, 1, 2]
     assert [value(pod.inputs["x"]) for pod in sorted(elements, key=lambda pod: pod.index)] == [1, -1, 3]
     assert all(value(pod.inputs["factors"]) == [1, 2] for pod in elements)
-    assert "negative: -1" in next(pod for pod in elements if pod.outcome is Outcome.FAILED).message
+    assert "negative: -1" in next(pod for pod in elements if pod.outcome is PodOutcome.FAILED).message
 
 
 def test_a_map_over_nothing_is_an_empty_list(flows, engine):
@@ -27,7 +27,7 @@ def test_a_map_over_nothing_is_an_empty_list(flows, engine):
 
 def test_a_map_fails_below_its_minimum_of_successes(flows, engine):
     """With too many failed elements the map fails, says why, and starts no more of them."""
-    with pytest.raises(ExecutionFailed, match=r"(?s)n0 .*3 of 4 elements failed.*\[1\]: .*negative: -2"):
+    with pytest.raises(ExecutionFailedError, match=r"(?s)n0 .*3 of 4 elements failed.*\[1\]: .*negative: -2"):
         engine.run(flows.mapped_serially, {"xs": integers(-1, -2, -3, 1)})
     assert [pod.index for pod in engine.pods] == [0, 1, 2]
 

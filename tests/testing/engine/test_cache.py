@@ -7,8 +7,8 @@ from flyteidl.core import tasks_pb2, types_pb2
 
 from flyteoptuna.testing.engine.cache import Cache, cache_key
 from flyteoptuna.testing.engine.engine import Engine
-from flyteoptuna.testing.pods.literals import primitive
-from flyteoptuna.testing.pods.pod import Outcome
+from flyteoptuna.testing.pods.literals import primitive_literal
+from flyteoptuna.testing.pods.pod import PodOutcome
 
 
 def test_a_cached_task_is_not_run_twice(flows, tmp_path):
@@ -18,7 +18,7 @@ def test_a_cached_task_is_not_run_twice(flows, tmp_path):
     engine = Engine(tmp_path, CODE, cache=cache)
     assert results(engine.run(flows.squares, {"x": 3, "note": "b"})) == [9, 9]
     assert [pod.task for pod in engine.pods] == ["engine_flows.uncached"]
-    assert [(pod.task, pod.path, pod.outcome) for pod in engine.hits] == [("engine_flows.cached", "n0", Outcome.HIT)]
+    assert [(pod.task, pod.path, pod.outcome) for pod in engine.hits] == [("engine_flows.cached", "n0", PodOutcome.HIT)]
     assert len(cache) == 1
 
 
@@ -44,13 +44,13 @@ def test_the_cache_key_is_the_task_without_its_version_and_the_inputs_that_count
         made.interface.outputs.variables["o0"].type.simple = kind
         return made
 
-    inputs = {"x": primitive(1), "note": primitive("a")}
+    inputs = {"x": primitive_literal(1), "note": primitive_literal("a")}
     key = cache_key(template(), inputs)
-    assert key == cache_key(template(version="w"), {"x": primitive(1), "note": primitive("b")})
+    assert key == cache_key(template(version="w"), {"x": primitive_literal(1), "note": primitive_literal("b")})
     others = [template(cache_version="2"), template(name="u"), template(kind=types_pb2.FLOAT)]
     assert len({key, *(cache_key(other, inputs) for other in others)}) == 4
-    assert cache_key(template(), {"x": primitive(2)}) != key
-    hashed = [pb.Literal(scalar=primitive(number).scalar, hash="h") for number in (1, 2)]
+    assert cache_key(template(), {"x": primitive_literal(2)}) != key
+    hashed = [pb.Literal(scalar=primitive_literal(number).scalar, hash="h") for number in (1, 2)]
     assert cache_key(template(), {"x": hashed[0]}) == cache_key(template(), {"x": hashed[1]}) != key
     plain = template()
     plain.metadata.discoverable = False

@@ -6,7 +6,7 @@ from flytekit import Workflow
 from flytekit.models.literals import Binding, BindingData, Primitive, Scalar
 from flytekit.types.file import FlyteFile
 
-from flyteoptuna.testing import CompileError, ExecutionFailed, run
+from flyteoptuna.testing import CompileError, ExecutionFailedError, run
 from flyteoptuna.testing.engine.engine import Engine
 
 
@@ -119,7 +119,9 @@ def of_a_dynamic() -> float:
 
 def test_a_graph_that_a_dynamic_task_makes_is_refused():
     """When it is made; the node of the dynamic task fails, as in Flyte."""
-    with pytest.raises(ExecutionFailed, match=r"malformed dynamic workflow, caused by: Collected Errors: 1") as raised:
+    with pytest.raises(
+        ExecutionFailedError, match=r"malformed dynamic workflow, caused by: Collected Errors: 1"
+    ) as raised:
         run(of_a_dynamic)
     assert (raised.value.path, [pod.task for pod in raised.value.pods]) == ("n0", [grown.name])
 

@@ -5,9 +5,9 @@ from containers import CODE
 from engine_values import integers, on, results
 
 from flyteoptuna.testing.engine.engine import Engine
-from flyteoptuna.testing.engine.graphs import Graph
-from flyteoptuna.testing.engine.scopes import ExecutionFailed
-from flyteoptuna.testing.pods.pod import Fault, Outcome
+from flyteoptuna.testing.engine.graphs import ExecutionGraph
+from flyteoptuna.testing.engine.scopes import ExecutionFailedError
+from flyteoptuna.testing.pods.pod import Fault, PodOutcome
 
 
 def test_a_dynamic_task_is_run_one_level_deeper(flows, engine):
@@ -17,8 +17,8 @@ def test_a_dynamic_task_is_run_one_level_deeper(flows, engine):
     assert [pod.depth for pod in engine.of("countdown")] == [0, 1, 2, 3]
     assert [pod.path for pod in engine.of("add")] == ["n0-0-dn0", "n0-0-dn1-0-dn0", "n0-0-dn1-0-dn1-0-dn0"]
     assert engine.longest_key.split("/", 1)[1] == "n0/data/0/dn1/0/dn1/0/dn0/0/outputs.pb"
-    assert engine.nodes == len(engine.pods) == 3 + 1 + 3 + 1
-    assert {pod.outcome for pod in engine.of("countdown")} == {Outcome.DYNAMIC, Outcome.SUCCEEDED}
+    assert engine.node_count == len(engine.pods) == 3 + 1 + 3 + 1
+    assert {pod.outcome for pod in engine.of("countdown")} == {PodOutcome.DYNAMIC, PodOutcome.SUCCEEDED}
 
 
 def test_subworkflows_are_run_from_a_workflow_and_from_a_dynamic_task(flows, engine):
@@ -34,8 +34,8 @@ def test_each_graph_is_recorded_with_its_edges(flows, engine):
     assert [graph.path for graph in engine.graphs] == ["", "n0-0"]
     assert dict(engine.graphs[1].nodes) == {"dn0": (), "dn1": ("dn0",), "dn2": ("dn0", "dn1")}
     assert [graph.is_chain for graph in engine.graphs] == [True, False]
-    skipping = Graph("", tuple((str(i), tuple(map(str, range(max(0, i - 2), i)))) for i in range(20)))
-    chain = Graph("", tuple((str(i), (str(i - 1),) if i else ()) for i in range(20)))
+    skipping = ExecutionGraph("", tuple((str(i), tuple(map(str, range(max(0, i - 2), i)))) for i in range(20)))
+    chain = ExecutionGraph("", tuple((str(i), (str(i - 1),) if i else ()) for i in range(20)))
     assert (chain.visits, chain.is_chain) == (20, True)
     assert (skipping.visits, skipping.is_chain) == (17710, False)
 
@@ -71,7 +71,7 @@ CLEANED = {
 def test_the_failure_node_of_a_workflow_runs_once_it_has_failed(flows, engine, name):
     """With the workflow's inputs and why it failed; the workflow has failed all the same, and with the last error."""
     message, paths, log = CLEANED[name]
-    with pytest.raises(ExecutionFailed, match=message):
+    with pytest.raises(ExecutionFailedError, match=message):
         engine.run(getattr(flows, name), {"x": 3})
     # The nodes of a workflow are named by what compiled it first.
     assert [pod.path.replace("fn0-0-fn0", "fn0-0-n0") for pod in engine.pods] == paths
@@ -80,7 +80,7 @@ def test_the_failure_node_of_a_workflow_runs_once_it_has_failed(flows, engine, n
 
 def test_a_workflow_that_fails_at_its_end_runs_what_can_be_run(flows, engine):
     """As its policy says; what needs the node that has failed does not run."""
-    with pytest.raises(ExecutionFailed, match="this is broken"):
+    with pytest.raises(ExecutionFailedError, match="this is broken"):
         engine.run(flows.patient, {"x": 3})
     assert sorted(pod.task.rpartition(".")[2] for pod in engine.pods) == ["broken", "double", "double"]
 
@@ -94,7 +94,7 @@ def test_the_failure_node_of_a_workflow_that_succeeds_does_not_run(flows, engine
 def test_a_recovery_runs_only_what_had_not_finished(flows, tmp_path):
     """Finished nodes are found by their path, inside a failed dynamic task too, whose graph is not compiled again."""
     first = Engine(tmp_path, CODE, faults=on(Fault.KILL, path="n0-0-dn1-0-dn0"))
-    with pytest.raises(ExecutionFailed):
+    with pytest.raises(ExecutionFailedError):
         first.run(flows.nested, {"left": 2})
     ran = [pod.path for pod in first.pods]
     assert ran == ["n0", "n0-0-dn0", "n0-0-dn1", "n0-0-dn1-0-dn0"]
@@ -109,7 +109,7 @@ def test_a_recovery_runs_only_what_had_not_finished(flows, tmp_path):
 def test_a_failed_map_runs_whole_in_a_recovery(flows, tmp_path):
     """Elements of a failed map run again even if they had succeeded, unless they are cached."""
     first = Engine(tmp_path, CODE, faults=on(Fault.KILL, index=2))
-    with pytest.raises(ExecutionFailed):
+    with pytest.raises(ExecutionFailedError):
         first.run(flows.cached_and_not, {"xs": integers(1, 2, 3)})
     first.faults = lambda pod: None
     before = len(first.pods)
@@ -131,5 +131,5 @@ def test_a_failed_map_runs_whole_in_a_recovery(flows, tmp_path):
 def test_what_is_inline_and_over_two_mebibytes_is_an_error(flows, engine, name, size, message):
     """Outputs, inputs and compiled graphs that the propeller would not read fail the node that they belong to."""
     assert results(engine.run(getattr(flows, name), {"size": 1000})) == [{"large_together": 2000}.get(name, 1000)]
-    with pytest.raises(ExecutionFailed, match=message):
+    with pytest.raises(ExecutionFailedError, match=message):
         engine.run(getattr(flows, name), {"size": size})

@@ -13,9 +13,9 @@ from engine_values import integers, on, results
 from flyteidl.core import tasks_pb2
 
 from flyteoptuna.testing.engine.engine import Engine
-from flyteoptuna.testing.engine.scopes import ExecutionFailed
-from flyteoptuna.testing.pods.pod import Fault, Outcome, container
-from flyteoptuna.testing.pods.processes import SERVER
+from flyteoptuna.testing.engine.scopes import ExecutionFailedError
+from flyteoptuna.testing.pods.pod import Fault, PodOutcome, container_command
+from flyteoptuna.testing.pods.processes import SERVER_SCRIPT
 
 
 @pytest.mark.parametrize("cold", [False, True])
@@ -33,7 +33,7 @@ def test_a_pod_is_a_fresh_process_with_its_own_folder_and_environment(flows, tmp
 
 def test_the_server_ends_when_its_input_closes():
     """The warm server and what it runs end with the process that started it."""
-    server = subprocess.Popen([sys.executable, str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    server = subprocess.Popen([sys.executable, str(SERVER_SCRIPT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert b"ready" in server.stdout.readline()
     server.stdin.close()
     assert server.wait(600) == 0
@@ -68,7 +68,7 @@ def alive(pid):
 
 def test_a_pod_that_takes_too_long_is_killed(flows, tmp_path):
     """After its time a pod is killed, which is a failure like any other."""
-    with pytest.raises(ExecutionFailed, match="killed by signal 14"):
+    with pytest.raises(ExecutionFailedError, match="killed by signal 14"):
         Engine(tmp_path, CODE, seconds=1).run(flows.sleeping, {"seconds": 30})
 
 
@@ -80,7 +80,7 @@ def test_the_primary_container_of_a_pod_is_what_runs():
         {"name": "main", "args": ["pyflyte-execute"], "env": [{"name": "A", "value": "1"}]},
     ]
     template.k8s_pod.pod_spec.update({"containers": containers})
-    assert container(template) == (["pyflyte-execute"], {"A": "1"})
+    assert container_command(template) == (["pyflyte-execute"], {"A": "1"})
 
 
 def test_a_killed_pod_is_retried_as_often_as_the_engine_is_told(flows, tmp_path):
@@ -91,7 +91,7 @@ def test_a_killed_pod_is_retried_as_often_as_the_engine_is_told(flows, tmp_path)
     assert [pod.metadata.name for pod in engine.of("add")] == ["0", "1"]
     assert not (engine.of("add")[0].folder / "stdout").exists()
     engine = Engine(tmp_path / "none", CODE, faults=on(Fault.KILL))
-    with pytest.raises(ExecutionFailed, match="the pod was killed by signal 9"):
+    with pytest.raises(ExecutionFailedError, match="the pod was killed by signal 9"):
         engine.run(flows.retried, {"until": 0})
     assert len(engine.pods) == 1
 
@@ -102,14 +102,14 @@ def test_a_pod_can_die_after_its_work(flows, tmp_path):
     assert results(engine.run(flows.independent)) == [3]
     first, second = engine.of("add")
     assert (first.folder / "stdout").exists() and not list(first.metadata.iterdir())
-    assert (first.outcome, second.outcome) == (Outcome.KILLED, Outcome.SUCCEEDED)
+    assert (first.outcome, second.outcome) == (PodOutcome.KILLED, PodOutcome.SUCCEEDED)
 
 
 def test_a_process_that_ends_with_an_error_counts_as_the_users(flows, tmp_path):
     """A crash is retried out of the task's own retries."""
     engine = Engine(tmp_path, CODE, faults=on(Fault.CRASH, attempt=0))
     assert results(engine.run(flows.retried, {"until": 0})) == [1]
-    with pytest.raises(ExecutionFailed, match="exit code 1"):
+    with pytest.raises(ExecutionFailedError, match="exit code 1"):
         Engine(tmp_path, CODE, faults=on(Fault.CRASH)).run(flows.independent)
 
 
@@ -144,8 +144,8 @@ def test_a_recoverable_error_is_retried_as_often_as_the_task_allows(flows, tmp_p
     """The task's own retries are for its recoverable errors, and the last of them is final."""
     engine = Engine(tmp_path, CODE)
     assert results(engine.run(flows.retried, {"until": 2})) == [2]
-    assert [pod.outcome for pod in engine.pods] == [Outcome.RECOVERABLE] * 2 + [Outcome.SUCCEEDED]
-    with pytest.raises(ExecutionFailed, match="attempt 2 failed"):
+    assert [pod.outcome for pod in engine.pods] == [PodOutcome.RECOVERABLE] * 2 + [PodOutcome.SUCCEEDED]
+    with pytest.raises(ExecutionFailedError, match="attempt 2 failed"):
         Engine(tmp_path, CODE).run(flows.retried, {"until": 3})
 
 
@@ -158,7 +158,7 @@ def test_an_attempt_reads_the_checkpoint_of_the_one_before(flows, engine):
 
 def test_another_error_is_not_retried(flows, engine):
     """A plain exception fails the workflow at once, with the node, the task and the message."""
-    with pytest.raises(ExecutionFailed, match="this is broken") as failed:
+    with pytest.raises(ExecutionFailedError, match="this is broken") as failed:
         engine.run(flows.failing, {"x": 1})
     assert (failed.value.path, failed.value.task) == ("n0", "engine_flows.broken")
     assert len(engine.pods) == 1
@@ -181,9 +181,9 @@ def test_a_warm_pod_is_faster_than_a_cold_one(flows, tmp_path):
 def test_a_tasks_own_timeout_ends_its_pod_and_counts_as_the_users_failure(flows, tmp_path, cold):
     """Which is retried as often as the task says."""
     engine = Engine(tmp_path, CODE, delays=lambda pod: 3600.0, cold=cold)
-    with pytest.raises(ExecutionFailed, match=r"task execution timeout \[1s\] expired"):
+    with pytest.raises(ExecutionFailedError, match=r"task execution timeout \[1s\] expired"):
         engine.run(flows.hurries, {"seconds": 0})
     assert [(pod.attempt, pod.outcome, pod.code) for pod in engine.pods] == [
-        (0, Outcome.RECOVERABLE, -14),
-        (1, Outcome.RECOVERABLE, -14),
+        (0, PodOutcome.RECOVERABLE, -14),
+        (1, PodOutcome.RECOVERABLE, -14),
     ]

@@ -1,0 +1,144 @@
+"""Load a study from a path, a URL, or a Flyte execution."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import optuna
+
+from flyteoptuna.errors import StudyFormatError, StudyNotFoundError
+from flyteoptuna.load import execution
+from flyteoptuna.load.execution import ExecutionSource
+from flyteoptuna.load.export import DATABASES
+from flyteoptuna.load.stored_file import read_stored_file
+from flyteoptuna.storage import file_format
+from flyteoptuna.storage.search_study import SearchStudy
+from flyteoptuna.values.did_you_mean import value_and_type
+from flyteoptuna.values.text import exception_line
+
+if TYPE_CHECKING:
+    from flytekit.remote import FlyteRemote
+
+    from flyteoptuna.journal.backend import JournalObjectBackend
+
+SCHEME = "flyte://"
+SYNTAX = "flyte://PROJECT/DOMAIN/EXECUTION, with /OUTPUT or #NODE after it to say which study"
+
+# The first bytes of Optuna's own files, and what they are.
+_OPTUNA_FILES = {b"SQLite format 3\0": "database", b'{"op_code":': "journal"}
+_OPTUNA_HINT = "which Optuna's own load_study reads: optuna.load_study(study_name=..., storage=...)"
+
+_SOURCE_PATTERN = re.compile(r"flyte://([^/#]+)/([^/#]+)/([^/#]+)(?:/([^/#]+)|#([^/#]+))?/?")
+
+
+def load_study(
+    source: str | os.PathLike[str], *, trusted: bool = False, remote: FlyteRemote | None = None
+) -> optuna.Study:
+    """Load the study of a search.
+
+    From an execution, it loads the study that the workflow outputs. If the workflow has no such output yet, it loads
+    the latest study among the inputs and outputs of the nodes, with the reports of the last batch or the trials in the
+    journal of reused pods.
+
+    Args:
+        source: a path; a URL that fsspec supports, read with the credentials of Flyte's configuration; or
+            ``flyte://project/domain/execution``. Append ``/output`` if the workflow outputs several studies, or
+            ``#node`` for the study of one node, by its id.
+        trusted: whether to restore the sampler, the pruner and the callbacks, to continue the study. This unpickles:
+            use it only for files that no one else can write. By default nothing is unpickled; the results are complete.
+        remote: the cluster of the execution. Default: the one in Flyte's configuration.
+
+    Returns:
+        The study, in memory.
+
+    Raises:
+        StudyNotFoundError: there is no study, it cannot be reached, or there are several.
+        StudyFormatError: the content is not a study.
+        TypeError: ``source`` is not a path, or ``trusted`` is not a bool.
+        ValueError: ``source`` is empty, or a malformed ``flyte://`` source.
+    """
+    # Exactly a bool: a truthy value such as "no" must not unpickle a foreign file.
+    if not isinstance(trusted, bool):
+        raise TypeError(f"`trusted` must be True or False, but got {value_and_type(trusted)}.")
+    if not isinstance(source, (str, os.PathLike)) or not isinstance(text := os.fspath(source), str):
+        raise TypeError(f"`source` must be a path, a URL or {SCHEME}..., but got {value_and_type(source)}.")
+    if not text.strip():
+        raise ValueError(f"`source` must be a path, a URL or {SCHEME}..., but got {value_and_type(source)}.")
+    read = file_format.restore_study if trusted else file_format.read_study
+    scheme, separator, _ = text.partition("://")
+    if separator and scheme.partition("+")[0] in DATABASES:
+        raise StudyFormatError(f"Not a study file, but a database, {_OPTUNA_HINT}")
+    if text.startswith(SCHEME):
+        with _connect(text, remote) as (parsed, cluster):
+            study = execution.find_study(cluster, parsed).load(read)
+    else:
+        content = read_stored_file(text)
+        for prefix, kind in _OPTUNA_FILES.items():
+            if content.startswith(prefix):
+                raise StudyFormatError(f"Not a study file, but a {kind}, {_OPTUNA_HINT}")
+        study = read(content)
+    if isinstance(study, SearchStudy):
+        study.file = text if "://" in text else os.path.abspath(text)
+    return study
+
+
+def load_journal(source: str | os.PathLike[str], *, remote: FlyteRemote | None = None) -> JournalObjectBackend | None:
+    """Open the journal of a running search with reused pods, read-only; None for any other study.
+
+    Args:
+        source: see ``load_study``.
+        remote: see ``load_study``.
+
+    Raises:
+        StudyNotFoundError: there is no study, or the journal cannot be reached.
+        ValueError: a malformed ``flyte://`` source.
+    """
+    text = os.fspath(source)
+    if not text.startswith(SCHEME):
+        return None
+    with _connect(text, remote) as (parsed, cluster):
+        journal = execution.find_study(cluster, parsed).journal
+        return None if journal is None else journal.open()
+
+
+def source_phase(source: str | os.PathLike[str], *, remote: FlyteRemote | None = None) -> tuple[str, bool]:
+    """The phase of an execution, and whether it has ended; an empty phase and False for any other source.
+
+    Args:
+        source: see ``load_study``.
+        remote: see ``load_study``.
+
+    Raises:
+        StudyNotFoundError: there is no such execution or node, or the cluster cannot be reached.
+        ValueError: a malformed ``flyte://`` source.
+    """
+    text = os.fspath(source)
+    if not text.startswith(SCHEME):
+        return "", False
+    with _connect(text, remote) as (parsed, cluster):
+        return execution.fetch_phase(cluster, parsed)
+
+
+@contextmanager
+def _connect(source: str, remote: FlyteRemote | None) -> Iterator[tuple[ExecutionSource, FlyteRemote]]:
+    """Parse a ``flyte://`` source, and use the file access of its cluster in the body."""
+    from flytekit.configuration import Config
+    from flytekit.remote import FlyteRemote
+
+    match = _SOURCE_PATTERN.fullmatch(source)
+    if match is None:
+        raise ValueError(f"`{source}` is no execution: expected {SYNTAX}.")
+    parsed = ExecutionSource(*match.groups())
+    try:
+        remote = remote or FlyteRemote(Config.auto())
+        with remote.remote_context():
+            yield parsed, remote
+    except (StudyNotFoundError, StudyFormatError):
+        raise
+    except Exception as error:
+        # gRPC, authentication and flytekit's client raise any type.
+        raise StudyNotFoundError(f"{parsed} is out of reach: {exception_line(error)}") from error

@@ -1,0 +1,129 @@
+"""A local search with reused pods: the same workers, in processes of this machine, over a journal in a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from flytekit.core.context_manager import FlyteContextManager
+
+from flyteoptuna.errors import SearchFailedError, TaskNotLoadedError
+from flyteoptuna.flyte.references import literal_from_bytes, make_reference, msgpack_literal
+from flyteoptuna.flyte.workflow_scope import in_own_context, task_context
+from flyteoptuna.local.local_search import begin_local_search, end_local_search
+from flyteoptuna.local.study_file import StudyFile
+from flyteoptuna.local.worker_main import ProcessEnvironment, TaskPayload, exit_worker, load_task
+from flyteoptuna.local.worker_pool import needs_process, worker_count
+from flyteoptuna.local.worker_process import TaskTransport, WorkerDiedError, WorkerProcess
+from flyteoptuna.logs import logger
+from flyteoptuna.search.driver_tasks import INPUT, variable_names
+from flyteoptuna.search.request import SearchRequest
+from flyteoptuna.search.reused.graph import WORKER_RETRIES, ReusedPodTasks, rebuild_reused_pod_task
+from flyteoptuna.trial.interrupts import interruptible
+
+
+def run_search_with_reused_pods(request: SearchRequest) -> Any:
+    """Run a search on this machine; return its study, or in a workflow's body a promise of it.
+
+    Raises:
+        SearchFailedError: the search has failed; names the file of the study.
+    """
+    return in_own_context(lambda: _begin_and_run_workers(request))
+
+
+def _begin_and_run_workers(request: SearchRequest) -> Any:
+    from flyteoptuna.search.reused import search_journal
+    from flyteoptuna.storage.file_format import dump_study
+    from flyteoptuna.study.shared.journal_study import publish_study
+
+    search = begin_local_search(request)
+    n_workers = min(worker_count(search.settings.concurrency), search.settings.n_trials)
+    settings = dataclasses.replace(search.settings, concurrency=n_workers)
+    folder = FlyteContextManager.current_context().file_access.get_random_local_directory()
+    publish_study(search.study, search_journal.open_journal(folder))
+    path = Path(f"{folder}.study")
+    path.write_bytes(dump_study(search.study))
+    logger.info("The journal of the search, which outlives this process: %s", folder)
+    study = make_reference(msgpack_literal({"_path": str(path)}))
+    variables = variable_names(INPUT, search.fixed)
+    inputs = {"study": study, "journal": folder, "settings": settings.to_json()}
+    inputs |= {variables[name]: value for name, value in search.fixed.items()}
+    try:
+        with interruptible():
+            _run_workers(request, inputs, n_workers, settings.n_trials)
+        state = search_journal.finish_search(study, folder, settings, draw=False)
+    except SearchFailedError:
+        # It names the file of the study.
+        raise
+    except BaseException:
+        with suppress(Exception):
+            path.write_bytes(dump_study(search_journal.unfinished_study(study, folder, settings)))
+        logger.warning("The search has not finished. The study as it stands: %s", path)
+        raise
+    file = StudyFile(state)
+    file.save()
+    return end_local_search(file, search)
+
+
+def _run_workers(request: SearchRequest, inputs: dict[str, Any], n_workers: int, n_trials: int) -> None:
+    tasks = ReusedPodTasks.for_request(request)
+    if needs_process(n_workers, request.objective.metadata.timeout):
+        transport = TaskTransport(tasks.worker, rebuild_reused_pod_task, tasks.origin, tasks.objective)
+        try:
+            _run_in_processes(transport, inputs, n_workers, n_trials)
+        except TaskNotLoadedError as error:
+            logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
+        else:
+            return
+    with task_context():
+        tasks.work(0, **inputs)
+
+
+def _run_in_processes(transport: TaskTransport, inputs: dict[str, Any], n_workers: int, n_trials: int) -> None:
+    literals = {name: value if isinstance(value, str) else value.serialised() for name, value in inputs.items()}
+    processes, over = [WorkerProcess() for _ in range(n_workers)], threading.Event()
+
+    def attend(index: int) -> None:
+        process = processes[index]
+        try:
+            transport.prepare(process)
+        except WorkerDiedError as error:
+            raise TaskNotLoadedError(f"the process died by {error}") from None
+        # A trial that exceeds its timeout ends its process too.
+        for _ in range(WORKER_RETRIES + n_trials):
+            try:
+                transport.call(process, run_worker, index, literals)
+            except WorkerDiedError as error:
+                if over.is_set():
+                    return
+                logger.warning("Worker process %d died in a trial, by %s.", index, error)
+            else:
+                return
+
+    with ThreadPoolExecutor(n_workers) as threads:
+        try:
+            for future in as_completed([threads.submit(attend, index) for index in range(n_workers)]):
+                future.result()
+        finally:
+            over.set()
+            for process in processes:
+                process.end()
+
+
+def run_worker(payload: TaskPayload, environment: ProcessEnvironment, index: int, literals: dict[str, Any]) -> int:
+    """Body of a worker process: run trials until the search is over; return the number of trials that it told.
+
+    Raises:
+        TaskNotLoadedError: as ``load_task``.
+    """
+    task = load_task(payload, environment)
+    inputs = {
+        name: value if isinstance(value, str) else make_reference(literal_from_bytes(value))
+        for name, value in literals.items()
+    }
+    with task_context():
+        return int(task.execute(optuna_worker=index, on_timeout=exit_worker, **inputs))

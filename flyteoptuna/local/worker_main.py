@@ -1,0 +1,194 @@
+"""Code of a worker process of a local search: load the task, take over the caller's environment, run trials."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from typing import Any, NamedTuple
+
+from flytekit.models.literals import LiteralMap
+
+from flyteoptuna.errors import TaskNotLoadedError
+from flyteoptuna.flyte.references import make_reference
+from flyteoptuna.flyte.workflow_scope import task_context
+from flyteoptuna.internals.cloudpickle_internals import unpickle
+from flyteoptuna.logs import logger
+from flyteoptuna.trial.interrupts import kill_child_processes, trial_timeout
+from flyteoptuna.values.text import exception_line
+
+# Interval at which a worker process checks whether its parent is alive, seconds.
+WATCH_INTERVAL = 0.5
+
+
+class TaskNotSentError(RuntimeError):
+    """A worker process does not have a task that is sent by value."""
+
+
+class ProcessEnvironment(NamedTuple):
+    """Environment variables, working folder and Python path of a process."""
+
+    variables: dict[str, str]
+    folder: str | None
+    path: list[str]
+
+    @classmethod
+    def of_this_process(cls, roots: list[str]) -> ProcessEnvironment:
+        """Return the environment of this process."""
+        try:
+            folder = os.getcwd()
+        except OSError:
+            folder = None
+        return cls(dict(os.environ), folder, [*roots, *sys.path])
+
+
+class TaskPayload(NamedTuple):
+    """A task for a worker process: by name, or by value if ``key`` is set."""
+
+    build: Callable[..., Any]  # rebuilds the task by name
+    args: tuple[str, ...]
+    key: str = ""  # digest of the pickle
+    pickle: bytes | None = None  # None if the worker process should have it already
+
+
+_loading = False
+_applied_variables = dict(os.environ)
+_tasks_by_key: dict[str, Any] = {}
+
+
+def refuse_while_loading() -> None:
+    """Raise if this worker process is importing a task's module: a script that searches at import would recurse.
+
+    Raises:
+        TaskNotLoadedError: this worker process is loading a task's module.
+    """
+    if _loading:
+        raise TaskNotLoadedError(
+            "the module runs a search when it is imported; put that under `__name__ == '__main__'`"
+        )
+
+
+def initialise_worker_args() -> tuple[int, str | None]:
+    """Arguments of ``initialise_worker``, computed in the parent."""
+    return os.getpid(), multiprocessing.get_start_method(allow_none=True)
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Block Ctrl-C in processes that start in the body, until ``initialise_worker`` unblocks it.
+
+    A terminal sends Ctrl-C to all processes, and a starting Python would print a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Python starts the tracker with the first process, and unblocks Ctrl-C then.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def initialise_worker(parent: int, start_method: str | None) -> None:
+    """Prepare a worker process: ignore Ctrl-C, which its parent handles, and end with the parent."""
+    # Loky sets a start method that processes which a trial spawns do not know.
+    multiprocessing.set_start_method(start_method, force=True)
+    # A function: unlike SIG_IGN, child processes of a trial do not inherit it.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(WATCH_INTERVAL)
+    kill_child_processes()
+    os._exit(1)
+
+
+def apply_environment(environment: ProcessEnvironment) -> None:
+    """Apply an environment to this process. Variables that the process has set itself stay."""
+    global _applied_variables
+    for name in _applied_variables.keys() - environment.variables.keys():
+        os.environ.pop(name, None)
+    for name, value in environment.variables.items():
+        if _applied_variables.get(name) != value:
+            os.environ[name] = value
+    _applied_variables = environment.variables
+    sys.path[:] = environment.path
+    if environment.folder is not None:
+        os.chdir(environment.folder)
+
+
+@contextmanager
+def loading_task() -> Iterator[None]:
+    """Mark that the body loads a task.
+
+    Raises:
+        TaskNotLoadedError: the body raised.
+    """
+    global _loading
+    _loading = True
+    try:
+        yield
+    except BaseException as error:
+        # A script may raise SystemExit.
+        raise TaskNotLoadedError(exception_line(error)) from None
+    finally:
+        _loading = False
+
+
+def load_task(payload: TaskPayload, environment: ProcessEnvironment) -> Any:
+    """Apply an environment and load a task.
+
+    Raises:
+        TaskNotLoadedError: the task cannot be loaded.
+        TaskNotSentError: the task is sent by value, and this process does not have it.
+    """
+    apply_environment(environment)
+    if payload.key in _tasks_by_key:
+        return _tasks_by_key[payload.key]
+    if payload.key and payload.pickle is None:
+        raise TaskNotSentError
+    with loading_task():
+        task = unpickle(payload.pickle) if payload.pickle else payload.build(*payload.args)
+    if payload.key:
+        _tasks_by_key[payload.key] = task
+    return task
+
+
+def check_task_loads(payload: TaskPayload, environment: ProcessEnvironment) -> None:
+    """Check that a task can be loaded; raises as ``load_task``."""
+    load_task(payload, environment)
+
+
+def run_trial(payload: TaskPayload, environment: ProcessEnvironment, inputs: bytes) -> Any:
+    """Run one trial; return its report. Raises as ``load_task``."""
+    from flyteidl.core import literals_pb2
+
+    task = load_task(payload, environment)
+    literals = LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(inputs)).literals
+    with task_context(), trial_timeout(task.metadata.timeout, _exit_on_timeout):
+        return task.execute(**{name: make_reference(literal) for name, literal in literals.items()})
+
+
+def _exit_on_timeout(seconds: float) -> None:
+    logger.warning("A trial takes longer than the timeout of its task, %g s: its worker process is ended.", seconds)
+    exit_worker()
+
+
+def exit_worker() -> None:
+    """End this process in the middle of a trial, with its child processes."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kill_child_processes()
+    os._exit(1)

@@ -1,0 +1,234 @@
+"""The trials of a local search in batches: in this process, and in worker processes once these save time."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from flytekit.models.literals import LiteralMap
+
+from flyteoptuna.flyte.workflow_scope import task_context
+from flyteoptuna.local import worker_main
+from flyteoptuna.local.worker_process import TaskTransport, WorkerDiedError, WorkerProcess, acquire, release
+from flyteoptuna.logs import logger
+from flyteoptuna.search.trial_task import rebuild_trial_task
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from flyteoptuna.trial.report import TrialReport
+
+# Environment variable: number of worker processes of a local search; 1 runs all trials in the calling process.
+WORKERS = "FLYTEOPTUNA_LOCAL_WORKERS"
+# Estimated cost of starting the worker processes, seconds. They start if they save more.
+START_SECONDS = 2.0
+# Interval at which the saving is estimated, seconds.
+LOOK_INTERVAL = 0.05
+
+
+def worker_count(concurrency: int) -> int:
+    """Number of worker processes: ``WORKERS``, or else the number of cores, at most the concurrency.
+
+    Raises:
+        ValueError: ``WORKERS`` is not a positive int.
+    """
+    given = os.environ.get(WORKERS, "")
+    if not given:
+        return min(concurrency, os.cpu_count() or 1)
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"`{WORKERS}` must be a positive int, but got {given!r}.")
+    return min(concurrency, int(given))
+
+
+def needs_process(count: int, timeout: Any) -> bool:
+    """Test whether trials run in worker processes: several of them, or one that a timeout may have to kill."""
+    return count > 1 or (bool(timeout) and int(os.environ.get(WORKERS) or 2) > 1)
+
+
+class TrialPool:
+    """Runs the trials of one search. A context manager.
+
+    With one worker and no timeout, or with ``WORKERS`` at 1, the calling process runs all trials. Otherwise worker
+    processes run them: all of them if ``WORKERS`` is set or the task has a timeout, else those after the first ones,
+    as soon as worker processes are estimated to save time.
+
+    Args:
+        task: the trial task.
+        objective: the user's task.
+        slots: maximum number of trials at once.
+        n_trials: number of trials of the search.
+    """
+
+    def __init__(self, task: Any, objective: Any, slots: int, n_trials: int) -> None:
+        self._task, self._objective = task, objective
+        self._n_workers = worker_count(slots)
+        timeout = task.metadata.timeout
+        self._uses_processes = needs_process(self._n_workers, timeout)
+        self._starts_late = self._uses_processes and not timeout and not os.environ.get(WORKERS)
+        self._n_remaining = n_trials
+        # Of the trials that ran in this process.
+        self._seconds, self._n_ran, self._trial_start = 0.0, 0, 0.0
+        self._changed = threading.Condition()
+        self._queue: deque[tuple[int, dict[str, Any]]] = deque()
+        self._ended: deque[tuple[int, TrialReport | None]] = deque()
+        self._n_running = 0
+        self._n_threads, self._n_ready = 0, 0
+        self._closed = False
+        self._error: BaseException | None = None
+        self._workers: list[WorkerProcess] = []
+
+    def __enter__(self) -> Self:
+        if self._starts_late:
+            threading.Thread(target=self._start_when_worthwhile, daemon=True).start()
+        elif self._uses_processes:
+            self._start_workers()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            workers, self._workers = self._workers, []
+        for worker in workers:
+            if error is None:
+                release(worker)
+            else:
+                worker.end()
+
+    def run_batch(
+        self, inputs: Sequence[dict[str, Any]], on_end: Callable[[int, TrialReport | None], None]
+    ) -> list[TrialReport | None]:
+        """Run a batch; return the reports in order, None for a trial whose worker process died."""
+        reports: list[TrialReport | None] = [None] * len(inputs)
+        with self._changed:
+            self._queue.extend(enumerate(inputs))
+            self._changed.notify_all()
+        for _ in inputs:
+            position, report = self._next_report()
+            reports[position] = report
+            self._n_remaining -= 1
+            on_end(position, report)
+        return reports
+
+    def _next_report(self) -> tuple[int, TrialReport | None]:
+        """Wait for a trial to end; run one here if no worker process does."""
+        with self._changed:
+            while True:
+                if self._error is not None:
+                    raise self._error
+                if self._ended:
+                    return self._ended.popleft()
+                if self._queue and not self._workers_take_trials():
+                    position, trial_inputs = self._queue.popleft()
+                    break
+                self._changed.wait()
+            self._n_running += 1
+            self._trial_start = time.monotonic()
+        try:
+            with task_context():
+                return position, self._task.execute(**trial_inputs)
+        finally:
+            with self._changed:
+                self._n_running -= 1
+                self._seconds += time.monotonic() - self._trial_start
+                self._n_ran += 1
+                self._trial_start = 0.0
+                self._changed.notify_all()
+
+    def _workers_take_trials(self) -> bool:
+        """Test whether the calling process has to leave the queued trials to the worker processes."""
+        # Workers that start late are not waited for.
+        n_workers = self._n_ready if self._starts_late else self._n_threads
+        return n_workers > 0 or self._n_running >= self._n_workers
+
+    def _start_when_worthwhile(self) -> None:
+        while not self._closed:
+            if self._estimated_saving() > START_SECONDS:
+                self._start_workers()
+                return
+            time.sleep(LOOK_INTERVAL)
+
+    def _estimated_saving(self) -> float:
+        """Time that workers would save if all trials took as long as those so far, seconds."""
+        start = self._trial_start
+        if not start:
+            return 0.0
+        mean = (self._seconds + time.monotonic() - start) / (self._n_ran + 1)
+        return mean * self._n_remaining * (1 - 1 / self._n_workers)
+
+    def _start_workers(self) -> None:
+        build = functools.partial(rebuild_trial_task, on_flyte=False)
+        transport = TaskTransport(self._task, build, self._objective)
+        with self._changed:
+            if self._closed:
+                return
+            self._workers = [acquire() for _ in range(self._n_workers)]
+            self._n_threads = self._n_workers
+            threads = [
+                threading.Thread(target=self._serve_worker, args=(transport, worker), daemon=True)
+                for worker in self._workers
+            ]
+        for thread in threads:
+            thread.start()
+
+    def _serve_worker(self, transport: TaskTransport, worker: WorkerProcess) -> None:
+        """Body of the thread of one worker process."""
+        try:
+            transport.prepare(worker)
+        except Exception as error:
+            with self._changed:
+                self._n_threads -= 1
+                if not self._closed and not self._n_threads:
+                    # Logged once, by the last thread that gives up.
+                    logger.warning("Trials run one after another, for no worker process can run them: %s", error)
+                self._changed.notify_all()
+            return
+        with self._changed:
+            worker.ready = not self._closed
+            self._n_ready += 1
+        self._run_trials(transport, worker)
+        with self._changed:
+            self._n_threads -= 1
+            self._n_ready -= 1
+            self._changed.notify_all()
+
+    def _run_trials(self, transport: TaskTransport, worker: WorkerProcess) -> None:
+        """Run queued trials in one worker process until the pool is closed or the process is lost."""
+        while True:
+            with self._changed:
+                while not self._closed and (not self._queue or self._n_running >= self._n_workers):
+                    self._changed.wait()
+                if self._closed:
+                    return
+                position, inputs = self._queue.popleft()
+                self._n_running += 1
+            report: TrialReport | None = None
+            try:
+                report = transport.call(worker, worker_main.run_trial, _serialise(inputs))
+            except WorkerDiedError as error:
+                logger.warning("A worker process died in a trial, by %s.", error)
+            except Exception as error:
+                # Not the trial's: the process cannot be started again, or cannot load the task again.
+                with self._changed:
+                    self._n_running -= 1
+                    self._queue.appendleft((position, inputs))
+                    if not self._closed:
+                        logger.warning("A worker process less: %s", error)
+                return
+            except BaseException as error:
+                with self._changed:
+                    self._error = self._error or error
+            with self._changed:
+                self._n_running -= 1
+                self._ended.append((position, report))
+                self._changed.notify_all()
+
+
+def _serialise(inputs: dict[str, Any]) -> bytes:
+    literals = {name: value.literal for name, value in inputs.items()}
+    return bytes(LiteralMap(literals).to_flyte_idl().SerializeToString())

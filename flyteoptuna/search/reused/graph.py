@@ -1,0 +1,152 @@
+"""The graph of a search with reused pods: the tasks search, workers and finish."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from flytekit.core.array_node_map_task import ArrayNodeMapTask
+from flytekit.core.interface import Interface
+
+from flyteoptuna.flyte.promises import StudyPromise
+from flyteoptuna.flyte.references import Reference, by_reference
+from flyteoptuna.flyte.resolver import name_task, short_digest
+from flyteoptuna.internals.flytekit_internals import clone_task, rename_map_task
+from flyteoptuna.search.best_outputs import NONE_USED, USED
+from flyteoptuna.search.driver_tasks import add_node, driver_task, output_tuple, study_input
+from flyteoptuna.search.request import PROMISABLE, SearchRequest
+from flyteoptuna.search.search_tasks import SearchTasks, fixed_inputs, search_inputs, study_promise
+from flyteoptuna.search.trial_inputs import input_builder
+from flyteoptuna.study.settings import SearchSettings
+from flyteoptuna.trial.interrupts import kill_child_processes
+
+# Number of times that a worker's pod is started again. Each costs the trial that it ran, and no other.
+WORKER_RETRIES = 100
+# Mapped input of a worker: its index, counted from 0.
+INDEX = "optuna_worker"
+# Inputs of workers and finish: the study with which the search began, the journal's folder, the settings as JSON.
+SHARED_INPUTS = ("study", "journal", "settings")
+
+
+def add_reused_pod_search(request: SearchRequest) -> StudyPromise:
+    """Add a search to the workflow that is being compiled; return the promise of its study."""
+    tasks = ReusedPodTasks.for_request(request)
+    begun = tasks.search(**search_inputs(request))
+    shared = {name: getattr(begun, name) for name in SHARED_INPUTS}
+    told = add_node(tasks.workers, {INDEX: begun.workers, **shared, **fixed_inputs(request)}, tasks.fixed_types)
+    # Flyte drops the second of two nodes with the same id, and a workflow may hold several searches.
+    told = told.with_overrides(node_name=f"workers-of-the-search-{begun.journal.ref.node_id}")
+    return study_promise(tasks.finish(**shared, told=told, used=NONE_USED), request)
+
+
+class ReusedPodTasks(SearchTasks):
+    """Tasks of one search with reused pods."""
+
+    REBUILD = "flyteoptuna.search.reused.graph:rebuild_reused_pod_task"
+
+    @functools.cached_property
+    def _shared_types(self) -> dict[str, Any]:
+        import optuna
+
+        return dict(zip(SHARED_INPUTS, (by_reference(optuna.Study), str, str), strict=True))
+
+    @functools.cached_property
+    def search(self) -> Any:
+        """Task that begins the study and the journal."""
+        inputs = {**PROMISABLE, "space": str, "strategies": str, **study_input(self.start)}
+        output = output_tuple("Begun", {**self._shared_types, "workers": list[int]})
+        args = self._loader_args("search")
+        return driver_task(self._task_name("search"), args, self.objective, self._search, inputs, output)
+
+    @functools.cached_property
+    def worker(self) -> Any:
+        """Task of a worker: the objective with the same settings, which runs one trial after another."""
+        interface = Interface({INDEX: int, **self._shared_types, **self._fixed_references}, {"o0": int})
+        # The worker itself times its trials.
+        metadata = dataclasses.replace(self.objective.metadata, retries=WORKER_RETRIES, timeout=None)
+        task = clone_task(self.objective, interface=interface, metadata=metadata)
+        # A plugin's work around one call of the objective belongs around each trial, not around them all.
+        task.execute = functools.partial(self.work, on_timeout=restart_process)
+        args = self._loader_args("worker")
+        return name_task(task, f"{self._task_name('worker')}-{short_digest(args)}", args)
+
+    @functools.cached_property
+    def workers(self) -> Any:
+        """Map over the workers, any of which may be lost. All of them run at once."""
+        bound = {*SHARED_INPUTS, *self.fixed_types}
+        mapped = ArrayNodeMapTask(self.worker, concurrency=0, min_success_ratio=0.0, bound_inputs=bound)
+        rename_map_task(mapped, self.worker.name)
+        return mapped
+
+    @functools.cached_property
+    def finish(self) -> Any:
+        """Task that collects the study from the journal."""
+        inputs = {**self._shared_types, "told": list[int | None], USED: str}
+        args, output = self._loader_args("finish"), self._finish_output
+        return driver_task(self._task_name("finish"), args, self.objective, self._finish, inputs, output, deck=True)
+
+    def _search(self, space: str, strategies: str, study: Reference | None = None, **given: Any) -> Any:
+        """Begin the study and its journal; return one index for each worker."""
+        from flyteoptuna.flyte.study_type import StudyReference
+        from flyteoptuna.search.reused.search_journal import begin_journal
+
+        settings = SearchSettings(**{name: given.pop(name) for name in PROMISABLE}, space=space)
+        state, journal = begin_journal(study, settings, self.directions, strategies)
+        return StudyReference(state), journal, settings.to_json(), list(range(settings.slots))
+
+    def work(
+        self,
+        optuna_worker: int,
+        study: Reference,
+        journal: str,
+        settings: str,
+        on_timeout: Callable[[], None] | None = None,
+        **fixed: Any,
+    ) -> int:
+        """Run trials until the search is over; return the number of trials that this worker told.
+
+        Args:
+            optuna_worker: index of the worker, counted from 0.
+            study: the study with which the search began.
+            journal: folder of the journal.
+            settings: settings of the search, as JSON.
+            on_timeout: ends this process after a trial has exceeded its timeout; None for no timeouts.
+            fixed: inputs that all trials share, by their names in the search's tasks.
+        """
+        from flyteoptuna.search.reused.search_journal import open_worker
+
+        budget, inputs = SearchSettings.from_json(settings), self._by_user_name(fixed)
+        build = input_builder(self.origin, self.objective, budget.space, inputs)
+        shared = {} if self.by_callback else inputs
+        worker = open_worker(
+            str(optuna_worker), study, journal, budget, self.objective, build, self.mapped, shared, on_timeout
+        )
+        return worker.run()
+
+    def _finish(self, study: Reference, journal: str, settings: str, told: list[int | None], used: str) -> Any:
+        """Collect the study from the journal and output it."""
+        from flyteoptuna.search.reused.search_journal import finish_search
+
+        return self._finish_with(finish_search(study, journal, SearchSettings.from_json(settings)), used)
+
+
+def restart_process() -> None:
+    """Replace this process by the pod's own command, whatever its threads are doing."""
+    beside = os.path.join(os.path.dirname(sys.executable), sys.argv[0])
+    program = shutil.which(sys.argv[0]) or (beside if os.path.exists(beside) else sys.argv[0])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kill_child_processes()
+    # Folders that were added to the path after Python's start have to be found again.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    os.execve(sys.executable, [sys.executable, program, *sys.argv[1:]], environment)  # noqa: S606 - its own command
+
+
+def rebuild_reused_pod_task(role: str, *args: str) -> Any:
+    """Rebuild a task of a search with reused pods, from its loader arguments."""
+    return ReusedPodTasks.rebuild_task(role, *args)

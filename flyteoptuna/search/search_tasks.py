@@ -1,0 +1,158 @@
+"""Tasks that both kinds of search share: their names, their loader arguments, the outputs of the last one."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlencode
+
+from flyteoptuna.errors import SearchFailedError
+from flyteoptuna.flyte.objective import (
+    import_location,
+    import_origin,
+    input_types,
+    n_objective_values,
+    stored_output_types,
+)
+from flyteoptuna.flyte.promises import StudyPromise, promise_literal_type
+from flyteoptuna.flyte.references import by_reference, msgpack_fields
+from flyteoptuna.flyte.report_transport import study_path
+from flyteoptuna.flyte.resolver import decode_names, encode_names
+from flyteoptuna.flyte.types.study_attributes import ATTRIBUTES, OF_ONE_OBJECTIVE, PYTHON_TYPES, params_type
+from flyteoptuna.search.best_outputs import PREFIX, best_output_promises, finish_outputs
+from flyteoptuna.search.driver_tasks import INPUT, output_tuple, variable_names
+from flyteoptuna.search.request import SearchRequest
+
+
+@dataclass(frozen=True)
+class SearchTasks:
+    """Tasks of one search, each built when it is first used."""
+
+    REBUILD: ClassVar[str]
+    """Function that rebuilds a task in a container, as ``module:function``."""
+
+    origin: Any  # task to map, or callback that calls it
+    objective: Any  # task to map
+    mapped: tuple[str, ...]  # names of the objective's inputs that differ from trial to trial
+    fixed: tuple[str, ...]  # names of the inputs of `origin` that all trials share
+    start: str  # see `SearchRequest.start`
+    directions: tuple[str, ...]  # of a new study; empty if unknown
+    params: tuple[tuple[str, str], ...] = ()  # names of the parameters' types, for `finish`; empty if unknown
+
+    @classmethod
+    @functools.cache
+    def of(cls, *args: Any) -> Any:
+        """Return the cached tasks for these arguments: Flyte allows one task per name."""
+        return cls(*args)
+
+    @classmethod
+    def for_request(cls, request: SearchRequest) -> Any:
+        """Return the tasks of a requested search."""
+        fixed, params = tuple(request.fixed), tuple((request.param_types or {}).items())
+        return cls.of(
+            request.origin, request.objective, request.mapped, fixed, request.start, request.directions, params
+        )
+
+    @classmethod
+    def rebuild_task(cls, role: str, *args: str) -> Any:
+        """Rebuild a task in another process, from the loader arguments after the name of the rebuilding function."""
+        origin, objective = import_origin(*args[:2]), import_origin(*args[2:4])
+        mapped, fixed, directions = map(decode_names, args[4:7])
+        params = tuple(parse_qsl("".join(args[8:]), keep_blank_values=True))
+        return getattr(cls.of(origin, objective, mapped, fixed, args[7], directions, params), role)
+
+    def _loader_args(self, role: str) -> tuple[str, ...]:
+        origin, objective = (import_location(task) for task in (self.origin, self.objective))
+        lists = map(encode_names, (self.mapped, self.fixed, self.directions))
+        params = (urlencode(self.params),) if self.params and role == "finish" else ()
+        return (self.REBUILD, role, *origin, *objective, *lists, self.start, *params)
+
+    def _task_name(self, role: str) -> str:
+        return ".".join((*filter(None, import_location(self.origin)), role))
+
+    @property
+    def by_callback(self) -> bool:
+        """Whether a callback makes the inputs; the fixed inputs are then those of the callback."""
+        return self.origin is not self.objective
+
+    @functools.cached_property
+    def fixed_types(self) -> dict[str, Any]:
+        """Types of the fixed inputs in the user's task, by their names in the search's tasks."""
+        types = input_types(self.origin)
+        return {variable: types[name] for name, variable in self.fixed_variables.items()}
+
+    @functools.cached_property
+    def fixed_variables(self) -> dict[str, str]:
+        """Names of the fixed inputs in the search's tasks, by those in the user's task."""
+        return variable_names(INPUT, self.fixed)
+
+    @functools.cached_property
+    def _fixed_references(self) -> dict[str, Any]:
+        return {variable: by_reference(kind) for variable, kind in self.fixed_types.items()}
+
+    def _by_user_name(self, fixed: dict[str, Any]) -> dict[str, Any]:
+        """Fixed inputs by their names in the user's task."""
+        return {name: fixed[variable] for name, variable in self.fixed_variables.items()}
+
+    @functools.cached_property
+    def _stored_types(self) -> dict[str, Any]:
+        """Types of the best trial's outputs, by name; empty with several objectives, which have no best trial."""
+        return stored_output_types(self.objective) if n_objective_values(self.objective) == 1 else {}
+
+    @functools.cached_property
+    def _attribute_types(self) -> dict[str, Any]:
+        """Types of the study's attributes, by name.
+
+        Each is an output of its own, because Flyte's conditionals cannot compare a field of a struct.
+        """
+        names = [name for name in ATTRIBUTES if n_objective_values(self.objective) == 1 or name not in OF_ONE_OBJECTIVE]
+        literal_types = {"best_params": params_type(dict(self.params))}
+        return {name: by_reference(PYTHON_TYPES[name], literal_types.get(name)) for name in names}
+
+    @functools.cached_property
+    def _finish_output(self) -> Any:
+        """Output type of the last task."""
+        import optuna
+
+        variables = variable_names(PREFIX, self._stored_types)
+        best = {variables[name]: by_reference(kind) for name, kind in self._stored_types.items()}
+        return output_tuple("Finished", {"study": by_reference(optuna.Study), **self._attribute_types, **best})
+
+    def _finish_with(self, study: Any, used: str) -> Any:
+        """Return the outputs of the last task: study, attributes, and outputs of the best trial.
+
+        Raises:
+            SearchFailedError: the workflow uses an output that the best trial does not have.
+        """
+        from flyteoptuna.flyte.study_type import StudyReference, attribute_references
+
+        reference = StudyReference(study)
+        try:
+            outputs = finish_outputs(study, self._stored_types, used)
+        except LookupError as error:
+            raise SearchFailedError(f"{error}\nThe study as it stands: {study_path(reference)}") from None
+        attributes = attribute_references(msgpack_fields(reference.literal))
+        return self._finish_output(reference, *(attributes[name] for name in self._attribute_types), *outputs)
+
+
+def search_inputs(request: SearchRequest) -> dict[str, Any]:
+    """Inputs of the first task of a search, without the fixed inputs."""
+    study = {} if request.study is None else {"study": request.study}
+    return {**request.counts, "space": request.space_json(), "strategies": request.strategies, **study}
+
+
+def fixed_inputs(request: SearchRequest) -> dict[str, Any]:
+    """Fixed inputs by their names in the search's tasks."""
+    variables = variable_names(INPUT, request.fixed)
+    return {variables[name]: value for name, value in request.fixed.items()}
+
+
+def study_promise(outputs: Any, request: SearchRequest) -> StudyPromise:
+    """Promise of the study, made of the promises of the last task's outputs."""
+    study = outputs.study
+    variables = variable_names(PREFIX, stored_output_types(request.objective))
+    best = best_output_promises(outputs, variables) if len(request.directions) == 1 else None
+    attribute = functools.partial(getattr, outputs)
+    literal_type = promise_literal_type(study)
+    return StudyPromise(study.var, study.ref, literal_type, request.param_types, best, attribute)
