@@ -1,4 +1,4 @@
-"""Makes docs/terminal.svg of what the quickstart writes into a terminal of 80 columns. Needs pyte.
+"""Makes docs/terminal.svg of what the first search writes into a terminal of 80 columns. Needs pyte and scikit-learn.
 
 python docs/terminal.py
 """
@@ -20,7 +20,7 @@ from rich.style import Style
 from rich.text import Text
 
 ROOT = Path(__file__).parent.parent
-COMMAND = "pyflyte run examples/quickstart.py train --n_trials 40"
+COMMAND = "pyflyte run examples/first_search.py tune --n_trials 40"
 COLUMNS, ROWS = 80, 24
 SVG = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>

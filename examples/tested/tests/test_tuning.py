@@ -21,7 +21,7 @@ def test_any_search_holds_what_it_promises(n_trials, concurrency, seed, errors, 
 
     def error(kind, depth, rate):
         assert (depth == 0) == (kind == "linear")
-        return strategies.happen(errors[current_trial().number % len(errors)])
+        return strategies.apply_outcome(errors[current_trial().number % len(errors)])
 
     optimizer = search(n_trials, concurrency, seed)
     made = testing.simulate(
@@ -36,7 +36,7 @@ def test_any_search_holds_what_it_promises(n_trials, concurrency, seed, errors, 
 
 def test_two_pods_that_die_change_nothing():
     """Flyte starts them again, and the study is that of the search in memory, to the bit."""
-    made = testing.run(tune, n_trials=6, concurrency=2, kill=testing.Some(2, seed=1, among=6))
+    made = testing.run(tune, n_trials=6, concurrency=2, kill=testing.RandomPods(2, seed=1, among=6))
     undisturbed = testing.simulate(search(6, 2), {})
     assert [pod.outcome.name for pod in made.pods].count("KILLED") == 2
     assert [(t.params, t.values) for t in made.outputs.trials] == [
@@ -46,7 +46,7 @@ def test_two_pods_that_die_change_nothing():
 
 def test_a_trial_that_is_lost_for_good_has_failed_and_no_other():
     """Where Flyte does not start its pod again; a map may lose each of its trials."""
-    lost = testing.Some(1, of=".trial-", among=2)
+    lost = testing.RandomPods(1, of=".trial-", among=2)
     study = testing.run(tune, n_trials=4, concurrency=2, system_retries=0, kill=lost).outputs
     assert sorted(trial.state.name for trial in study.trials) == ["COMPLETE"] * 3 + ["FAIL"]
     [failed] = [trial for trial in study.trials if trial.state.name == "FAIL"]
