@@ -63,7 +63,7 @@ NEEDS = {
     "page": {"numpy", "optuna"},
     "load": {"flyteidl", "flytekit", "optuna", "rich", "sqlalchemy"},
     "search": {"cloudpickle", "flytekit", "optuna"},
-    "local": {"cloudpickle", "flyteidl", "flytekit", "loky", "optuna", "rich", "typing_extensions"},
+    "local": {"cloudpickle", "flytekit", "loky", "optuna", "rich", "typing_extensions"},
     "local_or_graph": {"flytekit"},
     "optimizer_settings": {"flytekit", "optuna"},
     "optimizer_inputs": {"flytekit"},

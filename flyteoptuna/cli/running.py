@@ -62,18 +62,14 @@ def take_snapshot(source: str, last: Snapshot | None = None) -> Snapshot:
 
 
 def latest_progress(study: optuna.Study) -> Progress | None:
-    """Progress of the latest search of a study; None for a study without searches."""
-    from flyteoptuna.study import system_attrs
+    """Progress of the latest search of a study; None for a study without searches, or with malformed attributes."""
     from flyteoptuna.study.progress import search_progress
 
-    if system_attrs.find_search_mark(study) is None:
-        return None
     try:
-        progress = search_progress(study)
+        return search_progress(study)
     except (AttributeError, KeyError, TypeError, ValueError):
         # The attributes of a foreign study are unchecked.
         return None
-    return progress if type(progress.n_trials) is type(progress.generations) is int else None
 
 
 def _has_ended(study: optuna.Study, progress: Progress | None) -> bool:

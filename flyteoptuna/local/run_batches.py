@@ -7,7 +7,6 @@ from typing import Any
 
 from flyteoptuna.errors import SearchFailedError, UnpicklableError
 from flyteoptuna.flyte.objective import STUDY
-from flyteoptuna.flyte.workflow_scope import in_own_context
 from flyteoptuna.local.local_search import LocalSearch, begin_local_search, end_local_search
 from flyteoptuna.local.progress_reporter import ProgressReporter
 from flyteoptuna.local.study_file import StudyFile
@@ -27,10 +26,6 @@ def run_batch_search(request: SearchRequest) -> Any:
     Raises:
         SearchFailedError: the search has failed; names the file of the study.
     """
-    return in_own_context(lambda: _begin_and_run_batches(request))
-
-
-def _begin_and_run_batches(request: SearchRequest) -> Any:
     search = begin_local_search(request)
     file = StudyFile(search.study)
     try:

@@ -12,15 +12,21 @@ from typing import Any
 from flytekit.core.context_manager import FlyteContextManager
 
 from flyteoptuna.errors import SearchFailedError, TaskNotLoadedError
-from flyteoptuna.flyte.references import literal_from_bytes, make_reference, msgpack_literal
-from flyteoptuna.flyte.workflow_scope import in_own_context, task_context
+from flyteoptuna.flyte.references import make_reference, msgpack_literal
+from flyteoptuna.flyte.workflow_scope import task_context
 from flyteoptuna.local.local_search import begin_local_search, end_local_search
 from flyteoptuna.local.study_file import StudyFile
-from flyteoptuna.local.worker_main import ProcessEnvironment, TaskPayload, exit_worker, load_task
+from flyteoptuna.local.worker_main import (
+    ProcessEnvironment,
+    TaskPayload,
+    exit_worker,
+    load_task,
+    pack_inputs,
+    unpack_inputs,
+)
 from flyteoptuna.local.worker_pool import needs_process, worker_count
 from flyteoptuna.local.worker_process import TaskTransport, WorkerDiedError, WorkerProcess
 from flyteoptuna.logs import logger
-from flyteoptuna.search.driver_tasks import INPUT, variable_names
 from flyteoptuna.search.request import SearchRequest
 from flyteoptuna.search.reused.graph import WORKER_RETRIES, ReusedPodTasks, rebuild_reused_pod_task
 from flyteoptuna.trial.interrupts import interruptible
@@ -32,10 +38,6 @@ def run_search_with_reused_pods(request: SearchRequest) -> Any:
     Raises:
         SearchFailedError: the search has failed; names the file of the study.
     """
-    return in_own_context(lambda: _begin_and_run_workers(request))
-
-
-def _begin_and_run_workers(request: SearchRequest) -> Any:
     from flyteoptuna.search.reused import search_journal
     from flyteoptuna.storage.file_format import dump_study
     from flyteoptuna.study.shared.journal_study import publish_study
@@ -49,12 +51,11 @@ def _begin_and_run_workers(request: SearchRequest) -> Any:
     path.write_bytes(dump_study(search.study))
     logger.info("The journal of the search, which outlives this process: %s", folder)
     study = make_reference(msgpack_literal({"_path": str(path)}))
-    variables = variable_names(INPUT, search.fixed)
-    inputs = {"study": study, "journal": folder, "settings": settings.to_json()}
-    inputs |= {variables[name]: value for name, value in search.fixed.items()}
+    tasks = ReusedPodTasks.for_request(request)
+    inputs = {"study": study, "journal": folder, "settings": settings.to_json(), **tasks.by_variable(search.fixed)}
     try:
         with interruptible():
-            _run_workers(request, inputs, n_workers, settings.n_trials)
+            _run_workers(tasks, inputs, n_workers, settings.n_trials)
         state = search_journal.finish_search(study, folder, settings, draw=False)
     except SearchFailedError:
         # It names the file of the study.
@@ -69,9 +70,8 @@ def _begin_and_run_workers(request: SearchRequest) -> Any:
     return end_local_search(file, search)
 
 
-def _run_workers(request: SearchRequest, inputs: dict[str, Any], n_workers: int, n_trials: int) -> None:
-    tasks = ReusedPodTasks.for_request(request)
-    if needs_process(n_workers, request.objective.metadata.timeout):
+def _run_workers(tasks: ReusedPodTasks, inputs: dict[str, Any], n_workers: int, n_trials: int) -> None:
+    if needs_process(n_workers, tasks.objective.metadata.timeout):
         transport = TaskTransport(tasks.worker, rebuild_reused_pod_task, tasks.origin, tasks.objective)
         try:
             _run_in_processes(transport, inputs, n_workers, n_trials)
@@ -84,8 +84,7 @@ def _run_workers(request: SearchRequest, inputs: dict[str, Any], n_workers: int,
 
 
 def _run_in_processes(transport: TaskTransport, inputs: dict[str, Any], n_workers: int, n_trials: int) -> None:
-    literals = {name: value if isinstance(value, str) else value.serialised() for name, value in inputs.items()}
-    processes, over = [WorkerProcess() for _ in range(n_workers)], threading.Event()
+    processes, over, packed = [WorkerProcess() for _ in range(n_workers)], threading.Event(), pack_inputs(inputs)
 
     def attend(index: int) -> None:
         process = processes[index]
@@ -96,7 +95,7 @@ def _run_in_processes(transport: TaskTransport, inputs: dict[str, Any], n_worker
         # A trial that exceeds its timeout ends its process too.
         for _ in range(WORKER_RETRIES + n_trials):
             try:
-                transport.call(process, run_worker, index, literals)
+                transport.call(process, run_worker, index, packed)
             except WorkerDiedError as error:
                 if over.is_set():
                     return
@@ -114,16 +113,12 @@ def _run_in_processes(transport: TaskTransport, inputs: dict[str, Any], n_worker
                 process.end()
 
 
-def run_worker(payload: TaskPayload, environment: ProcessEnvironment, index: int, literals: dict[str, Any]) -> int:
+def run_worker(payload: TaskPayload, environment: ProcessEnvironment, index: int, packed: dict[str, Any]) -> int:
     """Body of a worker process: run trials until the search is over; return the number of trials that it told.
 
     Raises:
         TaskNotLoadedError: as ``load_task``.
     """
     task = load_task(payload, environment)
-    inputs = {
-        name: value if isinstance(value, str) else make_reference(literal_from_bytes(value))
-        for name, value in literals.items()
-    }
     with task_context():
-        return int(task.execute(optuna_worker=index, on_timeout=exit_worker, **inputs))
+        return int(task.execute(optuna_worker=index, on_timeout=exit_worker, **unpack_inputs(packed)))

@@ -8,15 +8,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import Any, NamedTuple
 
-from flytekit.models.literals import LiteralMap
-
 from flyteoptuna.errors import TaskNotLoadedError
-from flyteoptuna.flyte.references import make_reference
+from flyteoptuna.flyte.references import Reference, literal_from_bytes, make_reference
 from flyteoptuna.flyte.workflow_scope import task_context
 from flyteoptuna.internals.cloudpickle_internals import unpickle
 from flyteoptuna.logs import logger
@@ -171,14 +169,24 @@ def check_task_loads(payload: TaskPayload, environment: ProcessEnvironment) -> N
     load_task(payload, environment)
 
 
-def run_trial(payload: TaskPayload, environment: ProcessEnvironment, inputs: bytes) -> Any:
-    """Run one trial; return its report. Raises as ``load_task``."""
-    from flyteidl.core import literals_pb2
+def pack_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs of a task as they are sent to a worker process: of references, the serialised literals."""
+    return {name: value.serialised() if isinstance(value, Reference) else value for name, value in inputs.items()}
 
+
+def unpack_inputs(packed: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs of a task that ``pack_inputs`` packed."""
+    return {
+        name: make_reference(literal_from_bytes(value)) if isinstance(value, bytes) else value
+        for name, value in packed.items()
+    }
+
+
+def run_trial(payload: TaskPayload, environment: ProcessEnvironment, packed: dict[str, Any]) -> Any:
+    """Run one trial; return its report. Raises as ``load_task``."""
     task = load_task(payload, environment)
-    literals = LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(inputs)).literals
     with task_context(), trial_timeout(task.metadata.timeout, _exit_on_timeout):
-        return task.execute(**{name: make_reference(literal) for name, literal in literals.items()})
+        return task.execute(**unpack_inputs(packed))
 
 
 def _exit_on_timeout(seconds: float) -> None:

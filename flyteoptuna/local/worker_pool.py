@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flytekit.models.literals import LiteralMap
-
 from flyteoptuna.flyte.workflow_scope import task_context
 from flyteoptuna.local import worker_main
 from flyteoptuna.local.worker_process import TaskTransport, WorkerDiedError, WorkerProcess, acquire, release
@@ -209,7 +207,7 @@ class TrialPool:
                 self._n_running += 1
             report: TrialReport | None = None
             try:
-                report = transport.call(worker, worker_main.run_trial, _serialise(inputs))
+                report = transport.call(worker, worker_main.run_trial, worker_main.pack_inputs(inputs))
             except WorkerDiedError as error:
                 logger.warning("A worker process died in a trial, by %s.", error)
             except Exception as error:
@@ -227,8 +225,3 @@ class TrialPool:
                 self._n_running -= 1
                 self._ended.append((position, report))
                 self._changed.notify_all()
-
-
-def _serialise(inputs: dict[str, Any]) -> bytes:
-    literals = {name: value.literal for name, value in inputs.items()}
-    return bytes(LiteralMap(literals).to_flyte_idl().SerializeToString())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode
+
+from flytekit.core.array_node_map_task import ArrayNodeMapTask
 
 from flyteoptuna.errors import SearchFailedError
 from flyteoptuna.flyte.objective import (
@@ -20,6 +23,7 @@ from flyteoptuna.flyte.references import by_reference, msgpack_fields
 from flyteoptuna.flyte.report_transport import study_path
 from flyteoptuna.flyte.resolver import decode_names, encode_names
 from flyteoptuna.flyte.types.study_attributes import ATTRIBUTES, OF_ONE_OBJECTIVE, PYTHON_TYPES, params_type
+from flyteoptuna.internals.flytekit_internals import rename_map_task
 from flyteoptuna.search.best_outputs import PREFIX, best_output_promises, finish_outputs
 from flyteoptuna.search.driver_tasks import INPUT, output_tuple, variable_names
 from flyteoptuna.search.request import SearchRequest
@@ -91,6 +95,10 @@ class SearchTasks:
     def _fixed_references(self) -> dict[str, Any]:
         return {variable: by_reference(kind) for variable, kind in self.fixed_types.items()}
 
+    def by_variable(self, fixed: Mapping[str, Any]) -> dict[str, Any]:
+        """Fixed inputs by their names in the search's tasks."""
+        return {variable: fixed[name] for name, variable in self.fixed_variables.items()}
+
     def _by_user_name(self, fixed: dict[str, Any]) -> dict[str, Any]:
         """Fixed inputs by their names in the user's task."""
         return {name: fixed[variable] for name, variable in self.fixed_variables.items()}
@@ -136,16 +144,25 @@ class SearchTasks:
         return self._finish_output(reference, *(attributes[name] for name in self._attribute_types), *outputs)
 
 
+@functools.cache
+def map_task(task: Any, bound: tuple[str, ...], concurrency: int) -> ArrayNodeMapTask:
+    """Return the map over a task, which succeeds even if every element is lost.
+
+    Args:
+        task: trial task or worker.
+        bound: names of the inputs that all elements share.
+        concurrency: maximum number of elements that run at once; 0 for all.
+    """
+    mapped = ArrayNodeMapTask(task, concurrency=concurrency, min_success_ratio=0.0, bound_inputs={*bound})
+    # Flytekit names a map after its module and function, which two searches over one objective share.
+    rename_map_task(mapped, task.name)
+    return mapped
+
+
 def search_inputs(request: SearchRequest) -> dict[str, Any]:
     """Inputs of the first task of a search, without the fixed inputs."""
     study = {} if request.study is None else {"study": request.study}
     return {**request.counts, "space": request.space_json(), "strategies": request.strategies, **study}
-
-
-def fixed_inputs(request: SearchRequest) -> dict[str, Any]:
-    """Fixed inputs by their names in the search's tasks."""
-    variables = variable_names(INPUT, request.fixed)
-    return {variables[name]: value for name, value in request.fixed.items()}
 
 
 def study_promise(outputs: Any, request: SearchRequest) -> StudyPromise:

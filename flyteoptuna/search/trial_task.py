@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.interface import Interface
 from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
 from flytekit.exceptions.user import FlyteRecoverableException
@@ -21,7 +20,7 @@ from flyteoptuna.flyte.outputs import objective_outputs
 from flyteoptuna.flyte.references import Reference, by_reference
 from flyteoptuna.flyte.resolver import decode_names, encode_names, name_task, short_digest
 from flyteoptuna.flyte.types.study_attributes import STUDY_TYPE
-from flyteoptuna.internals.flytekit_internals import clone_task, rename_map_task
+from flyteoptuna.internals.flytekit_internals import clone_task
 from flyteoptuna.trial.call_objective import ObjectiveOutputs, record_trial
 from flyteoptuna.trial.check_report import parse_report
 from flyteoptuna.trial.current_trial import ActiveTrial
@@ -67,15 +66,6 @@ def trial_task(
 def rebuild_trial_task(module: str, name: str, mapped: str, fixed: str, *, on_flyte: bool = True) -> Any:
     """Rebuild a trial task in another process, from the arguments that ``trial_task`` gave the resolver."""
     return trial_task(import_origin(module, name), decode_names(mapped), decode_names(fixed), on_flyte)
-
-
-@functools.cache
-def map_task(task: Any, fixed: tuple[str, ...], concurrency: int) -> ArrayNodeMapTask:
-    """Return the map over a batch, which succeeds even if every trial is lost."""
-    mapped = ArrayNodeMapTask(task, concurrency=concurrency, min_success_ratio=0.0, bound_inputs={STUDY, *fixed})
-    # Flytekit names a map after its module and function, which two searches over one objective share.
-    rename_map_task(mapped, task.name)
-    return mapped
 
 
 def report_function(

@@ -1,9 +1,6 @@
 """Ctrl-C, and timeouts of trials in long-lived worker processes.
 
-Python drops a KeyboardInterrupt that is raised in ``__del__``, so a flag records it. On a cluster, Flyte itself times
-each trial's pod.
-
-Python discards a KeyboardInterrupt raised in ``__del__``, and the search would go on: a flag tells of it. On a cluster,
+Python discards a KeyboardInterrupt raised in ``__del__``, and the search would go on: a flag records it. On a cluster,
 Flyte itself times each trial's pod.
 """
 

@@ -253,7 +253,7 @@ async def scope_of_coroutine():
 
 
 def test_a_task_context_has_no_scope():
-    """What is called in it runs at once."""
+    """Calls of tasks in it run at once."""
 
     @fl.workflow
     def outer(x: int = 0) -> int:

@@ -180,7 +180,7 @@ def test_declared_distributions_are_those_that_a_trial_must_be_compatible_with(s
 
 
 def test_declared_distributions_in_memory_are_the_storages_own():
-    """What is taken out may be of another kind."""
+    """A parameter taken out of them may be suggested with another kind."""
     study = told()
     del internals.declared_distributions(study)["x"]
     study.ask({"x": CategoricalDistribution(["a"])})

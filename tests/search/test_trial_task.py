@@ -16,7 +16,8 @@ from optuna.trial import TrialState
 
 from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.references import to_reference
-from flyteoptuna.search.trial_task import REPORT_FORMAT, PruningDecision, map_task, trial_task
+from flyteoptuna.search.search_tasks import map_task
+from flyteoptuna.search.trial_task import REPORT_FORMAT, PruningDecision, trial_task
 from flyteoptuna.testing.engine.engine import SETTINGS, Engine
 from flyteoptuna.trial.current_trial import ActiveTrial
 from flyteoptuna.trial.report import ERROR_ATTRIBUTE
@@ -74,7 +75,7 @@ def stripped(task):
 def test_a_trial_runs_with_the_settings_of_its_objective(objective):
     """Image, resources, secrets, environment, retries, timeout, cache, pod template."""
     trial = trial_task(objective, ("x",), ("y",))
-    mapped = map_task(trial, ("y",), 3)
+    mapped = map_task(trial, (STUDY, "y"), 3)
     assert stripped(objective) == stripped(trial) == stripped(mapped)
     assert mapped.concurrency == 3
     assert mapped.sub_node_metadata.retries.retries == objective.metadata.retries

@@ -1,4 +1,4 @@
-"""What a search stores with its study and trials: the stored form, its reading, and its check."""
+"""The attributes of a search on its study and trials: the stored form, its reading, and its check."""
 
 import json
 

@@ -23,9 +23,9 @@ from flyteoptuna.search.driver_tasks import (
     variable_names,
 )
 from flyteoptuna.search.request import PROMISABLE, SearchRequest
-from flyteoptuna.search.search_tasks import SearchTasks, fixed_inputs, search_inputs, study_promise
+from flyteoptuna.search.search_tasks import SearchTasks, map_task, search_inputs, study_promise
 from flyteoptuna.search.trial_inputs import input_builder
-from flyteoptuna.search.trial_task import map_task, trial_task
+from flyteoptuna.search.trial_task import trial_task
 from flyteoptuna.study.settings import SearchSettings
 from flyteoptuna.trial.report import TrialReport
 
@@ -38,7 +38,7 @@ Reports = by_reference(list[TrialReport | None])
 def add_batch_search(request: SearchRequest) -> StudyPromise:
     """Add a search to the workflow that is being compiled; return the promise of its study."""
     tasks = BatchTasks.for_request(request)
-    progress = add_node(tasks.search, {**search_inputs(request), **fixed_inputs(request)}, tasks.fixed_types)
+    progress = add_node(tasks.search, {**search_inputs(request), **tasks.by_variable(request.fixed)}, tasks.fixed_types)
     outputs = tasks.finish(
         study=progress.study, reports=progress.reports, max_failures=request.counts["max_failures"], used=NONE_USED
     )
@@ -151,7 +151,7 @@ class BatchTasks(SearchTasks):
         task = trial_task(self.objective, self.mapped, tuple(shared))
         lists = {name: getattr(asked, variable) for name, variable in self._list_variables.items()}
         concurrency = SearchSettings.from_json(state["settings"]).concurrency
-        reports = map_task(task, tuple(shared), concurrency)(**{STUDY: asked.study}, **shared, **lists)
+        reports = map_task(task, (STUDY, *shared), concurrency)(**{STUDY: asked.study}, **shared, **lists)
         # Flyte hashes ids of more than 20 characters, which keeps the pods of generations apart.
         reports = reports.with_overrides(node_name=f"trials-of-generation-{index}")
         return self._progress_output(asked.study, reports, asked.over)

@@ -10,17 +10,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.interface import Interface
 
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference
 from flyteoptuna.flyte.resolver import name_task, short_digest
-from flyteoptuna.internals.flytekit_internals import clone_task, rename_map_task
+from flyteoptuna.internals.flytekit_internals import clone_task
 from flyteoptuna.search.best_outputs import NONE_USED, USED
 from flyteoptuna.search.driver_tasks import add_node, driver_task, output_tuple, study_input
 from flyteoptuna.search.request import PROMISABLE, SearchRequest
-from flyteoptuna.search.search_tasks import SearchTasks, fixed_inputs, search_inputs, study_promise
+from flyteoptuna.search.search_tasks import SearchTasks, map_task, search_inputs, study_promise
 from flyteoptuna.search.trial_inputs import input_builder
 from flyteoptuna.study.settings import SearchSettings
 from flyteoptuna.trial.interrupts import kill_child_processes
@@ -38,7 +37,9 @@ def add_reused_pod_search(request: SearchRequest) -> StudyPromise:
     tasks = ReusedPodTasks.for_request(request)
     begun = tasks.search(**search_inputs(request))
     shared = {name: getattr(begun, name) for name in SHARED_INPUTS}
-    told = add_node(tasks.workers, {INDEX: begun.workers, **shared, **fixed_inputs(request)}, tasks.fixed_types)
+    told = add_node(
+        tasks.workers, {INDEX: begun.workers, **shared, **tasks.by_variable(request.fixed)}, tasks.fixed_types
+    )
     # Flyte drops the second of two nodes with the same id, and a workflow may hold several searches.
     told = told.with_overrides(node_name=f"workers-of-the-search-{begun.journal.ref.node_id}")
     return study_promise(tasks.finish(**shared, told=told, used=NONE_USED), request)
@@ -78,10 +79,7 @@ class ReusedPodTasks(SearchTasks):
     @functools.cached_property
     def workers(self) -> Any:
         """Map over the workers, any of which may be lost. All of them run at once."""
-        bound = {*SHARED_INPUTS, *self.fixed_types}
-        mapped = ArrayNodeMapTask(self.worker, concurrency=0, min_success_ratio=0.0, bound_inputs=bound)
-        rename_map_task(mapped, self.worker.name)
-        return mapped
+        return map_task(self.worker, (*SHARED_INPUTS, *self.fixed_types), 0)
 
     @functools.cached_property
     def finish(self) -> Any:
