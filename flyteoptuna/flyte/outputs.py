@@ -228,8 +228,8 @@ class BestOutputs(Outputs):
         hint = did_you_mean(name, self._known) or elsewhere
         if output_kinds(self._objective).get(str(name)) == NUMBER:
             hint = f" As a number, `{name}` is a user attribute of the trial: `study.best_trial.user_attrs[{name!r}]`."
-        known = join_names(self._known)
-        return f"The objective {self._objective.name} returns no `{name}` that is kept; it returns: {known}.{hint}"
+        rest = f"; it returns: {join_names(self._known)}" if self._known else ", only values"
+        return f"The objective {self._objective.name} returns no `{name}` that is kept{rest}.{hint}"
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(
@@ -237,4 +237,4 @@ class BestOutputs(Outputs):
         )
 
     def __repr__(self) -> str:
-        return f"<the best trial's {join_names(self._known)}>"
+        return f"<outputs of the best trial: {join_names(self._known)}>"

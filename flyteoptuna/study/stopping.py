@@ -65,17 +65,25 @@ def check_failures(study: optuna.Study, *, last: bool, max_failures: int | None 
     finished = search_trials(study, *FINISHED)
     completed = any(t.state == TrialState.COMPLETE for t in (finished or study.get_trials(deepcopy=False)))
     if max_failures is not None and len(failed) > max_failures:
-        reason = f"`max_failures={max_failures}` was exceeded: {len(failed)} of {len(finished)} trials failed."
+        share = f"{len(failed)} of {len(finished)}" if len(failed) < len(finished) else f"all {len(failed)}"
+        reason = f"`max_failures={max_failures}` was exceeded: {share} trials failed."
     elif len(failed) == len(finished) >= MIN_TRIALS_TO_GIVE_UP:
         reason = f"All of the first {len(finished)} trials failed."
     elif last and not finished and not completed:
         reason = "No trial was asked: its study was stopped, its sampler was exhausted, or the timeout had passed."
     elif last and not completed:
-        rest = " and the others were pruned" if len(failed) < len(finished) else ""
-        reason = f"No trial completed: of {len(finished)}, {len(failed)} failed{rest}."
+        reason = f"No trial completed: {_describe_outcomes(len(failed), len(finished) - len(failed))}."
     else:
         return
     raise SearchFailedError("\n".join([reason, *_quote_causes(failed)]))
+
+
+def _describe_outcomes(n_failed: int, n_pruned: int) -> str:
+    """Numbers of failed and pruned trials in words: ``all 8 failed``, ``1 failed and 7 were pruned``."""
+    total, were = n_failed + n_pruned, "was" if n_pruned == 1 else "were"
+    if n_failed and n_pruned:
+        return f"{n_failed} failed and {n_pruned} {were} pruned"
+    return f"{'the only one' if total == 1 else f'all {total}'} {f'{were} pruned' if n_pruned else 'failed'}"
 
 
 def _quote_causes(failed: Sequence[FrozenTrial], most: int = 3) -> Iterator[str]:

@@ -75,7 +75,10 @@ def outcome_of_exception(error: BaseException) -> tuple[str, str]:
     # TrialPruned cannot have been raised unless optuna has been imported.
     exceptions = sys.modules.get("optuna.exceptions")
     if exceptions is not None and issubclass(type(error), exceptions.TrialPruned):
-        return "PRUNED", exception_line(error)
+        is_plain = type(error) is exceptions.TrialPruned
+        line = exception_line(error)
+        # The state says it already.
+        return "PRUNED", line.removeprefix("TrialPruned").removeprefix(": ") if is_plain else line
     return "FAIL", f"{exception_line(error)}\n\n{format_traceback(error)}".rstrip()
 
 

@@ -216,6 +216,20 @@ def test_an_output_too_large_for_its_report_is_told_and_costs_no_value():
         _ = optimizer.best.o1
 
 
+@fl.task
+def plain(x: float) -> float:
+    return x
+
+
+def test_the_best_trials_outputs_say_what_they_are(flow, older):
+    """Also where there are none."""
+    train, value = Optimizer(flow.train, study=older), Optimizer(plain, study=older)
+    assert repr(train.best) == "<outputs of the best trial: model, table, folder, parts, config, items>"
+    assert repr(value.best) == "<outputs of the best trial: none>"
+    with pytest.raises(AttributeError, match="returns no `model` that is kept, only values"):
+        _ = value.best.model
+
+
 def test_wrong_uses_say_what_is_right(flow, older):
     """The rule, the value, and what there is."""
     optimizer = Optimizer(flow.train, 1, 1)

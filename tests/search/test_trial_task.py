@@ -163,7 +163,7 @@ def test_pruners_decide_in_the_pod_against_the_study_of_the_batch(tmp_path, flow
     assert [(t.state, max(t.intermediate_values)) for t in study.trials] == states
     assert {t.state for t in study.trials} == {TrialState.COMPLETE, TrialState.PRUNED}
     pruned = next(t for t in study.trials if t.state == TrialState.PRUNED)
-    assert pruned.user_attrs[ERROR_ATTRIBUTE].startswith("TrialPruned: at ")
+    assert pruned.user_attrs[ERROR_ATTRIBUTE].startswith("at ")
 
 
 def judged(others, trial, pruner):

@@ -54,13 +54,25 @@ def test_failures_count_from_the_start_of_the_search():
         stopping.check_failures(study, last=False, max_failures=1)
 
 
-def test_a_search_without_a_complete_trial_ends_in_an_error():
-    """There is no best value to show."""
+@pytest.mark.parametrize(
+    ("states", "outcome"),
+    [
+        ("f", "the only one failed"),
+        ("fff", "all 3 failed"),
+        ("p", "the only one was pruned"),
+        ("pp", "all 2 were pruned"),
+        ("fpf", "2 failed and 1 was pruned"),
+        ("pfp", "1 failed and 2 were pruned"),
+    ],
+)
+def test_a_search_without_a_complete_trial_ends_in_an_error(states, outcome):
+    """There is no best value to show, and the error counts what happened instead."""
     study = begun()
-    asked(study, 2)
-    tell_trials(study, [TrialReport(0, state="PRUNED", error="TrialPruned"), TrialReport(1, error="no")])
+    asked(study, len(states))
+    kinds = {"f": "FAIL", "p": "PRUNED"}
+    tell_trials(study, [TrialReport(i, state=kinds[state]) for i, state in enumerate(states)])
     stopping.check_failures(study, last=False)
-    with pytest.raises(SearchFailedError, match="No trial completed: of 2, 1 failed"):
+    with pytest.raises(SearchFailedError, match=rf"^No trial completed: {outcome}\.$|^No trial completed: {outcome}\.\n"):
         stopping.check_failures(study, last=True)
 
 

@@ -56,7 +56,7 @@ def test_a_search_that_fails_in_memory_fails_locally_and_in_pods_for_the_same_re
     flow = flows("flow_of_simulations")
     make, inputs = flow.MADE["failed"]
     error = str(testing.simulate(make(), inputs).error)
-    assert "`max_failures=4` was exceeded: 6 of 6 trials failed." in error and "none works" in error
+    assert "`max_failures=4` was exceeded: all 6 trials failed." in error and "none works" in error
     with pytest.raises(SearchFailedError) as local:
         make()(**inputs)
     with pytest.raises(testing.ExecutionFailedError) as pods:

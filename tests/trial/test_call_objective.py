@@ -73,6 +73,29 @@ def test_whatever_an_objective_raises_is_its_own_failure(error):
     assert report.error.startswith(type(error).__name__)
 
 
+class Dull(optuna.TrialPruned):
+    """A user's own reason to prune."""
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (optuna.TrialPruned(), ""),
+        (optuna.TrialPruned("TrialPruned"), "TrialPruned"),
+        (Dull(), "Dull"),
+        (Dull("at 3"), "Dull: at 3"),
+    ],
+)
+def test_the_reason_of_a_pruned_trial_does_not_repeat_its_state(error, reason):
+    """It is the message, with the type of the exception only if that is the user's own."""
+
+    def body():
+        raise error
+
+    report = recorded(body)
+    assert (report.state, report.error) == ("PRUNED", reason)
+
+
 def test_a_pruned_trial_keeps_its_intermediate_values():
     """`optuna.TrialPruned` is no failure."""
 
@@ -83,7 +106,7 @@ def test_a_pruned_trial_keeps_its_intermediate_values():
         raise optuna.TrialPruned("enough")
 
     report = recorded(body, ActiveTrial(3))
-    assert (report.state, report.error) == ("PRUNED", "TrialPruned: enough")
+    assert (report.state, report.error) == ("PRUNED", "enough")
     assert (report.steps, report.intermediate) == ([1, 7], [0.5, 0.25])
 
 
