@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import optuna
 
-from flyteoptuna.errors import StudyFormatError, StudyNotFoundError
+from flyteoptuna.errors import StudyNotFoundError
+from flyteoptuna.load.journal_folder import collect_search, open_journal
 from flyteoptuna.load.stored_file import read_stored_file
 from flyteoptuna.study.settings import SearchSettings
-from flyteoptuna.values.text import exception_line
 
 if TYPE_CHECKING:
     from flytekit.models.core.identifier import WorkflowExecutionIdentifier
@@ -58,23 +58,8 @@ class JournalSource(NamedTuple):
     n_trials: int
 
     def open(self) -> JournalObjectBackend:
-        """Open the journal read-only, with the credentials of Flyte's configuration.
-
-        Raises:
-            StudyNotFoundError: the journal does not exist, or cannot be read.
-        """
-        from flytekit.core.context_manager import FlyteContextManager
-
-        from flyteoptuna.journal.backend import JournalObjectBackend
-
-        try:
-            fs = FlyteContextManager.current_context().file_access.get_filesystem_for_path(self.url)
-            backend = JournalObjectBackend(self.url, fs=fs, read_only=True)
-            backend.check()
-        except Exception as error:
-            # File systems raise any type.
-            raise StudyNotFoundError(f"The journal {self.url} cannot be read: {exception_line(error)}") from error
-        return backend
+        """Open the journal, as ``open_journal``."""
+        return open_journal(self.url)
 
 
 class StoredStudy(NamedTuple):
@@ -108,24 +93,12 @@ class StoredStudy(NamedTuple):
         fields = msgpack_fields(self.study)
         study: Any = read(fields["_data"] if "_data" in fields else read_stored_file(fields["_path"]))
         if self.journal is not None:
-            return _collect_journal(study, self.journal)
+            return collect_search(self.journal.open(), study, self.journal.n_trials, self.journal.url)
         if self.reports is not None and find_search_mark(study):
             reports = read_map_reports(make_reference(self.reports))
             reports += read_failure_reports(make_reference(self.study), without_report(study, reports))
             tell_trials(study, reports)
         return study  # type: ignore[no-any-return]
-
-
-def _collect_journal(initial: Any, journal: JournalSource) -> optuna.Study:
-    from flyteoptuna.study.shared.journal_study import collect_study
-
-    backend = journal.open()
-    try:
-        return collect_study(backend, initial, journal.n_trials)[0]
-    except Exception as error:
-        # A journal that is not from a search, or has been damaged, causes any type.
-        reason = exception_line(error)
-        raise StudyFormatError(f"The journal {journal.url} is not that of the study: {reason}") from error
 
 
 def fetch_phase(remote: FlyteRemote, source: ExecutionSource) -> tuple[str, bool]:

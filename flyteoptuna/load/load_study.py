@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import optuna
 
 from flyteoptuna.errors import StudyFormatError, StudyNotFoundError
+from flyteoptuna.journal.entries import entry_name
 from flyteoptuna.load import execution
 from flyteoptuna.load.execution import ExecutionSource
 from flyteoptuna.load.export import DATABASES
+from flyteoptuna.load.journal_folder import find_journal, load_journal_study
 from flyteoptuna.load.stored_file import read_stored_file
 from flyteoptuna.storage import file_format
 from flyteoptuna.storage.search_study import SearchStudy
@@ -45,9 +47,9 @@ def load_study(
     journal of reused pods.
 
     Args:
-        source: a path; a URL that fsspec supports, read with the credentials of Flyte's configuration; or
-            ``flyte://project/domain/execution``. Append ``/output`` if the workflow outputs several studies, or
-            ``#node`` for the study of one node, by its id.
+        source: a path, or a URL that fsspec supports, read with the credentials of Flyte's configuration, of a study's
+            file or of the folder of a journal; or ``flyte://project/domain/execution``. Append ``/output`` if the
+            workflow outputs several studies, or ``#node`` for the study of one node, by its id.
         trusted: whether to restore the sampler, the pruner and the callbacks, to continue the study. This unpickles:
             use it only for files that no one else can write. By default nothing is unpickled; the results are complete.
         remote: the cluster of the execution. Default: the one in Flyte's configuration.
@@ -68,26 +70,45 @@ def load_study(
         raise TypeError(f"`source` must be a path, a URL or {SCHEME}..., but got {value_and_type(source)}.")
     if not text.strip():
         raise ValueError(f"`source` must be a path, a URL or {SCHEME}..., but got {value_and_type(source)}.")
-    read = file_format.restore_study if trusted else file_format.read_study
     scheme, separator, _ = text.partition("://")
     if separator and scheme.partition("+")[0] in DATABASES:
         raise StudyFormatError(f"Not a study file, but a database, {_OPTUNA_HINT}")
     if text.startswith(SCHEME):
         with _connect(text, remote) as (parsed, cluster):
-            study = execution.find_study(cluster, parsed).load(read)
+            study = execution.find_study(cluster, parsed).load(_reader(trusted))
     else:
-        content = read_stored_file(text)
-        for prefix, kind in _OPTUNA_FILES.items():
-            if content.startswith(prefix):
-                raise StudyFormatError(f"Not a study file, but a {kind}, {_OPTUNA_HINT}")
-        study = read(content)
+        study = _load_stored(text, trusted=trusted)
     if isinstance(study, SearchStudy):
         study.file = text if "://" in text else os.path.abspath(text)
     return study
 
 
+def _reader(trusted: bool) -> Callable[[bytes], optuna.Study]:
+    return file_format.restore_study if trusted else file_format.read_study
+
+
+def _load_stored(path: str, *, trusted: bool) -> optuna.Study:
+    """Load the study in a file, or of a journal in a folder."""
+    if os.path.isdir(path):
+        if not os.path.exists(os.path.join(path, entry_name(0))):
+            raise StudyNotFoundError(f"There is no journal in the folder {path}")
+        return load_journal_study(path, trusted=trusted)
+    try:
+        content = read_stored_file(path)
+    except StudyNotFoundError:
+        if find_journal(path) is None:
+            raise
+        return load_journal_study(path, trusted=trusted)
+    for prefix, kind in _OPTUNA_FILES.items():
+        if content.startswith(prefix):
+            raise StudyFormatError(f"Not a study file, but a {kind}, {_OPTUNA_HINT}")
+    return _reader(trusted)(content)
+
+
 def load_journal(source: str | os.PathLike[str], *, remote: FlyteRemote | None = None) -> JournalObjectBackend | None:
-    """Open the journal of a running search with reused pods, read-only; None for any other study.
+    """Open the journal of a search with reused pods, read-only; None for any other study.
+
+    Of an execution, it is the journal only while the search runs.
 
     Args:
         source: see ``load_study``.
@@ -99,7 +120,7 @@ def load_journal(source: str | os.PathLike[str], *, remote: FlyteRemote | None =
     """
     text = os.fspath(source)
     if not text.startswith(SCHEME):
-        return None
+        return find_journal(text)
     with _connect(text, remote) as (parsed, cluster):
         journal = execution.find_study(cluster, parsed).journal
         return None if journal is None else journal.open()

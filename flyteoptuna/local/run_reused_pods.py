@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +38,15 @@ def run_search_with_reused_pods(request: SearchRequest) -> Any:
         SearchFailedError: the search has failed; names the file of the study.
     """
     from flyteoptuna.search.reused import search_journal
-    from flyteoptuna.storage.file_format import dump_study
-    from flyteoptuna.study.shared.journal_study import publish_study
+    from flyteoptuna.study.shared.journal_study import BEGUN
 
     search = begin_local_search(request)
     n_workers = min(worker_count(search.settings.concurrency), search.settings.n_trials)
     settings = dataclasses.replace(search.settings, concurrency=n_workers)
     folder = FlyteContextManager.current_context().file_access.get_random_local_directory()
-    publish_study(search.study, search_journal.open_journal(folder))
-    path = Path(f"{folder}.study")
-    path.write_bytes(dump_study(search.study))
+    search_journal.publish_search(search.study, folder)
     logger.info("The journal of the search, which outlives this process: %s", folder)
-    study = make_reference(msgpack_literal({"_path": str(path)}))
+    study = make_reference(msgpack_literal({"_path": str(Path(folder, BEGUN))}))
     tasks = ReusedPodTasks.for_request(request)
     inputs = {"study": study, "journal": folder, "settings": settings.to_json(), **tasks.by_variable(search.fixed)}
     try:
@@ -61,9 +57,7 @@ def run_search_with_reused_pods(request: SearchRequest) -> Any:
         # It names the file of the study.
         raise
     except BaseException:
-        with suppress(Exception):
-            path.write_bytes(dump_study(search_journal.unfinished_study(study, folder, settings)))
-        logger.warning("The search has not finished. The study as it stands: %s", path)
+        logger.warning("The search has not finished. The study as it stands: %s", folder)
         raise
     file = StudyFile(state)
     file.save()

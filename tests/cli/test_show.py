@@ -87,7 +87,7 @@ def test_show_unpickles_nothing(saved, tmp_path):
     ("source", "code", "message"),
     [
         ("{dir}/absent", 1, "There is no file {dir}/absent"),
-        ("{dir}", 1, "{dir} cannot be read: IsADirectoryError"),
+        ("{dir}", 1, "There is no journal in the folder {dir}"),
         ("{dir}/text", 1, "{dir}/text: Not a study file: "),
         ("nosuch://bucket/study", 1, "nosuch://bucket/study cannot be read: ValueError: Protocol not known: nosuch"),
         ("flyte://project/domain", 2, "`flyte://project/domain` is no execution: expected flyte://PROJECT/DOMAIN/EXEC"),

@@ -10,12 +10,14 @@ from flytekit.core.context_manager import FlyteContextManager
 
 from flyteoptuna.flyte.references import Reference
 from flyteoptuna.journal.backend import JournalObjectBackend
+from flyteoptuna.journal.object_store import ObjectStore
 from flyteoptuna.search.batches import driver
 from flyteoptuna.search.reused.worker import TrialWorker
 from flyteoptuna.search.trial_inputs import Build
+from flyteoptuna.storage.file_format import dump_study
 from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study.settings import SearchSettings
-from flyteoptuna.study.shared.journal_study import collect_study, publish_study
+from flyteoptuna.study.shared.journal_study import BEGUN, collect_study, publish_study
 from flyteoptuna.study.shared.shared_study import SharedStudy
 from flyteoptuna.study.system_attrs import FINISHED, search_trials
 
@@ -26,15 +28,24 @@ def open_journal(url: str, worker: str = "") -> JournalObjectBackend:
     return JournalObjectBackend(url, fs=files, name=worker)
 
 
+def publish_search(study: SearchStudy, url: str) -> None:
+    """Write the journal of a search that begins.
+
+    Beside it is the file of the study, with its sampler, pruner and callbacks, which no entry has.
+    """
+    files = FlyteContextManager.current_context().file_access.get_filesystem_for_path(url)
+    ObjectStore(url, files).create(BEGUN, dump_study(study))
+    publish_study(study, open_journal(url))
+
+
 def begin_journal(
     given: Reference | None, settings: SearchSettings, directions: Sequence[str], strategies: str
 ) -> tuple[SearchStudy, str]:
     """Begin a search and its journal; return the study and the folder of the journal."""
     study = driver.begin_in_pod(given, settings, directions, strategies, batches=False)
     url = FlyteContextManager.current_context().file_access.get_random_remote_directory()
-    journal = open_journal(url)
-    journal.check()
-    publish_study(study, journal)
+    open_journal(url).check()
+    publish_search(study, url)
     return study, url
 
 
@@ -73,8 +84,3 @@ def finish_search(study: Reference, journal: str, settings: SearchSettings, *, d
         # A callback may have ended the search.
         state.callbacks = []
     return driver.tell_or_save(state, [], settings.max_failures, last=True, draw=draw, failure=failure)
-
-
-def unfinished_study(study: Reference, journal: str, settings: SearchSettings) -> SearchStudy:
-    """Collect the study of a search that has not ended."""
-    return collect_study(open_journal(journal), study.read(optuna.Study), settings.n_trials)[0]

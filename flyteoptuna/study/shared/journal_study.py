@@ -24,6 +24,9 @@ from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study.shared.shared_study import Ending, SharedStudy, copy_with_state, copy_with_trials
 from flyteoptuna.trial.marks import ENDED_ATTRIBUTE, TRIAL_ATTRIBUTE, TrialMark
 
+# Object beside the entries of a search's journal: the file of the study with which the search began.
+BEGUN = "begun.study"
+
 
 class _Recorder(BaseJournalBackend):
     """A journal backend in memory."""

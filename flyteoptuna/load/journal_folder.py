@@ -1,0 +1,137 @@
+"""Load a study from the folder of its journal, which a search with reused pods writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import optuna
+from optuna.storages import JournalStorage
+
+from flyteoptuna.errors import StudyFormatError, StudyNotFoundError
+from flyteoptuna.load.stored_file import read_stored_file
+from flyteoptuna.storage import file_format
+from flyteoptuna.storage.search_study import SearchStudy
+from flyteoptuna.study.system_attrs import find_search_mark
+from flyteoptuna.values.did_you_mean import join_names
+from flyteoptuna.values.text import exception_line
+
+if TYPE_CHECKING:
+    from flyteoptuna.journal.backend import JournalObjectBackend
+
+_T = TypeVar("_T")
+
+
+def open_journal(url: str) -> JournalObjectBackend:
+    """Open the journal in a folder, read-only, with the credentials of Flyte's configuration.
+
+    Raises:
+        StudyNotFoundError: there is no journal, or it cannot be read.
+    """
+    from flytekit.core.context_manager import FlyteContextManager
+
+    from flyteoptuna.journal.backend import JournalObjectBackend
+
+    try:
+        fs = FlyteContextManager.current_context().file_access.get_filesystem_for_path(url)
+        backend = JournalObjectBackend(url, fs=fs, read_only=True)
+        backend.check()
+    except Exception as error:
+        # File systems raise any type.
+        raise StudyNotFoundError(f"The journal {url} cannot be read: {exception_line(error)}") from error
+    return backend
+
+
+def find_journal(path: str) -> JournalObjectBackend | None:
+    """Open the journal in a folder, by its path or URL; None if the path or URL is not that of a folder with one."""
+    if "://" not in path and not os.path.isdir(path):
+        return None
+    try:
+        return open_journal(path)
+    except StudyNotFoundError:
+        return None
+
+
+def load_journal_study(url: str, *, trusted: bool) -> optuna.Study:
+    """Load the study of the journal in a folder, as it stands.
+
+    Args:
+        url: path or URL of the folder.
+        trusted: whether to restore the sampler, the pruner and the callbacks, which unpickles.
+
+    Raises:
+        StudyNotFoundError: there is no journal, it cannot be read, or it holds no study or several.
+        StudyFormatError: an entry is not what a journal holds.
+    """
+    from flyteoptuna.study.shared.journal_study import BEGUN
+
+    backend = open_journal(url)
+    path = f"{url.rstrip('/')}/{BEGUN}"
+    try:
+        content = read_stored_file(path)
+    except StudyNotFoundError as error:
+        found = _only_study(backend, url)
+        if trusted and find_search_mark(found) is not None:
+            raise StudyNotFoundError(f"The sampler of the journal {url} cannot be restored: {error}") from error
+        return _checked(found, url)
+    base: Any = (file_format.restore_study if trusted else file_format.read_study)(content)
+    search = find_search_mark(base)
+    if search is None or search.n_trials is None:
+        raise StudyFormatError(f"{path} is of no search.")
+    collected = collect_search(backend, base, search.n_trials, url)
+    return collected if trusted else _checked(collected, url)
+
+
+def collect_search(backend: JournalObjectBackend, base: Any, n_trials: int, url: str) -> optuna.Study:
+    """Read the study of a search from its journal.
+
+    Args:
+        backend: the journal.
+        base: the study with which the search began.
+        n_trials: number of trials of the search.
+        url: the journal, for messages.
+
+    Raises:
+        StudyFormatError: the journal is damaged, or not that of the search.
+    """
+    from flyteoptuna.study.shared.journal_study import collect_study
+
+    try:
+        return collect_study(backend, base, n_trials)[0]
+    except Exception as error:
+        # A journal that is not from a search, or has been damaged, causes any type.
+        reason = exception_line(error)
+        raise StudyFormatError(f"The journal {url} is not that of the study: {reason}") from error
+
+
+def _only_study(backend: JournalObjectBackend, url: str) -> SearchStudy:
+    """Copy the study of a journal that no search wrote, such as one of plain Optuna."""
+    from flyteoptuna.study.shared.shared_study import copy_with_trials
+
+    def read() -> list[SearchStudy]:
+        storage = JournalStorage(backend)
+        return [SearchStudy(each.study_name, storage) for each in storage.get_all_studies()]
+
+    studies = _convert_errors(read, url)
+    if len(studies) != 1:
+        names = join_names(study.study_name for study in studies)
+        raise StudyNotFoundError(
+            f"The journal {url} must hold one study, but holds {len(studies)} ({names}), which Optuna's own load_study "
+            "reads: optuna.load_study(study_name=..., storage=JournalStorage(JournalObjectBackend(...)))"
+        )
+    [study] = studies
+    return _convert_errors(lambda: copy_with_trials(study, study.get_trials(deepcopy=False)), url)
+
+
+def _checked(study: optuna.Study, url: str) -> optuna.Study:
+    """Check a study as one in a file is, because Optuna takes records as they are."""
+    return _convert_errors(lambda: file_format.read_study(file_format.dump_study(study, pickles=False)), url)
+
+
+def _convert_errors(read: Callable[[], _T], url: str) -> _T:
+    try:
+        return read()
+    except Exception as error:
+        # Records that are not Optuna's cause any type.
+        raise StudyFormatError(f"The journal {url} holds no study: {exception_line(error)}") from error
