@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     import optuna
 
 
-STUDY_HELP = """STUDY is a path or a URL (s3://bucket/..., file://..., any that fsspec knows) of a study's file or of the
-folder of a journal, or an execution of the cluster that Flyte's configuration names: flyte://PROJECT/DOMAIN/EXECUTION,
-with /OUTPUT after it where the workflow outputs several studies, or #NODE for the study of one node. Of an execution
-that still runs, or has failed, it is the study as it stands. Nothing is unpickled."""
+STUDY_HELP = """STUDY is a path or a URL (s3://bucket/..., file://..., any that fsspec knows) of a study's file or of
+the folder of a journal, or an execution of the cluster that Flyte's configuration names:
+flyte://PROJECT/DOMAIN/EXECUTION, with /OUTPUT after it where the workflow outputs several studies, or #NODE for the
+study of one node. Of an execution that still runs, or has failed, it is the study as it stands. Nothing is
+unpickled."""
 
 
 class StudyMissingError(CommandError):
