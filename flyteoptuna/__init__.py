@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         TaskNotLoadedError,
         TrialNotCompleteError,
         UnpicklableError,
+        UntrustedError,
     )
     from flyteoptuna.flyte.outputs import outputs
     from flyteoptuna.journal.backend import JournalObjectBackend
@@ -47,6 +48,7 @@ __all__ = [
     "TaskNotLoadedError",
     "TrialNotCompleteError",
     "UnpicklableError",
+    "UntrustedError",
     "current_trial",
     "export",
     "load_study",

@@ -61,6 +61,10 @@ class StudyNotFoundError(FlyteOptunaError, LookupError):
     pending = False
 
 
+class UntrustedError(FlyteOptunaError, ValueError):
+    """An output may be a pickle, and its study comes from a source that is not trusted."""
+
+
 class UnpicklableError(FlyteOptunaError, TypeError):
     """A sampler, a pruner or a callback can no longer be pickled. The message names it."""
 

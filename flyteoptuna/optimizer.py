@@ -162,6 +162,7 @@ class Optimizer(ScopedSettings):
             TypeError: there is no study yet.
             AttributeError: the objective has no such output, or the study has several objectives.
             LookupError: there is no best trial, or it lacks the output.
+            UntrustedError: it may be a pickle, and the best trial is from a study that was loaded without trust.
         """
         result = self._get("result")
         study = optimizer_settings.check_study(self._get("given"), None, "") if result is None else result

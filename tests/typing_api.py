@@ -23,6 +23,7 @@ from flyteoptuna import (
     TaskNotLoadedError,
     TrialNotCompleteError,
     UnpicklableError,
+    UntrustedError,
     current_trial,
     export,
     load_study,
@@ -78,12 +79,20 @@ short: Optimizer = Optimizer(
 )
 errors: list[type[FlyteOptunaError]] = [
     *(SearchFailedError, SpaceError, SuggestionFailedError, TaskNotLoadedError, TrialNotCompleteError),
-    *(StudyFormatError, StudyNotFoundError, UnpicklableError, ExportError, TargetExistsError, StoreError),
+    *(
+        StudyFormatError,
+        StudyNotFoundError,
+        UnpicklableError,
+        UntrustedError,
+        ExportError,
+        TargetExistsError,
+        StoreError,
+    ),
 ]
 loaded: optuna.Study = load_study("study.zip")
 report(loaded, "report.html")
 kept: Mapping[str, object] = outputs(loaded, 0)
-model: object = outputs(loaded, number=0, types={"model": str}).model
+model: object = outputs(loaded, number=0, types={"model": str}, trusted=True).model
 written: str = export(loaded, "trials.csv", overwrite=True)
 refusals: list[type[Exception]] = [JournalError, JournalConflictError]
 backend = JournalObjectBackend("s3://bucket/journal", poll=0.5, read_only=False)

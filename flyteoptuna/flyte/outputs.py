@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, get_origin
 
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.core.promise import Promise
 from flytekit.core.python_function_task import PythonFunctionTask
-from flytekit.core.type_engine import TypeEngine
-from flytekit.models import types as model_types
 from flytekit.models.literals import Literal
 
+from flyteoptuna.errors import UntrustedError
 from flyteoptuna.flyte.objective import output_kinds, stored_output_types
-from flyteoptuna.flyte.references import Reference, literal_from_bytes, literal_value, to_reference
+from flyteoptuna.flyte.output_values import SHOWN, map_literal, read_output
+from flyteoptuna.flyte.references import literal_from_bytes, literal_value, to_reference
 from flyteoptuna.trial.call_objective import NUMBER, ObjectiveOutputs
 from flyteoptuna.values.did_you_mean import PlainMessage, did_you_mean, join_names, value_and_type
 from flyteoptuna.values.text import exception_line, safe_repr
@@ -51,7 +51,7 @@ def objective_outputs(objective: PythonFunctionTask[Any]) -> ObjectiveOutputs:
 def output_location(data: bytes) -> str:
     """Describe a serialised output for people: the URI of its file, or a preview of its value. Never raises."""
     try:
-        value = _map_literal(literal_from_bytes(data), _uri_or_value)
+        value = map_literal(literal_from_bytes(data), _uri_or_value)
         if isinstance(value, str):
             return value
         text = json.dumps(value, default=str)
@@ -68,37 +68,11 @@ def output_locations(trial: FrozenTrial) -> dict[str, str]:
     return {name: output_location(data) for name, data in results.stored_outputs(trial).items()}
 
 
-def _map_literal(literal: Literal, convert: Callable[[Literal], Any]) -> Any:
-    """Convert a literal, or each element of a list or a dictionary."""
-    if literal.collection is not None:
-        return [_map_literal(item, convert) for item in literal.collection.literals]
-    if literal.map is not None:
-        return {key: _map_literal(item, convert) for key, item in literal.map.literals.items()}
-    if literal.scalar is not None and literal.scalar.union is not None:
-        return _map_literal(literal.scalar.union.value, convert)
-    return convert(literal)
-
-
 def _uri_or_value(literal: Literal) -> Any:
     for scalar in (literal.scalar.blob, literal.scalar.structured_dataset, literal.scalar.schema):
         if scalar is not None:
             return str(scalar.uri)
     return literal_value(literal)
-
-
-def _read_untyped(literal: Literal) -> Any:
-    """Read a literal as the type that it shows."""
-    scalar = literal.scalar
-    if scalar.blob is not None:
-        kind = model_types.LiteralType(blob=scalar.blob.metadata.type)
-    elif scalar.structured_dataset is not None:
-        metadata = scalar.structured_dataset.metadata
-        kind = model_types.LiteralType(structured_dataset_type=metadata.structured_dataset_type)
-    elif scalar.schema is not None:
-        kind = model_types.LiteralType(schema=scalar.schema.type)
-    else:
-        return literal_value(literal)
-    return Reference(literal).read(TypeEngine.guess_python_type(kind))
 
 
 class Outputs(Mapping[str, Any]):
@@ -108,10 +82,13 @@ class Outputs(Mapping[str, Any]):
     ``FlyteFile``, a ``FlyteDirectory`` or a ``StructuredDataset`` is downloaded when it is opened.
     """
 
-    def __init__(self, trial: str, serialised: Mapping[str, bytes], types: Mapping[str, Any]) -> None:
+    def __init__(
+        self, trial: str, serialised: Mapping[str, bytes], types: Mapping[str, Any], untrusted: Collection[str]
+    ) -> None:
         self._trial = trial
         self._known: Mapping[str, Any] = serialised
         self._types = types
+        self._untrusted = untrusted
 
     def __getitem__(self, name: str) -> Any:
         if name not in self:
@@ -142,17 +119,16 @@ class Outputs(Mapping[str, Any]):
         return [*self._known]
 
     def _read(self, name: str) -> Any:
+        kind = f" as {self._types[name]!r}" if name in self._types else ""
+        failure = f"The output `{name}` of {self._trial} cannot be read{kind}: "
         try:
             literal = literal_from_bytes(self._known[name])
-            if name in self._types:
-                return Reference(literal).read(self._types[name])
-            return _map_literal(literal, _read_untyped)
+            return read_output(literal, self._types.get(name, SHOWN), trusted=name not in self._untrusted)
+        except UntrustedError as error:
+            raise UntrustedError(f"{failure}{error}") from None
         except Exception as error:
             # Types raise various exceptions, and an AttributeError would mean that the output does not exist.
-            kind = f" as {self._types[name]!r}" if name in self._types else ""
-            raise ValueError(
-                f"The output `{name}` of {self._trial} cannot be read{kind}: {exception_line(error)}"
-            ) from error
+            raise ValueError(f"{failure}{exception_line(error)}") from error
 
     def _wrong(self, name: object) -> str:
         return missing_output_message(self._trial, name, self._known)
@@ -166,7 +142,9 @@ def missing_output_message(trial: str, name: object, known: Mapping[str, Any]) -
     return f"{trial} has no output {name!r}; it has: {join_names(known)}.{did_you_mean(name, known)}"
 
 
-def outputs(study: optuna.Study, number: int, types: Mapping[str, Any] | None = None) -> Outputs:
+def outputs(
+    study: optuna.Study, number: int, types: Mapping[str, Any] | None = None, *, trusted: bool = False
+) -> Outputs:
     """Outputs of the objective of a trial beside its values: files, data frames and any other type of Flyte.
 
     Args:
@@ -174,6 +152,9 @@ def outputs(study: optuna.Study, number: int, types: Mapping[str, Any] | None = 
         number: number of the trial, for example ``study.best_trial.number``.
         types: Python types to read outputs as, by name. Default: the type that the Flyte literal shows, which is
             ``FlyteFile`` for a file, ``StructuredDataset`` for a data frame, and ``dict`` for a dataclass.
+        trusted: whether to unpickle outputs of any study, which can run any code. By default, those of a study from a
+            search, from a task's input, or loaded with ``trusted=True`` are unpickled; other pickles are refused when
+            they are read.
 
     Returns:
         The outputs by name; empty for a failed trial, and for an objective that returns only values.
@@ -181,9 +162,11 @@ def outputs(study: optuna.Study, number: int, types: Mapping[str, Any] | None = 
     Raises:
         TypeError: an argument of the wrong type.
         LookupError: the study has no trial of that number, or the trial no output that ``types`` names.
+        UntrustedError: on access to an output that may be a pickle, without trust.
     """
     import optuna
 
+    from flyteoptuna.storage.search_study import SearchStudy
     from flyteoptuna.study import results
 
     if not isinstance(study, optuna.Study):
@@ -194,6 +177,9 @@ def outputs(study: optuna.Study, number: int, types: Mapping[str, Any] | None = 
     if type(number) is not int:
         hint = " Pass its `number`." if isinstance(number, optuna.trial.FrozenTrial) else ""
         raise TypeError(f"`number` must be the number of a trial, but got {value_and_type(number)}.{hint}")
+    # Exactly a bool: a truthy value such as "no" must not unpickle anything.
+    if not isinstance(trusted, bool):
+        raise TypeError(f"`trusted` must be True or False, but got {value_and_type(trusted)}.")
     trials = study.get_trials(deepcopy=False)
     if not 0 <= number < len(trials):
         has = f"its trials are 0 to {len(trials) - 1}" if trials else "it has none yet"
@@ -205,10 +191,14 @@ def outputs(study: optuna.Study, number: int, types: Mapping[str, Any] | None = 
         raise TypeError(
             f"`types` must be a dictionary of types by the names of outputs, but got {value_and_type(types)}."
         )
-    for name in types or {}:
+    for name, kind in (types or {}).items():
         if serialised and name not in serialised:
             raise LookupError(f"`types` names no output of it. {missing_output_message(described, name, serialised)}")
-    return Outputs(described, serialised, types or {})
+        if not (kind in (None, Any) or isinstance(kind, type) or get_origin(kind)):
+            raise TypeError(f"`types[{name!r}]` must be a type, but got {value_and_type(kind)}.")
+    # Optuna's own studies do not tell where their trials are from.
+    untrusted = results.untrusted_outputs(trial) if isinstance(study, SearchStudy) else serialised
+    return Outputs(described, serialised, types or {}, () if trusted else untrusted)
 
 
 class BestOutputs(Outputs):

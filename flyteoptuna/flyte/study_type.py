@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,6 +62,9 @@ def serialise_given_study(study: optuna.Study) -> bytes:
     """Serialise a study that a user passes to a search or returns from a task; warns if it is in a storage."""
     from flyteoptuna.internals.optuna_internals import storage_of
     from flyteoptuna.storage import file_format
+    from flyteoptuna.storage.search_study import SearchStudy
+    from flyteoptuna.storage.untrusted import with_outputs_aside
+    from flyteoptuna.study.shared.shared_study import copy_with_trials
 
     if not isinstance(storage := storage_of(study), optuna.storages.InMemoryStorage):
         warnings.warn(
@@ -69,6 +73,11 @@ def serialise_given_study(study: optuna.Study) -> bytes:
             UserWarning,
             stacklevel=3,
         )
+    if not isinstance(study, SearchStudy):
+        # Optuna's own studies do not tell where their trials are from.
+        trials = study.get_trials(deepcopy=False)
+        aside = [with_outputs_aside(trial) for trial in trials]
+        study = study if all(map(operator.is_, aside, trials)) else copy_with_trials(study, aside)
     return file_format.dump_study(study)
 
 

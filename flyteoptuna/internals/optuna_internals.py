@@ -193,6 +193,11 @@ def is_enqueued_point(trial: FrozenTrial) -> bool:
     return "fixed_params" in trial.system_attrs
 
 
+def holds_pickle(attribute: str) -> bool:
+    """Test whether a system attribute of a trial holds a pickle, which ``CmaEsSampler`` loads to go on with a study."""
+    return attribute.startswith(("cma:optimizer", "sepcma:optimizer", "cmawm:optimizer"))
+
+
 def constraint_values(trial: FrozenTrial) -> list[float]:
     """Constraint values of a trial; a value above 0 is a violation. Unknown values count as 0."""
     attributes = trial.system_attrs

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import optuna
-
 from flyteoptuna.errors import StudyNotFoundError
 from flyteoptuna.load.journal_folder import collect_search, open_journal
 from flyteoptuna.load.stored_file import read_stored_file
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from flytekit.remote import FlyteRemote
 
     from flyteoptuna.journal.backend import JournalObjectBackend
+    from flyteoptuna.storage.search_study import SearchStudy
 
 _BOUNDARY_NODES = ("start-node", "end-node")
 _ENDED_PHASES = {"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT", "SKIPPED", "RECOVERED"}
@@ -75,7 +74,7 @@ class StoredStudy(NamedTuple):
     reports: Literal | None = None
     journal: JournalSource | None = None
 
-    def load(self, read: Callable[[bytes], Any]) -> optuna.Study:
+    def load(self, read: Callable[[bytes], SearchStudy]) -> SearchStudy:
         """Load the study, and tell the reports that are not in it yet.
 
         Args:
@@ -91,14 +90,14 @@ class StoredStudy(NamedTuple):
         from flyteoptuna.study.tell import tell_trials, without_report
 
         fields = msgpack_fields(self.study)
-        study: Any = read(fields["_data"] if "_data" in fields else read_stored_file(fields["_path"]))
+        study = read(fields["_data"] if "_data" in fields else read_stored_file(fields["_path"]))
         if self.journal is not None:
             return collect_search(self.journal.open(), study, self.journal.n_trials, self.journal.url)
         if self.reports is not None and find_search_mark(study):
             reports = read_map_reports(make_reference(self.reports))
             reports += read_failure_reports(make_reference(self.study), without_report(study, reports))
             tell_trials(study, reports)
-        return study  # type: ignore[no-any-return]
+        return study
 
 
 def fetch_phase(remote: FlyteRemote, source: ExecutionSource) -> tuple[str, bool]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import optuna
 from optuna.storages import JournalStorage
 
 from flyteoptuna.errors import StudyFormatError, StudyNotFoundError
@@ -53,7 +52,7 @@ def find_journal(path: str) -> JournalObjectBackend | None:
         return None
 
 
-def load_journal_study(url: str, *, trusted: bool) -> optuna.Study:
+def load_journal_study(url: str, *, trusted: bool) -> SearchStudy:
     """Load the study of the journal in a folder, as it stands.
 
     Args:
@@ -75,7 +74,7 @@ def load_journal_study(url: str, *, trusted: bool) -> optuna.Study:
         if trusted and find_search_mark(found) is not None:
             raise StudyNotFoundError(f"The sampler of the journal {url} cannot be restored: {error}") from error
         return _checked(found, url)
-    base: Any = (file_format.restore_study if trusted else file_format.read_study)(content)
+    base = (file_format.restore_study if trusted else file_format.read_study)(content)
     search = find_search_mark(base)
     if search is None or search.n_trials is None:
         raise StudyFormatError(f"{path} is of no search.")
@@ -83,7 +82,7 @@ def load_journal_study(url: str, *, trusted: bool) -> optuna.Study:
     return collected if trusted else _checked(collected, url)
 
 
-def collect_search(backend: JournalObjectBackend, base: Any, n_trials: int, url: str) -> optuna.Study:
+def collect_search(backend: JournalObjectBackend, base: SearchStudy, n_trials: int, url: str) -> SearchStudy:
     """Read the study of a search from its journal.
 
     Args:
@@ -124,7 +123,7 @@ def _only_study(backend: JournalObjectBackend, url: str) -> SearchStudy:
     return _convert_errors(lambda: copy_with_trials(study, study.get_trials(deepcopy=False)), url)
 
 
-def _checked(study: optuna.Study, url: str) -> optuna.Study:
+def _checked(study: SearchStudy, url: str) -> SearchStudy:
     """Check a study as one in a file is, because Optuna takes records as they are."""
     return _convert_errors(lambda: file_format.read_study(file_format.dump_study(study, pickles=False)), url)
 

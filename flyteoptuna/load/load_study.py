@@ -18,7 +18,7 @@ from flyteoptuna.load.export import DATABASES
 from flyteoptuna.load.journal_folder import find_journal, load_journal_study
 from flyteoptuna.load.stored_file import read_stored_file
 from flyteoptuna.storage import file_format
-from flyteoptuna.storage.search_study import SearchStudy
+from flyteoptuna.storage.untrusted import set_pickles_aside
 from flyteoptuna.values.did_you_mean import value_and_type
 from flyteoptuna.values.text import exception_line
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flytekit.remote import FlyteRemote
 
     from flyteoptuna.journal.backend import JournalObjectBackend
+    from flyteoptuna.storage.search_study import SearchStudy
 
 SCHEME = "flyte://"
 SYNTAX = "flyte://PROJECT/DOMAIN/EXECUTION, with /OUTPUT or #NODE after it to say which study"
@@ -51,7 +52,8 @@ def load_study(
             file or of the folder of a journal; or ``flyte://project/domain/execution``. Append ``/output`` if the
             workflow outputs several studies, or ``#node`` for the study of one node, by its id.
         trusted: whether to restore the sampler, the pruner and the callbacks, to continue the study. This unpickles:
-            use it only for files that no one else can write. By default nothing is unpickled; the results are complete.
+            use it only for files that no one else can write. By default nothing is unpickled, neither now nor when
+            ``outputs`` reads an output of a trial; the results are complete.
         remote: the cluster of the execution. Default: the one in Flyte's configuration.
 
     Returns:
@@ -78,16 +80,17 @@ def load_study(
             study = execution.find_study(cluster, parsed).load(_reader(trusted))
     else:
         study = _load_stored(text, trusted=trusted)
-    if isinstance(study, SearchStudy):
-        study.file = text if "://" in text else os.path.abspath(text)
+    if not trusted:
+        set_pickles_aside(study)
+    study.file = text if "://" in text else os.path.abspath(text)
     return study
 
 
-def _reader(trusted: bool) -> Callable[[bytes], optuna.Study]:
+def _reader(trusted: bool) -> Callable[[bytes], SearchStudy]:
     return file_format.restore_study if trusted else file_format.read_study
 
 
-def _load_stored(path: str, *, trusted: bool) -> optuna.Study:
+def _load_stored(path: str, *, trusted: bool) -> SearchStudy:
     """Load the study in a file, or of a journal in a folder."""
     if os.path.isdir(path):
         if not os.path.exists(os.path.join(path, entry_name(0))):

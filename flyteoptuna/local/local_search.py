@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flytekit.core.context_manager import FlyteContextManager
@@ -11,7 +12,7 @@ from flytekit.core.promise import Promise, translate_inputs_to_literals
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.interface import Variable
 
-from flyteoptuna.flyte.objective import input_types
+from flyteoptuna.flyte.objective import input_types, stored_output_types
 from flyteoptuna.flyte.promises import StudyPromise, copy_promises, promise_value
 from flyteoptuna.flyte.references import Reference, make_reference
 from flyteoptuna.flyte.workflow_scope import current_scope
@@ -90,12 +91,13 @@ def end_local_search(file: StudyFile, search: LocalSearch) -> Any:
     if current_scope() is None:
         study.file = None if file.error else str(file.path)
         return study
-    best = functools.partial(_output_promise, study) if len(request.directions) == 1 else None
+    types = stored_output_types(request.objective)
+    best = functools.partial(_output_promise, study, types) if len(request.directions) == 1 else None
     return StudyPromise("study", file.literal(), None, request.param_types, best)
 
 
-def _output_promise(study: SearchStudy, name: str) -> Promise:
-    return Promise(f"{PREFIX}{name}", best_output(study, name).literal)
+def _output_promise(study: SearchStudy, types: Mapping[str, Any], name: str) -> Promise:
+    return Promise(f"{PREFIX}{name}", best_output(study, name, types[name]).literal)
 
 
 def _end_line(search: LocalSearch, study: SearchStudy) -> str:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from flytekit.core.promise import Promise
 from flytekit.models.literals import Binding, BindingData, Literal, Primitive, Scalar, Void
 
+from flyteoptuna.errors import UntrustedError
 from flyteoptuna.flyte.objective import stored_output_types
+from flyteoptuna.flyte.output_values import refuse_pickles
 from flyteoptuna.flyte.outputs import BestOutputs, missing_output_message
 from flyteoptuna.flyte.promises import NO_BEST_TRIAL, StudyPromise
 from flyteoptuna.flyte.references import Reference, literal_from_bytes, make_reference
@@ -26,12 +28,13 @@ NONE_USED = encode_names(())
 PREFIX = "output_"
 
 
-def best_output(study: optuna.Study, name: str) -> Reference:
-    """Return an output of a study's best trial.
+def best_output(study: optuna.Study, name: str, python_type: Any) -> Reference:
+    """Return an output of a study's best trial, to be read as a type.
 
     Raises:
         AttributeError: the study has several objectives.
         LookupError: there is no best trial, or it has no such output.
+        UntrustedError: the trial is from a source that is not trusted, and the output may be a pickle.
     """
     from flyteoptuna.study import results
 
@@ -41,11 +44,17 @@ def best_output(study: optuna.Study, name: str) -> Reference:
     if best is None:
         raise LookupError(f"No trial of study {study.study_name!r} is the best one, as none is complete and feasible.")
     outputs = results.stored_outputs(best)
+    trial = f"The best trial, {best.number}, of study {study.study_name!r}"
     if name in outputs:
-        return make_reference(literal_from_bytes(outputs[name]))
+        literal = literal_from_bytes(outputs[name])
+        if name in results.untrusted_outputs(best):
+            try:
+                refuse_pickles(literal, python_type)
+            except UntrustedError as error:
+                raise UntrustedError(f"{trial}, has an output {name!r} that is not passed on: {error}") from None
+        return make_reference(literal)
     note = results.truncation_note(best)
     hint = f" Its report says: {note}. Return it in a file, or choose a smaller `batch_size`." if note else ""
-    trial = f"The best trial, {best.number}, of study {study.study_name!r}"
     raise LookupError(f"{missing_output_message(trial, name, outputs)}{hint}")
 
 
@@ -59,7 +68,8 @@ def best_outputs(objective: Any, result: Any, study: Any) -> BestOutputs:
     def get(name: str) -> Any:
         if isinstance(result, StudyPromise):
             return result.best_output(name)
-        return best_output(study, name).read(stored_output_types(objective)[name])
+        kind = stored_output_types(objective)[name]
+        return best_output(study, name, kind).read(kind)
 
     if study is None:
         raise TypeError(
@@ -78,12 +88,13 @@ def finish_outputs(study: optuna.Study, types: Mapping[str, Any], used: str) -> 
 
     Raises:
         LookupError: an output that is used is missing.
+        UntrustedError: an output that is used is not trusted, and may be a pickle.
     """
     outputs = []
-    for name in types:
+    for name, kind in types.items():
         try:
-            outputs.append(best_output(study, name))
-        except LookupError:
+            outputs.append(best_output(study, name, kind))
+        except (LookupError, UntrustedError):
             if name in decode_names(used):
                 raise
             outputs.append(make_reference(Literal(scalar=Scalar(none_type=Void()))))

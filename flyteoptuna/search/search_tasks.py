@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
 
-from flyteoptuna.errors import SearchFailedError
+from flyteoptuna.errors import SearchFailedError, UntrustedError
 from flyteoptuna.flyte.objective import (
     import_location,
     import_origin,
@@ -131,14 +131,14 @@ class SearchTasks:
         """Return the outputs of the last task: study, attributes, and outputs of the best trial.
 
         Raises:
-            SearchFailedError: the workflow uses an output that the best trial does not have.
+            SearchFailedError: the workflow uses an output that the best trial does not have, or that is not trusted.
         """
         from flyteoptuna.flyte.study_type import StudyReference, attribute_references
 
         reference = StudyReference(study)
         try:
             outputs = finish_outputs(study, self._stored_types, used)
-        except LookupError as error:
+        except (LookupError, UntrustedError) as error:
             raise SearchFailedError(f"{error}\nThe study as it stands: {study_path(reference)}") from None
         attributes = attribute_references(msgpack_fields(reference.literal))
         return self._finish_output(reference, *(attributes[name] for name in self._attribute_types), *outputs)

@@ -110,7 +110,7 @@ def restore_study(data: bytes) -> SearchStudy:
     return study
 
 
-def read_study(data: bytes) -> optuna.Study:
+def read_study(data: bytes) -> SearchStudy:
     """Read the results of a study, with a new sampler and pruner. It unpickles nothing, so it is safe for any file.
 
     Raises:

@@ -6,12 +6,13 @@ import base64
 import re
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
 
 from flyteoptuna.internals.optuna_internals import constraint_values
-from flyteoptuna.trial.marks import OUTPUTS_ATTRIBUTE
+from flyteoptuna.trial.marks import OUTPUTS_ATTRIBUTE, UNTRUSTED_ATTRIBUTE
 from flyteoptuna.trial.report import ERROR_ATTRIBUTE, TRUNCATED_ATTRIBUTE
 
 _NUMBERS = re.compile(r"\b(generation )\d+|\b\d+\b")
@@ -46,8 +47,19 @@ def value_names(study: optuna.Study) -> list[str]:
 
 
 def stored_outputs(trial: FrozenTrial) -> dict[str, bytes]:
-    """Stored outputs of a trial: serialised Flyte literals, by output name."""
-    stored = trial.system_attrs.get(OUTPUTS_ATTRIBUTE)
+    """Stored outputs of a trial, trusted or not: serialised Flyte literals, by output name."""
+    return {**untrusted_outputs(trial), **_decode_outputs(trial.system_attrs.get(OUTPUTS_ATTRIBUTE))}
+
+
+def untrusted_outputs(trial: FrozenTrial) -> dict[str, bytes]:
+    """Stored outputs that are set aside, because they come from a source that is not trusted."""
+    aside, own = (trial.system_attrs.get(name) for name in (UNTRUSTED_ATTRIBUTE, OUTPUTS_ATTRIBUTE))
+    found = _decode_outputs(aside.get(OUTPUTS_ATTRIBUTE)) if isinstance(aside, dict) else {}
+    # A trial that was enqueued there, and has run here, has outputs of its own.
+    return {name: data for name, data in found.items() if name not in _decode_outputs(own)}
+
+
+def _decode_outputs(stored: Any) -> dict[str, bytes]:
     try:
         return {str(name): base64.b64decode(data, validate=True) for name, data in stored.items()} if stored else {}
     except (AttributeError, TypeError, ValueError):

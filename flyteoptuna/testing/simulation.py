@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial
 from flyteoptuna.errors import FlyteOptunaError, SearchFailedError
 from flyteoptuna.flyte.objective import STUDY, input_types, output_kinds
 from flyteoptuna.flyte.references import Reference, msgpack_literal, to_reference
+from flyteoptuna.flyte.study_type import serialise_given_study
 from flyteoptuna.internals.optuna_internals import trial_record
 from flyteoptuna.optimizer import Optimizer
 from flyteoptuna.search import generation
@@ -168,7 +169,7 @@ class _SimulatedSearch:
         self._shared = {n: convert_suggested(request.fixed[n], types[n]) for n in request.shared}
         self._build = input_builder(request.origin, self._task, self.settings.space, fixed)
         self.study = generation.begin_search(
-            None if request.study is None else restore_study(dump_study(request.study)),
+            None if request.study is None else restore_study(serialise_given_study(request.study)),
             self.settings,
             request.directions,
             request.strategies,

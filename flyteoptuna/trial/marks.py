@@ -20,6 +20,8 @@ SEARCH_ATTRIBUTE = f"{ATTRIBUTE_PREFIX}search"
 OUTPUTS_ATTRIBUTE = f"{ATTRIBUTE_PREFIX}outputs"
 # System attribute of a shared study: why a worker ended the search for all workers, and whether the search failed.
 ENDED_ATTRIBUTE = f"{ATTRIBUTE_PREFIX}ended"
+# System attribute of a trial from a source that is not trusted: its system attributes that hold pickles, by name.
+UNTRUSTED_ATTRIBUTE = f"{ATTRIBUTE_PREFIX}untrusted"
 
 
 class _Trial(Protocol):

@@ -157,3 +157,36 @@ def used(study: optuna.Study) -> FlyteFile:
     optimizer = Optimizer(train, 1, 1, study=study)
     optimizer(x=suggest.float(0, 1))
     return optimizer.best.model
+
+
+class Model:
+    """What flytekit can only pickle."""
+
+
+@fl.task
+def modelled(x: float) -> tuple[float, Model]:
+    return x, Model()
+
+
+@fl.task
+def named(study: optuna.Study, number: int) -> str:
+    return type(outputs(study, number).o1).__name__
+
+
+@fl.task
+def name_of(model: Model) -> str:
+    return type(model).__name__
+
+
+@fl.workflow
+def read_by_number(study: optuna.Study, number: int = 0) -> str:
+    """A task that takes the study of a search that has gone on."""
+    return named(study=Optimizer(modelled, 1, 1, study=study)(x=suggest.float(0, 1)), number=number)
+
+
+@fl.workflow
+def read_as_best(study: optuna.Study) -> str:
+    """A task that takes the best trial's."""
+    optimizer = Optimizer(modelled, 1, 1, study=study, reuse_pods=True)
+    optimizer(x=suggest.float(0, 1))
+    return name_of(model=optimizer.best.o1)

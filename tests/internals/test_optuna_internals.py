@@ -12,6 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 import flyteoptuna
+from flyteoptuna import JournalObjectBackend
 from flyteoptuna.internals import optuna_internals as internals
 
 X = FloatDistribution(0, 1)
@@ -301,3 +302,27 @@ def test_one_module_uses_private_names_of_optuna():
     assert {"_storage", "_study_id", "_trial_id", "_studies", "_all_grids", "_popsize"} <= private
     found = {path.relative_to(PACKAGE).as_posix(): {*uses(path, private)} for path in PACKAGE.rglob("*.py")}
     assert [path for path in found if found[path]] == ["internals/optuna_internals.py"]
+
+
+KINDS = [{}, {"use_separable_cma": True}, {"with_margin": True}]
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_attributes_that_hold_a_pickle_are_known(kind):
+    """Those from which CMA-ES restores its state; the others are numbers and lists."""
+    study = optuna.create_study(sampler=optuna.samplers.CmaEsSampler(seed=1, n_startup_trials=1, **kind))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_float("y", 0, 1), n_trials=30)
+    attributes = {name: value for trial in study.trials for name, value in trial.system_attrs.items()}
+    assert any(map(internals.holds_pickle, attributes))
+    assert not any(isinstance(v, str) for name, v in attributes.items() if not internals.holds_pickle(name))
+
+
+def test_no_other_module_of_optuna_unpickles():
+    """Beside the sampler, the journal does, of snapshots, which no backend for files or buckets has."""
+    root = Path(optuna.__file__).parent
+    sources = {str(path.relative_to(root)): path.read_text("utf-8") for path in root.rglob("*.py")}
+    found = {name for name, text in sources.items() if re.search(r"pickle\.loads?\(", text)}
+    own_tests = {name for name in found if name.startswith("testing/")}
+    assert found - own_tests == {"samplers/_cmaes.py", "storages/journal/_storage.py"}
+    assert not hasattr(JournalObjectBackend, "load_snapshot")
