@@ -9,10 +9,13 @@ from typing import Annotated, Any
 import msgpack
 from flyteidl.core import literals_pb2
 from flytekit.core.context_manager import FlyteContext, FlyteContextManager
+from flytekit.core.hash import HashMethod
 from flytekit.core.type_engine import DictTransformer, ListTransformer, TypeEngine, TypeTransformer
 from flytekit.models import types as model_types
 from flytekit.models.literals import Binary, Literal, LiteralCollection, Primitive, Scalar
 from flytekit.utils.asyn import loop_manager
+
+from flyteoptuna.values.annotated import strip_annotated
 
 _PRIMITIVES = {bool: "boolean", int: "integer", float: "float_value", str: "string_value"}
 
@@ -190,6 +193,21 @@ class ByReference(TypeTransformer[Any]):
         return key, None if value is None else by_reference(value)
 
 
+class _ReferenceHash(HashMethod[Any]):
+    """Hash of a reference's literal. Without it, flytekit removes the hash when it passes the reference on."""
+
+    def __init__(self, python_type: Any) -> None:
+        self._original = python_type
+
+    def calculate(self, obj: Any) -> Any:
+        """Hash of the literal of a reference, or of a value by the type's own annotation."""
+        return obj.literal.hash if isinstance(obj, Reference) else TypeEngine.calculate_hash(obj, self._original)
+
+
 def by_reference(python_type: Any, literal_type: model_types.LiteralType | None = None) -> Any:
-    """Annotation that passes values by reference; ``literal_type`` if flytekit's own is too general or imports much."""
-    return Annotated[python_type, ByReference(python_type, literal_type)]
+    """Annotation that passes values by reference; ``literal_type`` if flytekit's own is too general or imports much.
+
+    The type's own annotations are dropped, because flytekit applies hash methods, renderers and the like to the
+    reference. The transformer has them.
+    """
+    return Annotated[strip_annotated(python_type), ByReference(python_type, literal_type), _ReferenceHash(python_type)]

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
 
 from flyteoptuna.errors import SearchFailedError, UntrustedError
+from flyteoptuna.flyte.literal_hashes import restore_hashes
 from flyteoptuna.flyte.objective import (
     import_location,
     import_origin,
@@ -99,9 +100,9 @@ class SearchTasks:
         """Fixed inputs by their names in the search's tasks."""
         return {variable: fixed[name] for name, variable in self.fixed_variables.items()}
 
-    def _by_user_name(self, fixed: dict[str, Any]) -> dict[str, Any]:
-        """Fixed inputs by their names in the user's task."""
-        return {name: fixed[variable] for name, variable in self.fixed_variables.items()}
+    def _by_user_name(self, fixed: dict[str, Any], hashes: Mapping[str, Any] = {}) -> dict[str, Any]:
+        """Fixed inputs by their names in the user's task, with the hashes that they had before they were bound."""
+        return restore_hashes({name: fixed[variable] for name, variable in self.fixed_variables.items()}, hashes)
 
     @functools.cached_property
     def _stored_types(self) -> dict[str, Any]:

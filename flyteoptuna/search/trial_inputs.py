@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from flyteoptuna.flyte.literal_hashes import hashed_content
 from flyteoptuna.flyte.objective import TRIAL, complete_inputs, input_types
 from flyteoptuna.flyte.objective_callback import ObjectiveCall, objective_call
 from flyteoptuna.flyte.references import Reference, is_offloaded, to_reference
@@ -128,8 +129,8 @@ def _make_job(study: SearchStudy, trial: AskedTrial, mapped: Sequence[str], batc
     call: ObjectiveCall = trial.inputs
     natives, metadata = call.objective.python_interface.inputs, call.objective.metadata
     inputs = {name: _to_flyte(name, call.inputs[name], natives[name]) for name in mapped}
-    data = b"\0".join([name.encode() + b"\0" + value.serialised() for name, value in inputs.items()])
-    key = hashlib.sha256(data).hexdigest()[:12]
+    content = b"\0".join([name.encode() + b"\0" + hashed_content(value) for name, value in inputs.items()])
+    key = hashlib.sha256(content).hexdigest()[:12]
     timeout = metadata.timeout.total_seconds() if metadata.timeout else None
     update_trial_mark(study, trial.number, key=key, cached=bool(metadata.cache), timeout=timeout)
     handle = TrialHandle(
@@ -140,7 +141,8 @@ def _make_job(study: SearchStudy, trial: AskedTrial, mapped: Sequence[str], batc
         prunes=type(study.pruner) is not NopPruner,
         directions=[direction.name for direction in study.directions],
     )
-    size = len(data) + len(HandleReference(handle).serialised()) + ITEM_OVERHEAD * (1 + len(inputs))
+    sent = (HandleReference(handle), *inputs.values())
+    size = sum(len(value.serialised()) + ITEM_OVERHEAD for value in sent)
     return TrialJob(handle, inputs, size)
 
 

@@ -15,6 +15,7 @@ from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFu
 from flytekit.exceptions.user import FlyteRecoverableException
 
 from flyteoptuna.flyte import report_transport
+from flyteoptuna.flyte.literal_hashes import NO_HASHES, HashedInputs
 from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, import_location, import_origin, n_objective_values
 from flyteoptuna.flyte.outputs import objective_outputs
 from flyteoptuna.flyte.references import Reference, by_reference
@@ -32,7 +33,11 @@ REPORT_FORMAT = 3
 
 @functools.cache
 def trial_task(
-    objective: PythonFunctionTask[Any], mapped: tuple[str, ...], fixed: tuple[str, ...], on_flyte: bool = True
+    objective: PythonFunctionTask[Any],
+    mapped: tuple[str, ...],
+    fixed: tuple[str, ...],
+    on_flyte: bool = True,
+    hashed: HashedInputs = NO_HASHES,
 ) -> Any:
     """Return the trial task of an objective: the same settings, references as inputs, a report as output.
 
@@ -42,6 +47,8 @@ def trial_task(
         fixed: names of the inputs that all trials of a batch share.
         on_flyte: Flyte runs the task, and retries or caches it as the user has said. A local run does neither, and an
             exception that asks for a retry fails the trial.
+        hashed: those of the fixed inputs that have hashes. They are part of the cache version, because Flyte binds the
+            inputs as constants, which have none.
     """
     module, name = import_location(objective)
     natives = objective.python_interface.inputs
@@ -52,10 +59,12 @@ def trial_task(
     }
     metadata = objective.metadata
     if metadata.cache:
+        version = f"{metadata.cache_version}-report{REPORT_FORMAT}"
+        ignored = (*metadata.cache_ignore_input_vars, *RESERVED, *hashed.names)
         metadata = dataclasses.replace(
             metadata,
-            cache_version=f"{metadata.cache_version}-report{REPORT_FORMAT}",
-            cache_ignore_input_vars=(*metadata.cache_ignore_input_vars, *RESERVED),
+            cache_version="-".join(filter(None, (version, hashed.digest))),
+            cache_ignore_input_vars=tuple(dict.fromkeys(ignored)),
         )
     function = report_function(objective.task_function, objective, on_flyte=on_flyte)
     task = clone_task(objective, interface=Interface(inputs, {"o0": TrialReport}), function=function, metadata=metadata)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ class SearchSettings:
     """Budgets and search space of a search.
 
     ``timeout`` counts seconds from the start of the search; after it no trial is asked. ``space`` holds the suggestions
-    as JSON; empty if a callback makes the inputs.
+    as JSON; empty if a callback makes the inputs. ``hashes`` are those of the fixed inputs of a cached objective.
 
     Raises:
         ValueError: a number is too small.
@@ -27,6 +27,7 @@ class SearchSettings:
     max_failures: int | None = None
     avoid_duplicates: bool = False
     space: str = ""
+    hashes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "concurrency", "batch_size"):

@@ -12,6 +12,7 @@ from flytekit.deck import Deck
 
 from flyteoptuna.errors import SearchFailedError
 from flyteoptuna.flyte import report_transport
+from flyteoptuna.flyte.literal_hashes import input_hashes
 from flyteoptuna.flyte.objective import TRIAL
 from flyteoptuna.flyte.references import Reference, list_reference
 from flyteoptuna.flyte.study_type import StudyReference
@@ -163,9 +164,13 @@ def ask_in_pod(
     return AskedGeneration(StudyReference(state), jobs is None, lists)
 
 
-def fits_inline(outputs: Iterable[Any]) -> bool:
-    """Test whether the outputs of an ask fit into the graph of a dynamic task, which holds them twice."""
-    return 2 * _inline_size(value for value in outputs if isinstance(value, Reference)) <= MAP_LIMIT
+def fits_inline(asked: Any, *, cached: bool) -> bool:
+    """Test whether the outputs of an ask fit into the graph of a dynamic task, which holds them twice, without hashes.
+
+    ``cached`` says whether Flyte looks up the outputs of trials by these hashes.
+    """
+    values = {name: value for name, value in asked._asdict().items() if isinstance(value, Reference)}
+    return 2 * _inline_size(values.values()) <= MAP_LIMIT and not (cached and input_hashes(values))
 
 
 def _inline_size(values: Iterable[Reference]) -> int:

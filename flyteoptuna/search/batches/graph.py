@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import GenericAlias
 from typing import Any
 
+from flyteoptuna.flyte.literal_hashes import HashedInputs, hashed_inputs, input_hashes
 from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference, list_reference
@@ -113,8 +114,10 @@ class BatchTasks(SearchTasks):
         from flyteoptuna.flyte.study_type import StudyReference
         from flyteoptuna.search.batches import driver
 
-        settings = SearchSettings(**{name: given.pop(name) for name in PROMISABLE}, space=space)
+        budgets = {name: given.pop(name) for name in PROMISABLE}
         fixed = driver.convert_fixed(given, self.fixed_types, self.fixed_variables)
+        hashes = input_hashes(self._by_user_name(fixed)) if self.objective.metadata.cache else {}
+        settings = SearchSettings(**budgets, space=space, hashes=hashes)
         text = settings.to_json()
         driver.check_fixed_size([*fixed.values()], text, plan.ARITY)
         state = driver.begin_in_pod(study, settings, self.directions, strategies, batches=True)
@@ -143,18 +146,23 @@ class BatchTasks(SearchTasks):
             asked = self._ask(**inputs, draw=False)
             if asked.over or not len(getattr(asked, self._list_variables[TRIAL])):
                 return self._progress_output(asked.study, list_reference([]), asked.over)
-            if not driver.fits_inline(asked):
+            if not driver.fits_inline(asked, cached=self.objective.metadata.cache):
                 asked = None
         if asked is None:
             asked = self.ask(**inputs)
-        shared = {} if self.by_callback else self._by_user_name(fixed)
-        task = trial_task(self.objective, self.mapped, tuple(shared))
+        settings = SearchSettings.from_json(state["settings"])
+        shared = {} if self.by_callback else self._by_user_name(fixed, settings.hashes)
+        task = trial_task(self.objective, self.mapped, tuple(shared), hashed=self._hashed(shared, settings))
         lists = {name: getattr(asked, variable) for name, variable in self._list_variables.items()}
-        concurrency = SearchSettings.from_json(state["settings"]).concurrency
-        reports = map_task(task, (STUDY, *shared), concurrency)(**{STUDY: asked.study}, **shared, **lists)
+        reports = map_task(task, (STUDY, *shared), settings.concurrency)(**{STUDY: asked.study}, **shared, **lists)
         # Flyte hashes ids of more than 20 characters, which keeps the pods of generations apart.
         reports = reports.with_overrides(node_name=f"trials-of-generation-{index}")
         return self._progress_output(asked.study, reports, asked.over)
+
+    def _hashed(self, shared: dict[str, Any], settings: SearchSettings) -> HashedInputs:
+        """Those of the inputs of all trials whose hashes stand for them in Flyte's cache."""
+        names = shared.keys() & settings.hashes.keys()
+        return hashed_inputs({n: shared[n] for n in names - {*self.objective.metadata.cache_ignore_input_vars}})
 
     def _ask(
         self, index: int, study: Any, reports: Any, over: bool, settings: str, *, draw: bool = True, **fixed: Any
@@ -165,7 +173,8 @@ class BatchTasks(SearchTasks):
         if over:
             return self._ask_output(study, over, *(list_reference([]) for _ in self._list_types))
         budget = SearchSettings.from_json(settings)
-        build = input_builder(self.origin, self.objective, budget.space, self._by_user_name(fixed) if fixed else {})
+        inputs = self._by_user_name(fixed, budget.hashes) if fixed else {}
+        build = input_builder(self.origin, self.objective, budget.space, inputs)
         asked = driver.ask_in_pod(index, study, reports, budget, build, self.mapped, draw=draw)
         return self._ask_output(asked.study, asked.over, *asked.lists.values())
 
