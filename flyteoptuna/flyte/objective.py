@@ -129,6 +129,11 @@ def origin_name(origin: Any) -> str:
     return str(origin.name if is_task(origin) else origin.__qualname__)
 
 
+def origin_signature(origin: Any) -> str:
+    """Name and inputs of an origin, ``search.objective(x, y)``; the same in each process that loads it."""
+    return f"{'.'.join(filter(None, import_location(origin)))}({', '.join(input_types(origin))})"
+
+
 # Descriptions of objects that are no plain tasks, with what to write instead; the first matching type counts.
 _WRONG_OBJECTIVES: tuple[tuple[Any, str], ...] = (
     (WorkflowBase, "a workflow, which cannot be mapped: pass its task, or search over a task that does its work"),

@@ -12,11 +12,12 @@ from flytekit.core.promise import Promise, translate_inputs_to_literals
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.interface import Variable
 
-from flyteoptuna.flyte.objective import input_types, stored_output_types
+from flyteoptuna.flyte.objective import input_types, origin_signature, stored_output_types
 from flyteoptuna.flyte.promises import StudyPromise, copy_promises, promise_value
 from flyteoptuna.flyte.references import Reference, make_reference
 from flyteoptuna.flyte.workflow_scope import current_scope
 from flyteoptuna.local.study_file import StudyFile
+from flyteoptuna.local.worker_pool import worker_count
 from flyteoptuna.logs import logger
 from flyteoptuna.search.best_outputs import PREFIX, best_output
 from flyteoptuna.search.request import SearchRequest
@@ -44,8 +45,16 @@ def begin_local_search(request: SearchRequest) -> LocalSearch:
     settings = request.settings({name: _setting_value(name, value) for name, value in request.counts.items()})
     fixed = {name: _to_literal(name, value, types[name]) for name, value in request.fixed.items()}
     given = None if request.study is None else _copy_given_study(request.study)
-    seed, batches = random.SystemRandom().getrandbits(31), not request.reuse_pods
-    study = begin_search(given, settings, request.directions, request.strategies, seed, batches=batches)
+    study = begin_search(
+        given,
+        settings,
+        request.directions,
+        request.strategies,
+        random.SystemRandom().getrandbits(31),
+        batches=not request.reuse_pods,
+        objective=origin_signature(request.origin),
+        workers=worker_count(settings.slots),
+    )
     return LocalSearch(request, study, settings, fixed)
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import html
 import importlib
 import logging
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -93,18 +94,31 @@ def _make_bar(total: int | None) -> Bar | None:
     return TerminalBar(total) if sys.stderr.isatty() else None
 
 
+def log_begin(n_trials: int | None, at_once: str, study: str) -> None:
+    """Log that a search begins, and where its study is while it runs; see ``ProgressReporter``."""
+    length = "until its timeout" if n_trials is None else f"of {plural(n_trials, 'trial')}"
+    logger.info("A search %s begins, %s.", length, at_once)
+    logger.info("Its study as it runs: flyteoptuna watch %s", shlex.quote(study))
+
+
 class ProgressReporter:
     """Logs a line for each trial, or shows a bar in a terminal or a notebook. A context manager."""
 
-    def __init__(self, n_trials: int | None, concurrency: int) -> None:
-        self._n_trials, self._concurrency = n_trials, concurrency
+    def __init__(self, n_trials: int | None, at_once: str, study: str) -> None:
+        """Make a reporter of a search.
+
+        Args:
+            n_trials: number of trials; None if only the timeout ends the search.
+            at_once: number of trials that run at once, in words.
+            study: path under which the study can be read while the search runs.
+        """
+        self._n_trials, self._at_once, self._study = n_trials, at_once, study
         self._bar: Bar | None = None
         self._n_finished, self._n_failed, self._best = 0, 0, ""
         self._reasons: set[str] = set()
 
     def __enter__(self) -> Self:
-        length = "until its timeout" if self._n_trials is None else f"of {plural(self._n_trials, 'trial')}"
-        logger.info("A search %s, %d at once, begins.", length, self._concurrency)
+        log_begin(self._n_trials, self._at_once, self._study)
         self._bar = _make_bar(self._n_trials)
         if self._bar is not None:
             _open_bars.append(self._bar)

@@ -10,7 +10,7 @@ from flyteoptuna.flyte.objective import STUDY
 from flyteoptuna.local.local_search import LocalSearch, begin_local_search, end_local_search
 from flyteoptuna.local.progress_reporter import ProgressReporter
 from flyteoptuna.local.study_file import StudyFile
-from flyteoptuna.local.worker_pool import TrialPool
+from flyteoptuna.local.worker_pool import TrialPool, describe_workers
 from flyteoptuna.logs import logger
 from flyteoptuna.search.request import SearchRequest
 from flyteoptuna.search.trial_inputs import TrialJob, input_builder
@@ -28,14 +28,16 @@ def run_batch_search(request: SearchRequest) -> Any:
     """
     search = begin_local_search(request)
     file = StudyFile(search.study)
+    batches = _BatchRun(search, file)
     try:
         with interruptible():
-            _BatchRun(search, file).run()
+            batches.run()
         file.save()
     except SearchFailedError as error:
         _save_anyway(file)
         raise SearchFailedError(f"{error}\n{_file_line(file)}") from None
     except BaseException:
+        batches.tell_ended()
         _save_anyway(file)
         logger.warning("The search has not finished. %s", _file_line(file))
         raise
@@ -64,8 +66,9 @@ class _BatchRun:
         self._search, self._file = search, file
         self._shared = {name: search.fixed[name] for name in search.request.shared}
         n_trials = None if search.request.open_ended else search.settings.n_trials
-        self._reporter = ProgressReporter(n_trials, search.settings.concurrency)
+        self._reporter = ProgressReporter(n_trials, describe_workers(search.settings.slots), str(file.path))
         self._reported: set[int] = set()
+        self._ended: list[TrialReport] = []  # of the present batch
 
     def run(self) -> None:
         """Run all generations.
@@ -95,13 +98,24 @@ class _BatchRun:
             return []
         study = self._file.save_for_pruner(prunes=jobs[0].handle.prunes)
         inputs = [{STUDY: study, **job.flyte_inputs(), **self._shared} for job in jobs]
+        self._ended = []
 
         def on_end(position: int, report: TrialReport | None) -> None:
             if report is not None:
+                self._ended.append(report)
                 params, seconds = jobs[position].handle.params, report.end - report.start
                 self._report(report.trial, report.state, report.values, params, seconds, report.error)
+                self._file.save_if_due(self._ended)
 
         return [report for report in pool.run_batch(inputs, on_end) if report is not None]
+
+    def tell_ended(self) -> None:
+        """Tell the trials of an unfinished batch that have ended, without callbacks; the others stay running."""
+        from flyteoptuna.study.tell import tell_trials
+
+        with suppress(Exception):
+            numbers = [report.trial for report in self._ended]
+            tell_trials(self._search.study, self._ended, trusted=True, numbers=numbers)
 
     def _show(self, progress: Progress) -> None:
         from flyteoptuna.study.system_attrs import FINISHED, search_trials

@@ -14,6 +14,7 @@ from flyteoptuna.errors import SearchFailedError, TaskNotLoadedError
 from flyteoptuna.flyte.references import make_reference, msgpack_literal
 from flyteoptuna.flyte.workflow_scope import task_context
 from flyteoptuna.local.local_search import begin_local_search, end_local_search
+from flyteoptuna.local.progress_reporter import log_begin
 from flyteoptuna.local.study_file import StudyFile
 from flyteoptuna.local.worker_main import (
     ProcessEnvironment,
@@ -23,7 +24,7 @@ from flyteoptuna.local.worker_main import (
     pack_inputs,
     unpack_inputs,
 )
-from flyteoptuna.local.worker_pool import needs_process, worker_count
+from flyteoptuna.local.worker_pool import STARTING, describe_workers, needs_process, worker_count
 from flyteoptuna.local.worker_process import TaskTransport, WorkerDiedError, WorkerProcess
 from flyteoptuna.logs import logger
 from flyteoptuna.search.request import SearchRequest
@@ -45,7 +46,8 @@ def run_search_with_reused_pods(request: SearchRequest) -> Any:
     settings = dataclasses.replace(search.settings, concurrency=n_workers)
     folder = FlyteContextManager.current_context().file_access.get_random_local_directory()
     search_journal.publish_search(search.study, folder)
-    logger.info("The journal of the search, which outlives this process: %s", folder)
+    n_trials = None if request.open_ended else settings.n_trials
+    log_begin(n_trials, describe_workers(search.settings.slots), folder)
     study = make_reference(msgpack_literal({"_path": str(Path(folder, BEGUN))}))
     tasks = ReusedPodTasks.for_request(request)
     inputs = {"study": study, "journal": folder, "settings": settings.to_json(), **tasks.by_variable(search.fixed)}
@@ -66,6 +68,7 @@ def run_search_with_reused_pods(request: SearchRequest) -> Any:
 
 def _run_workers(tasks: ReusedPodTasks, inputs: dict[str, Any], n_workers: int, n_trials: int) -> None:
     if needs_process(n_workers, tasks.objective.metadata.timeout):
+        logger.info(STARTING)
         transport = TaskTransport(tasks.worker, rebuild_reused_pod_task, tasks.origin, tasks.objective)
         try:
             _run_in_processes(transport, inputs, n_workers, n_trials)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import shlex
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ from flyteoptuna.values.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from flyteoptuna.storage.search_study import SearchStudy
+    from flyteoptuna.trial.report import TrialReport
 
 # Minimum time between two saves, seconds.
 SAVE_INTERVAL = 1.0
@@ -42,15 +45,16 @@ class StudyFile:
         self._next_save = 0.0
         self._pruner_path = self.path.with_name("asked.study")
 
-    def save_if_due(self) -> None:
-        """Save the study unless the last save was too recent or too expensive."""
+    def save_if_due(self, reports: Sequence[TrialReport] = ()) -> None:
+        """Save the study, as ``save``, unless the last save was too recent or too expensive."""
         if time.monotonic() >= self._next_save:
-            self.save()
+            self.save(reports)
 
-    def save(self, *, pickles: bool = True) -> None:
+    def save(self, reports: Sequence[TrialReport] = (), *, pickles: bool = True) -> None:
         """Save the study. If the file cannot be written, log it once and go on.
 
         Args:
+            reports: reports of trials that have ended and will be told with the rest of their batch.
             pickles: save sampler, pruner and callbacks, so that a search can continue the study.
 
         Raises:
@@ -59,7 +63,7 @@ class StudyFile:
         from flyteoptuna.storage.file_format import dump_study
 
         start = time.monotonic()
-        data = dump_study(self.study, pickles=pickles)
+        data = dump_study(_with_reports(self.study, reports) if reports else self.study, pickles=pickles)
         try:
             _write(self.path, data)
         except OSError as error:
@@ -104,6 +108,20 @@ class StudyFile:
         # The search has ended; a file that is left does no harm.
         with suppress(OSError):
             self._pruner_path.unlink(missing_ok=True)
+
+
+def _with_reports(study: SearchStudy, reports: Sequence[TrialReport]) -> SearchStudy:
+    """Copy a study, and tell the copy the reports of trials that are running in it; the other trials go on."""
+    from flyteoptuna.study.shared.shared_study import copy_trial, copy_with_trials
+    from flyteoptuna.study.tell import tell_trials
+
+    trials = [t if t.state.is_finished() else copy_trial(t) for t in study.get_trials(deepcopy=False)]
+    copied = copy_with_trials(study, trials)
+    # Telling a trial changes the sampler.
+    copied.sampler = copy.deepcopy(study.sampler)
+    copied.stopped, copied.callbacks, copied.written = study.stopped, study.callbacks, study.written
+    tell_trials(copied, reports, numbers=[report.trial for report in reports])
+    return copied
 
 
 def _write(path: Path, data: bytes) -> None:

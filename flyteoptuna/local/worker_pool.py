@@ -15,6 +15,7 @@ from flyteoptuna.local import worker_main
 from flyteoptuna.local.worker_process import TaskTransport, WorkerDiedError, WorkerProcess, acquire, release
 from flyteoptuna.logs import logger
 from flyteoptuna.search.trial_task import rebuild_trial_task
+from flyteoptuna.values.text import plural
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 WORKERS = "FLYTEOPTUNA_LOCAL_WORKERS"
 # Estimated cost of starting the worker processes, seconds. They start if they save more.
 START_SECONDS = 2.0
+# Line of the log before worker processes start that no trial runs beside.
+STARTING = "Its worker processes start, which takes some seconds."
 # Interval at which the saving is estimated, seconds.
 LOOK_INTERVAL = 0.05
 
@@ -46,6 +49,16 @@ def worker_count(concurrency: int) -> int:
 def needs_process(count: int, timeout: Any) -> bool:
     """Test whether trials run in worker processes: several of them, or one that a timeout may have to kill."""
     return count > 1 or (bool(timeout) and int(os.environ.get(WORKERS) or 2) > 1)
+
+
+def describe_workers(slots: int) -> str:
+    """Number of trials that run at once on this machine, of ``slots`` that the settings allow, in words."""
+    count, given = worker_count(slots), os.environ.get(WORKERS)
+    text = f"at most {count} at once" if count > 1 else "one after another"
+    if count == slots:
+        return text
+    limit = f"{WORKERS} is {given}" if given else f"this machine has {plural(os.cpu_count() or 1, 'core')}"
+    return f"{text} ({'of' if count > 1 else 'instead of'} {slots}: {limit})"
 
 
 class TrialPool:
@@ -84,6 +97,7 @@ class TrialPool:
         if self._starts_late:
             threading.Thread(target=self._start_when_worthwhile, daemon=True).start()
         elif self._uses_processes:
+            logger.info(STARTING)
             self._start_workers()
         return self
 

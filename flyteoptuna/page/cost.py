@@ -32,12 +32,14 @@ class Cost(NamedTuple):
     Attributes:
         runs: the trials in their slots, sorted by search and start.
         wall_seconds: sum over the searches of the time from the first start to the last end.
-        slots: the concurrency of the latest search, or the maximum number of trials at once if that is larger.
+        slots: the number of trials that the latest search could run at once, or the maximum of all if that is larger.
+        concurrency: the number that its settings allow at once, of which a local run may have had fewer.
     """
 
     runs: list[SlotRun]
     wall_seconds: float
     slots: int
+    concurrency: int
 
     @property
     def trial_seconds(self) -> float:
@@ -68,7 +70,8 @@ def search_cost(study: optuna.Study, trials: Sequence[FrozenTrial]) -> Cost:
         offset = max(run.end for run in runs)
     peak = 1 + max((run.slot for run in runs), default=-1)
     search = find_search_mark(study)
-    return Cost(runs, offset, max(peak, search.concurrency if search else 0) if runs else 0)
+    concurrency, workers = (search.concurrency, search.workers) if search else (0, 0)
+    return Cost(runs, offset, max(peak, workers or concurrency) if runs else 0, concurrency)
 
 
 _Interval = tuple[float, float, int, FrozenTrial]

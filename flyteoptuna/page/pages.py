@@ -161,6 +161,8 @@ def _cost_tiles(cost: Cost) -> str:
     parts = [("complete", cost.trial_seconds), ("left", cost.idle_seconds)]
     bar = stacked_bar(parts, label="share of the slots' time that was used")
     waited = f"slots waited {format_duration(cost.idle_seconds)} in all" if cost.idle_seconds else "no slot waited"
+    if cost.slots < cost.concurrency:
+        waited += f"; of {cost.concurrency} at once, this machine ran {cost.slots}"
     used = f"{_format_slots(cost.mean_concurrency)} of {cost.slots}"
     return took + tile("Slots used, on average", used, waited, bar)
 

@@ -17,7 +17,7 @@ from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study import ask, samplers, stopping, system_attrs
 from flyteoptuna.study.progress import Progress, search_progress
 from flyteoptuna.study.serialisable_attributes import AttributeGuard
-from flyteoptuna.study.settings import SearchSettings, check_direction_count
+from flyteoptuna.study.settings import SearchSettings, batch_size_warning, check_direction_count
 from flyteoptuna.study.tell import fail_interrupted_trials, tell_trials
 from flyteoptuna.trial.report import TrialReport
 
@@ -30,8 +30,9 @@ def begin_search(
     seed: int,
     *,
     batches: bool = True,
+    objective: str = "",
     now: float | None = None,
-    slots: int = 0,
+    workers: int = 0,
 ) -> SearchStudy:
     """Begin a search on a given study, or on a new one.
 
@@ -44,8 +45,9 @@ def begin_search(
         strategies: pickled callbacks, sampler and pruner, as ``SearchRequest.strategies``.
         seed: seed of a new study's default sampler.
         batches: trials are asked in generations rather than one by one.
+        objective: name and inputs of what it searches over, as ``origin_signature``.
         now: start of the search, seconds since the epoch. Default: the current time.
-        slots: maximum number of trials that run at once; 0 if unknown, as in a local run.
+        workers: maximum number of trials that a local run has at once; 0 on a cluster.
 
     Raises:
         ValueError: the given study has another number of directions.
@@ -54,7 +56,8 @@ def begin_search(
     """
     study = given
     if study is None:
-        study = samplers.create_default_study(settings.batch_size, seed, directions or ("minimize",))
+        name = objective.partition("(")[0]
+        study = samplers.create_default_study(settings.batch_size, seed, directions or ("minimize",), name)
     if directions:
         check_direction_count("study", study.directions, len(directions))
     unpickled = unpickle_strategies(strategies)
@@ -66,10 +69,16 @@ def begin_search(
     n_suggestions = len([*space.iter_suggestions(inputs)]) or None
     if batches and (warning := samplers.population_warning(study, settings.batch_size, n_suggestions)):
         logger.warning(warning)
+    if warning := system_attrs.other_objective_warning(study, objective):
+        logger.warning(warning)
+    if batches and (warning := batch_size_warning(settings.n_trials, settings.concurrency, settings.batch_size)):
+        logger.warning(warning)
     study.stopped = False
     study.callbacks = unpickled.get("callbacks", [])
     n_generations = plan.count_generations(settings.n_trials, settings.batch_size) if batches else 0
-    system_attrs.store_search_mark(study, settings.n_trials, n_generations, now, slots)
+    system_attrs.store_search_mark(
+        study, settings.n_trials, n_generations, now, concurrency=settings.slots, workers=workers, objective=objective
+    )
     fail_interrupted_trials(study, study.callbacks)
     return study
 

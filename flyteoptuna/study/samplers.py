@@ -21,7 +21,9 @@ _NEEDS = {"GPSampler": ("torch", "scipy"), "CmaEsSampler": ("cmaes",), "QMCSampl
 UNIVARIATE_FROM = 20
 
 
-def create_default_study(batch: int, seed: int, directions: Sequence[str] = ("minimize",)) -> SearchStudy:
+def create_default_study(
+    batch: int, seed: int, directions: Sequence[str] = ("minimize",), name: str = ""
+) -> SearchStudy:
     """Create a study with the default sampler: TPE with a constant liar, which spreads the trials of a batch.
 
     It is multivariate, as in optuna 5, for batches below ``UNIVARIATE_FROM`` trials, and univariate otherwise.
@@ -29,7 +31,8 @@ def create_default_study(batch: int, seed: int, directions: Sequence[str] = ("mi
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True, multivariate=batch < UNIVARIATE_FROM)
-    return new_study([StudyDirection[d.upper()] for d in directions], sampler, optuna.pruners.NopPruner())
+    pruner = optuna.pruners.NopPruner()
+    return new_study([StudyDirection[d.upper()] for d in directions], sampler, pruner, name or "flyteoptuna")
 
 
 def population_warning(study: optuna.Study, batch: int, dimensions: int | None) -> str:

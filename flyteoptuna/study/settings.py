@@ -62,6 +62,16 @@ def check_direction_count(
         )
 
 
+def batch_size_warning(n_trials: int, concurrency: int, batch_size: int) -> str:
+    """Text of a warning if batches are too small for the concurrency, else empty."""
+    if batch_size >= min(concurrency, n_trials):
+        return ""
+    return (
+        f"`batch_size={batch_size}` is less than `concurrency={concurrency}`: at most {batch_size} trials run at once. "
+        f"Choose a batch_size of {concurrency} or more, or leave it out."
+    )
+
+
 def check_at_least(name: str, value: float, least: int) -> None:
     """Raise ``ValueError`` if a number is smaller than allowed."""
     if not value >= least:

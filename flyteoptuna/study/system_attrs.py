@@ -37,21 +37,40 @@ def require_search_mark(study: optuna.Study) -> SearchMark:
 
 
 def store_search_mark(
-    study: optuna.Study, n_trials: int = 0, generations: int = 0, now: float | None = None, concurrency: int = 0
+    study: optuna.Study, n_trials: int = 0, generations: int = 0, now: float | None = None, **fields: Any
 ) -> None:
     """Store the mark of a new search on a study: its budgets count from here, and earlier trials are not its own.
 
-    ``now`` is its start, seconds since the epoch; ``concurrency`` is 0 if it is not known.
+    ``now`` is its start, seconds since the epoch; ``fields`` are further ones of the ``SearchMark``.
     """
     before = find_search_mark(study)
     mark = SearchMark(
         count=before.count + 1 if before else 1,
         n_trials=n_trials,
         generations=generations,
-        concurrency=concurrency,
         start=time.time() if now is None else now,
+        **fields,
     )
     set_system_attribute(study, SEARCH_ATTRIBUTE, mark.to_attribute())
+
+
+def other_objective_warning(study: optuna.Study, objective: str) -> str:
+    """Text of a warning if the latest search of a study was over another objective, else empty.
+
+    ``objective`` is the signature of the present one. A module may be imported by several names: one signature may have
+    more of its dotted name than the other.
+    """
+    before = find_search_mark(study)
+    if before is None or not before.objective or not objective:
+        return ""
+    (name, _, inputs), (old_name, _, old_inputs) = objective.partition("("), before.objective.partition("(")
+    same_name = f".{name}".endswith(f".{old_name}") or f".{old_name}".endswith(f".{name}")
+    if same_name and sorted(inputs.rstrip(")").split(", ")) == sorted(old_inputs.rstrip(")").split(", ")):
+        return ""
+    return (
+        f"Study {study.study_name!r} is continued with another objective: its trials are of {before.objective}, and "
+        f"this search is over {objective}. Values of the two are compared with each other."
+    )
 
 
 def search_trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:

@@ -20,7 +20,7 @@ from flytekit.core.python_function_task import AsyncPythonFunctionTask
 from optuna.trial import FrozenTrial
 
 from flyteoptuna.errors import FlyteOptunaError, SearchFailedError
-from flyteoptuna.flyte.objective import STUDY, input_types, output_kinds
+from flyteoptuna.flyte.objective import STUDY, input_types, origin_signature, output_kinds
 from flyteoptuna.flyte.references import Reference, msgpack_literal, to_reference
 from flyteoptuna.flyte.study_type import serialise_given_study
 from flyteoptuna.internals.optuna_internals import trial_record
@@ -175,6 +175,7 @@ class _SimulatedSearch:
             request.strategies,
             seed,
             batches=not request.reuse_pods,
+            objective=origin_signature(request.origin),
             now=EPOCH,
         )
         self._slots = SimulatedSlots(self.settings.concurrency)

@@ -81,6 +81,8 @@ class SearchMark(_Mark):
     n_trials: int | None = None  # trials of the search; None if a file does not tell
     generations: int | None = None  # 0 for a search of workers; None if a file does not tell
     concurrency: int = 0  # trials that can run at once; 0 if it is not known
+    workers: int = 0  # trials of a local run that this machine runs at once; 0 on a cluster
+    objective: str = ""  # name and inputs of what it searches over; empty if a file does not tell
     start: float  # seconds since the epoch
 
 

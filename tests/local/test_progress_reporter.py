@@ -49,10 +49,12 @@ def test_a_terminal_gets_a_bar():
     assert re.search(r" 8/8 +best \S+ \(trial \d\) \d:\d\d:\d\d", bars[-1])
     assert {len(line) for line in bars} <= {*range(80)}
     lines = [line.partition("] ")[2] for line in text.splitlines() if "[I " in line]
-    assert lines[0] == "A search of 8 trials, 2 at once, begins."
-    assert lines[1] == "The search has ended: all of its 8 trials have run."
-    assert lines[2].startswith("The best is trial ") and lines[3].startswith("Its study: flyteoptuna show /")
-    assert len(lines) == 4
+    first, follow, end, best, study = lines
+    assert first == "A search of 8 trials begins, one after another (instead of 2: FLYTEOPTUNA_LOCAL_WORKERS is 1)."
+    assert end == "The search has ended: all of its 8 trials have run."
+    assert best.startswith("The best is trial ")
+    assert follow.startswith("Its study as it runs: flyteoptuna watch /")
+    assert follow.split()[-1] == study.removeprefix("Its study: flyteoptuna show ").rstrip()
     assert text.rindex(HIDDEN) < text.rindex(SHOWN)
 
 
@@ -74,9 +76,9 @@ def test_without_a_terminal_there_are_lines():
     with started("pruned", subprocess.PIPE) as process:
         text = process.communicate(timeout=600)[1].decode()
     lines = [line.split("] ", 1)[1] for line in text.splitlines()]
-    assert lines[0] == "A search of 8 trials, 2 at once, begins."
-    assert sorted(line.split(":")[0] for line in lines[1:9]) == [f"Trial {number}" for number in range(8)]
-    assert [line.split(" ")[0] for line in lines[9:]] == ["The", "The", "Its"]
+    assert [line.partition(" ")[0] for line in lines[:2]] == ["A", "Its"]
+    assert sorted(line.split(":")[0] for line in lines[2:10]) == [f"Trial {number}" for number in range(8)]
+    assert [line.split(" ")[0] for line in lines[10:]] == ["The", "The", "Its"]
     assert "\x1b" not in text
 
 

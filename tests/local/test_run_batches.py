@@ -17,13 +17,13 @@ from flyteoptuna.search.trial_task import trial_task
 
 
 def test_an_interrupted_search_is_kept(flows, monkeypatch, said):
-    """The log names the file, which holds every generation that was told, and a search can go on with it."""
+    """The log names the file, which holds every trial that has ended, and a search can go on with it."""
     flow = flows("flow_of_local")
     with pytest.raises(KeyboardInterrupt):
         searched(flow.interrupted, monkeypatch, "1")
     [path] = [text.partition("as it stands: ")[2] for text in said]
     study = load_study(path)
-    assert [t.state.name for t in study.trials] == [*["COMPLETE"] * 3, *["RUNNING"] * 3]
+    assert [t.state.name for t in study.trials] == [*["COMPLETE"] * 5, "RUNNING"]
     more = Optimizer(flow.pruned, 1, 2, study=study)(x=suggest.float(0, 1))
     assert [t.number for t in more.trials if t.value is not None][-2:] == [6, 7]
 
@@ -57,24 +57,46 @@ from flow_of_local import busy
 from flyteoptuna import Optimizer, suggest
 
 if __name__ == "__main__":
-    Optimizer(busy, 2, 1000)(x=suggest.float(0, 1), seconds=0.1)
+    Optimizer(busy, 2, 1000, batch_size=100)(x=suggest.float(0, 1), seconds=0.1)
 """
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_ctrl_c_ends_a_search(tmp_path, workers):
-    """Whoever runs the trials; the study is kept."""
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_search(tmp_path, workers, sent):
+    """Whoever runs the trials: those of the present batch that have ended are kept too."""
     (tmp_path / "stopped.py").write_text(STOPPED)
     environment = {**os.environ, WORKERS: workers, "PYTHONPATH": str(CODE)}
     with subprocess.Popen(
         [sys.executable, "stopped.py"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
         next(line for line in process.stderr if "Trial 5:" in line)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         rest = process.communicate(timeout=600)[1]
-    assert process.returncode
+    assert process.returncode == (143 if sent == signal.SIGTERM else process.returncode) != 0
     path = rest.partition("The study as it stands: ")[2].splitlines()[0]
-    assert 4 <= len([t for t in load_study(path).trials if t.state.name == "COMPLETE"]) < 1000
+    assert 6 <= len([t for t in load_study(path).trials if t.state.name == "COMPLETE"]) <= 100
+
+
+def test_a_killed_search_is_kept_as_it_was_saved_last(tmp_path):
+    """In the middle of a batch too: the first lines of the log name its file."""
+    (tmp_path / "stopped.py").write_text(STOPPED)
+    environment = {**os.environ, WORKERS: "1", "PYTHONPATH": str(CODE)}
+    with subprocess.Popen(
+        [sys.executable, "stopped.py"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        path = next(line for line in process.stderr if "flyteoptuna watch" in line).split()[-1]
+        while "COMPLETE" not in saved_states(path):
+            assert process.poll() is None
+        process.kill()
+    states = saved_states(path)
+    assert "COMPLETE" in states and states[-1] == "RUNNING" and len(states) == 100
+    more = Optimizer(__import__("flow_of_local").pruned, 1, 1, study=load_study(path, trusted=True))
+    assert len(more(x=suggest.float(0, 1)).trials) == 101
+
+
+def saved_states(path):
+    return [t.state.name for t in load_study(path).trials] if os.path.exists(path) else []
 
 
 DROPPED = """

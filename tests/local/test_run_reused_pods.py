@@ -98,27 +98,27 @@ def trials_in(journal):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_an_ended_search_loses_nothing(tmp_path, workers, end):
-    """Ctrl-C names the file of the study; what is killed leaves its journal, which plain Optuna reads."""
+@pytest.mark.parametrize(("end", "code"), [(signal.SIGINT, 1), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_an_ended_search_loses_nothing(tmp_path, workers, end, code):
+    """Its journal, which the first and the last lines of the log name, is a study, and plain Optuna reads it too."""
     (tmp_path / "running.py").write_text(RUNNING)
     path = os.pathsep.join([str(CODE), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, WORKERS: workers, "PYTHONPATH": path, "FLYTE_SDK_LOGGING_LEVEL": "20"}
     with subprocess.Popen(
         [sys.executable, "running.py"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
-        journal = next(line for line in process.stderr if "The journal of the search" in line).split()[-1]
+        journal = next(line for line in process.stderr if "flyteoptuna watch" in line).split()[-1]
         while not (before := trials_in_or_none(journal)):
             assert process.poll() is None
         process.send_signal(end)
         rest = process.communicate(timeout=600)[1]
-    assert process.returncode
+    assert process.returncode == code or (end == signal.SIGINT and process.returncode)
     # Of two workers the second may have been the first to end a trial.
     assert before <= trials_in(journal)
-    if end == signal.SIGINT:
-        study = load_study(rest.rpartition("The study as it stands: ")[2].split()[0])
-        assert before <= complete(study)
-        assert study.sampler is not None
+    study = load_study(journal, trusted=True)
+    assert before <= complete(study) and isinstance(study.sampler, optuna.samplers.TPESampler)
+    if end != signal.SIGKILL:
+        assert rest.rpartition("The study as it stands: ")[2].split()[0] == journal
 
 
 def trials_in_or_none(journal):

@@ -46,12 +46,18 @@ def node_seed() -> int:
 
 
 def begin_in_pod(
-    given: Reference | None, settings: SearchSettings, directions: Sequence[str], strategies: str, *, batches: bool
+    given: Reference | None,
+    settings: SearchSettings,
+    directions: Sequence[str],
+    strategies: str,
+    *,
+    batches: bool,
+    objective: str = "",
 ) -> SearchStudy:
     """Begin a search in a driver pod; see ``begin_search``."""
     study = None if given is None else given.read(optuna.Study | None)
     return generation.begin_search(
-        study, settings, directions, strategies, node_seed(), batches=batches, slots=settings.slots
+        study, settings, directions, strategies, node_seed(), batches=batches, objective=objective
     )
 
 

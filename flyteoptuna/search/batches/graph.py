@@ -8,7 +8,7 @@ from types import GenericAlias
 from typing import Any
 
 from flyteoptuna.flyte.literal_hashes import HashedInputs, hashed_inputs, input_hashes
-from flyteoptuna.flyte.objective import STUDY, TRIAL
+from flyteoptuna.flyte.objective import STUDY, TRIAL, origin_signature
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference, list_reference
 from flyteoptuna.search import plan
@@ -120,7 +120,8 @@ class BatchTasks(SearchTasks):
         settings = SearchSettings(**budgets, space=space, hashes=hashes)
         text = settings.to_json()
         driver.check_fixed_size([*fixed.values()], text, plan.ARITY)
-        state = driver.begin_in_pod(study, settings, self.directions, strategies, batches=True)
+        name = origin_signature(self.origin)
+        state = driver.begin_in_pod(study, settings, self.directions, strategies, batches=True, objective=name)
         stop = plan.count_generations(settings.n_trials, settings.batch_size)
         return self._span(0, stop, StudyReference(state), list_reference([]), over=False, settings=text, **fixed)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from flytekit.core.interface import Interface
 
+from flyteoptuna.flyte.objective import origin_signature
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference
 from flyteoptuna.flyte.resolver import name_task, short_digest
@@ -94,7 +95,8 @@ class ReusedPodTasks(SearchTasks):
         from flyteoptuna.search.reused.search_journal import begin_journal
 
         settings = SearchSettings(**{name: given.pop(name) for name in PROMISABLE}, space=space)
-        state, journal = begin_journal(study, settings, self.directions, strategies)
+        name = origin_signature(self.origin)
+        state, journal = begin_journal(study, settings, self.directions, strategies, name)
         return StudyReference(state), journal, settings.to_json(), list(range(settings.slots))
 
     def work(

@@ -39,10 +39,10 @@ def publish_search(study: SearchStudy, url: str) -> None:
 
 
 def begin_journal(
-    given: Reference | None, settings: SearchSettings, directions: Sequence[str], strategies: str
+    given: Reference | None, settings: SearchSettings, directions: Sequence[str], strategies: str, objective: str = ""
 ) -> tuple[SearchStudy, str]:
     """Begin a search and its journal; return the study and the folder of the journal."""
-    study = driver.begin_in_pod(given, settings, directions, strategies, batches=False)
+    study = driver.begin_in_pod(given, settings, directions, strategies, batches=False, objective=objective)
     url = FlyteContextManager.current_context().file_access.get_random_remote_directory()
     open_journal(url).check()
     publish_search(study, url)

@@ -192,7 +192,7 @@ class SharedStudy:
     def _draft_now(self, number: int) -> _Draft:
         """A draft of the present study in which one trial is changed."""
         trials = self.study.get_trials(deepcopy=False)
-        trials[number] = _copy_trial(trials[number])
+        trials[number] = copy_trial(trials[number])
         return _draft(copy_with_trials(self.study, trials), len(trials))
 
     def _draft_before(self, trial_id: int) -> _Draft:
@@ -260,7 +260,8 @@ def _changed(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> list[tuple[
     return [(key, value) for key, value in after.items() if key not in before or before[key] != value]
 
 
-def _copy_trial(trial: FrozenTrial) -> FrozenTrial:
+def copy_trial(trial: FrozenTrial) -> FrozenTrial:
+    """A copy of a trial that can be changed."""
     # The storage in memory changes these dictionaries in place, and the original trial belongs to the journal's.
     copied = copy.copy(trial)
     for name in ("params", "distributions", "user_attrs", "system_attrs", "intermediate_values"):
@@ -270,7 +271,7 @@ def _copy_trial(trial: FrozenTrial) -> FrozenTrial:
 
 def copy_with_state(trial: FrozenTrial, state: TrialState) -> FrozenTrial:
     """A copy of a trial in the state WAITING or RUNNING, without a result and a mark."""
-    copied = _copy_trial(trial)
+    copied = copy_trial(trial)
     copied.state, copied.values = state, None
     copied.datetime_complete = None
     if state == TrialState.WAITING:
