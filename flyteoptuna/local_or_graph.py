@@ -8,7 +8,6 @@ from flytekit.core.context_manager import FlyteContextManager
 
 from flyteoptuna.flyte.workflow_scope import in_conditional, in_own_context
 from flyteoptuna.search.request import SearchRequest
-from flyteoptuna.trial.interrupts import terminable
 
 
 def is_local() -> bool:
@@ -29,10 +28,7 @@ def start_search(request: SearchRequest, *, local: bool) -> Any:
         from flyteoptuna.search.reused.graph import add_reused_pod_search as start
     else:
         from flyteoptuna.search.batches.graph import add_batch_search as start
-    if not local:
-        return start(request)
-    with terminable():
-        return in_own_context(lambda: start(request))
+    return in_own_context(lambda: start(request)) if local else start(request)
 
 
 def check_call_site() -> None:

@@ -216,9 +216,6 @@ class Optimizer(ScopedSettings):
         counts["n_trials"] = optimizer_settings.trial_limit(
             counts["n_trials"], counts["timeout"], counts["batch_size"], pods=not (local or reuse)
         )
-        if not local and not reuse:
-            # A local run and the pods say it too, once they know the promises.
-            optimizer_settings.warn_of_small_batch(counts)
         bound = optimizer_inputs.bind_inputs(self.objective, args, inputs, _SETTINGS)
         optimizer_inputs.check_suggestions(self.objective, bound)
         return SearchRequest(

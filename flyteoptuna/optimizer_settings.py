@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -13,8 +13,7 @@ from flytekit.core.promise import Promise
 
 from flyteoptuna.flyte import promises
 from flyteoptuna.flyte.types.study_attributes import STUDY_TAG
-from flyteoptuna.logs import logger
-from flyteoptuna.study.settings import batch_size_warning, check_at_least, check_direction_count
+from flyteoptuna.study.settings import check_at_least, check_direction_count
 from flyteoptuna.values.did_you_mean import did_you_mean, join_names, value_and_type
 from flyteoptuna.values.json_values import plain_scalar
 
@@ -98,13 +97,6 @@ def check_count(name: str, value: Any, least: int = 1) -> Any:
             f"`{name} <= {MAX_INT}` must hold, for Flyte's ints have 64 bits, but got {value_and_type(value)}."
         )
     return value
-
-
-def warn_of_small_batch(counts: Mapping[str, Any]) -> None:
-    """Log a warning if batches are too small for the concurrency. Promises are not known yet."""
-    numbers = [counts[name] for name in ("n_trials", "concurrency", "batch_size")]
-    if not any(isinstance(number, Promise) for number in numbers) and (warning := batch_size_warning(*numbers)):
-        logger.warning(warning)
 
 
 def check_timeout(timeout: Any) -> Any:

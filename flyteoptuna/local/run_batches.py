@@ -16,10 +16,11 @@ from flyteoptuna.search.request import SearchRequest
 from flyteoptuna.search.trial_inputs import TrialJob, input_builder
 from flyteoptuna.search.trial_task import trial_task
 from flyteoptuna.study.progress import Progress
-from flyteoptuna.trial.interrupts import interruptible
+from flyteoptuna.trial.interrupts import interruptible, terminable
 from flyteoptuna.trial.report import ERROR_ATTRIBUTE, TrialReport
 
 
+@terminable()
 def run_batch_search(request: SearchRequest) -> Any:
     """Run a search in batches on this machine; return its study, or in a workflow's body a promise of it.
 

@@ -29,9 +29,10 @@ from flyteoptuna.local.worker_process import TaskTransport, WorkerDiedError, Wor
 from flyteoptuna.logs import logger
 from flyteoptuna.search.request import SearchRequest
 from flyteoptuna.search.reused.graph import WORKER_RETRIES, ReusedPodTasks, rebuild_reused_pod_task
-from flyteoptuna.trial.interrupts import interruptible
+from flyteoptuna.trial.interrupts import interruptible, terminable
 
 
+@terminable()
 def run_search_with_reused_pods(request: SearchRequest) -> Any:
     """Run a search on this machine; return its study, or in a workflow's body a promise of it.
 

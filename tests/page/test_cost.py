@@ -11,12 +11,13 @@ from optuna.trial import TrialState, create_trial
 
 from flyteoptuna.internals.optuna_internals import set_system_attribute
 from flyteoptuna.page.cost import search_cost
+from flyteoptuna.page.pages import report_page
 from flyteoptuna.trial.marks import SEARCH_ATTRIBUTE, TRIAL_ATTRIBUTE, SearchMark, TrialMark
 
 START = datetime(2026, 1, 2, 3, 4, 5)
 
 
-def study_of(*searches, concurrency=None):
+def study_of(*searches, concurrency=None, workers=0):
     """A study of searches, each a list of its trials' (start, end) in seconds; an end of None is a running trial."""
     study = optuna.create_study()
     for search, spans in enumerate(searches, start=1):
@@ -27,7 +28,7 @@ def study_of(*searches, concurrency=None):
             trial.datetime_complete = None if end is None else START + timedelta(seconds=end)
             study.add_trial(trial)
     if concurrency:
-        mark = SearchMark(count=1, concurrency=concurrency, start=0.0)
+        mark = SearchMark(count=1, concurrency=concurrency, workers=workers, start=0.0)
         set_system_attribute(study, SEARCH_ATTRIBUTE, mark.to_attribute())
     return study
 
@@ -74,3 +75,13 @@ def test_no_two_trials_are_in_one_slot_at_a_time(spans):
     assert found.mean_concurrency <= found.slots
     busiest = [sum(r.start <= at.start < max(r.end, r.start + 0.5) for r in found.runs) for at in found.runs]
     assert found.slots <= max(busiest, default=0)
+
+
+def test_a_local_run_has_as_many_slots_as_this_machine_runs_at_once():
+    """Its page says of how many, and one of a cluster does not."""
+    local, cluster = ({"concurrency": 8, "workers": workers} for workers in (2, 0))
+    assert spent([(0, 10), (0, 10)], **local).slots == 2
+    assert spent([(0, 10), (0, 10)], **cluster).slots == 8
+    page = report_page(study_of([(0, 10), (0, 5)], **local))
+    assert "1.5 of 2<" in page and "; of 8 at once, this machine ran 2<" in page
+    assert "this machine" not in report_page(study_of([(0, 10), (0, 5)], **cluster))

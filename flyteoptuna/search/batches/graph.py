@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping
 from types import GenericAlias
 from typing import Any
 
+from flytekit.core.promise import Promise
+
 from flyteoptuna.flyte.literal_hashes import HashedInputs, hashed_inputs, input_hashes
 from flyteoptuna.flyte.objective import STUDY, TRIAL, origin_signature
 from flyteoptuna.flyte.promises import StudyPromise
 from flyteoptuna.flyte.references import Reference, by_reference, list_reference
+from flyteoptuna.logs import logger
 from flyteoptuna.search import plan
 from flyteoptuna.search.best_outputs import NONE_USED, USED
 from flyteoptuna.search.driver_tasks import (
@@ -27,7 +30,7 @@ from flyteoptuna.search.request import PROMISABLE, SearchRequest
 from flyteoptuna.search.search_tasks import SearchTasks, map_task, search_inputs, study_promise
 from flyteoptuna.search.trial_inputs import input_builder
 from flyteoptuna.search.trial_task import trial_task
-from flyteoptuna.study.settings import SearchSettings
+from flyteoptuna.study.settings import SearchSettings, batch_size_warning
 from flyteoptuna.trial.report import TrialReport
 
 # Tasks whose nodes show the progress of the search.
@@ -38,12 +41,20 @@ Reports = by_reference(list[TrialReport | None])
 
 def add_batch_search(request: SearchRequest) -> StudyPromise:
     """Add a search to the workflow that is being compiled; return the promise of its study."""
+    _warn_of_small_batches(request.counts)
     tasks = BatchTasks.for_request(request)
     progress = add_node(tasks.search, {**search_inputs(request), **tasks.by_variable(request.fixed)}, tasks.fixed_types)
     outputs = tasks.finish(
         study=progress.study, reports=progress.reports, max_failures=request.counts["max_failures"], used=NONE_USED
     )
     return study_promise(outputs, request)
+
+
+def _warn_of_small_batches(counts: Mapping[str, Any]) -> None:
+    # Of promises, the pod of the search says it.
+    numbers = [counts[name] for name in ("n_trials", "concurrency", "batch_size")]
+    if not any(isinstance(number, Promise) for number in numbers) and (warning := batch_size_warning(*numbers)):
+        logger.warning(warning)
 
 
 class BatchTasks(SearchTasks):
