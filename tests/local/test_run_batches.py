@@ -75,7 +75,8 @@ def test_a_signal_ends_a_search(tmp_path, workers, sent):
         rest = process.communicate(timeout=600)[1]
     assert process.returncode == (143 if sent == signal.SIGTERM else process.returncode) != 0
     path = rest.partition("The study as it stands: ")[2].splitlines()[0]
-    assert 6 <= len([t for t in load_study(path).trials if t.state.name == "COMPLETE"]) <= 100
+    # Of two workers the second may have been the first to end a trial.
+    assert 5 <= len([t for t in load_study(path).trials if t.state.name == "COMPLETE"]) <= 100
 
 
 def test_a_killed_search_is_kept_as_it_was_saved_last(tmp_path):
