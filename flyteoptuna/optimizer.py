@@ -214,7 +214,11 @@ class Optimizer(ScopedSettings):
             )
         open_ended = counts["n_trials"] is None
         counts["n_trials"] = optimizer_settings.trial_limit(
-            counts["n_trials"], counts["timeout"], counts["batch_size"], pods=not (local or reuse)
+            counts["n_trials"],
+            counts["timeout"],
+            counts["batch_size"],
+            pods=not (local or reuse),
+            given=self.timeout,
         )
         bound = optimizer_inputs.bind_inputs(self.objective, args, inputs, _SETTINGS)
         optimizer_inputs.check_suggestions(self.objective, bound)

@@ -16,11 +16,11 @@ from flyteoptuna.flyte.types.study_attributes import STUDY_TAG
 from flyteoptuna.study.settings import check_at_least, check_direction_count
 from flyteoptuna.values.did_you_mean import did_you_mean, join_names, value_and_type
 from flyteoptuna.values.json_values import plain_scalar
+from flyteoptuna.values.numbers import MAX_INT
+from flyteoptuna.values.text import safe_repr
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-# Largest int of Flyte.
-MAX_INT = 2**63 - 1
 # Settings of a new study; they replace a study made by `optuna.create_study`.
 NEW_STUDY_SETTINGS = ("direction", "directions", "sampler", "pruner")
 
@@ -294,7 +294,7 @@ def check_study(given: Any, wanted: int | None, objective: str) -> Any:
 PODS_TAKE, TRIALS_TAKE = 3.0, 0.001
 
 
-def trial_limit(n_trials: Any, timeout: Any, batch: Any, *, pods: bool) -> Any:
+def trial_limit(n_trials: Any, timeout: Any, batch: Any, *, pods: bool, given: Any = None) -> Any:
     """Maximum number of trials; with only a timeout, an upper bound of what fits into it.
 
     Args:
@@ -302,12 +302,18 @@ def trial_limit(n_trials: Any, timeout: Any, batch: Any, *, pods: bool) -> Any:
         timeout: seconds, a promise of them, or None for no limit.
         batch: number of trials of a generation, or a promise of it.
         pods: whether each generation starts pods.
+        given: the argument ``timeout``, which may be too long to be a limit.
 
     Raises:
         TypeError: neither limit is given, or the number of generations depends on a promise.
     """
     if n_trials is not None:
         return n_trials
+    if timeout is None and given is not None:
+        raise TypeError(
+            f"`n_trials` must be given where the timeout is no limit, but got n_trials=None and timeout="
+            f"{safe_repr(given)}: write n_trials=..., or fewer seconds."
+        )
     if timeout is None:
         raise TypeError("`n_trials` or a `timeout` must be given: one says how many trials, the other for how long.")
     if isinstance(timeout, Promise) or isinstance(batch, Promise):

@@ -40,7 +40,7 @@ def test_other_names_of_a_suggestion_say_what_to_write(name, match):
         (lambda: suggest.float(0, 10**400), "`high` of suggest.float must be finite"),
         (
             lambda: suggest.float(0, 10**5000),
-            "`high` of suggest.float must be finite, but got <int without a repr: ValueError>",
+            "`high` of suggest.float must be finite, but got <an int of about 5,000 digits>",
         ),
         (lambda: suggest.float(-1.7e308, 1.7e308), "`high - low` must be a finite float"),
         (lambda: suggest.float(np.array([0]), 1), r"must be a number, but got array\(\[0\]\) \(ndarray\)"),

@@ -183,7 +183,7 @@ def outputs(
     trials = study.get_trials(deepcopy=False)
     if not 0 <= number < len(trials):
         has = f"its trials are 0 to {len(trials) - 1}" if trials else "it has none yet"
-        raise LookupError(f"Study {study.study_name!r} has no trial {number}: {has}.")
+        raise LookupError(f"Study {study.study_name!r} has no trial {safe_repr(number)}: {has}.")
     trial = trials[number]
     described = f"Trial {number} of study {study.study_name!r} ({trial.state.name})"
     serialised = results.stored_outputs(trial)

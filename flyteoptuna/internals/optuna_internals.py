@@ -188,9 +188,9 @@ def is_grid_exhausted(sampler: GridSampler, trials: Sequence[FrozenTrial]) -> bo
     return len(asked) >= len(sampler._all_grids)
 
 
-def is_enqueued_point(trial: FrozenTrial) -> bool:
-    """Test whether parameters of a trial were fixed by ``enqueue_trial``."""
-    return "fixed_params" in trial.system_attrs
+def enqueued_params(trial: FrozenTrial) -> dict[str, Any] | None:
+    """Parameters of a trial that were fixed by ``enqueue_trial``; None if it was not enqueued."""
+    return trial.system_attrs.get("fixed_params")
 
 
 def holds_pickle(attribute: str) -> bool:

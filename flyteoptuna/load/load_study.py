@@ -62,7 +62,7 @@ def load_study(
     Raises:
         StudyNotFoundError: there is no study, it cannot be reached, or there are several.
         StudyFormatError: the content is not a study.
-        TypeError: ``source`` is not a path, or ``trusted`` is not a bool.
+        TypeError: ``source`` is not a path, ``trusted`` is not a bool, or ``remote`` is not a ``FlyteRemote``.
         ValueError: ``source`` is empty, or a malformed ``flyte://`` source.
     """
     # Exactly a bool: a truthy value such as "no" must not unpickle a foreign file.
@@ -72,6 +72,7 @@ def load_study(
         raise TypeError(f"`source` must be a path, a URL or {SCHEME}..., but got {value_and_type(source)}.")
     if not text.strip():
         raise ValueError(f"`source` must be a path, a URL or {SCHEME}..., but got {value_and_type(source)}.")
+    check_remote(remote)
     scheme, separator, _ = text.partition("://")
     if separator and scheme.partition("+")[0] in DATABASES:
         raise StudyFormatError(f"Not a study file, but a database, {_OPTUNA_HINT}")
@@ -84,6 +85,16 @@ def load_study(
         set_pickles_aside(study)
     study.file = text if "://" in text else os.path.abspath(text)
     return study
+
+
+def check_remote(remote: object) -> None:
+    """Raise a ``TypeError`` unless the argument ``remote`` is a ``FlyteRemote`` or None."""
+    if remote is None:
+        return
+    from flytekit.remote import FlyteRemote
+
+    if not isinstance(remote, FlyteRemote):
+        raise TypeError(f"`remote` must be a flytekit.remote.FlyteRemote, but got {value_and_type(remote)}.")
 
 
 def _reader(trusted: bool) -> Callable[[bytes], SearchStudy]:
@@ -157,6 +168,7 @@ def _connect(source: str, remote: FlyteRemote | None) -> Iterator[tuple[Executio
     if match is None:
         raise ValueError(f"`{source}` is no execution: expected {SYNTAX}.")
     parsed = ExecutionSource(*match.groups())
+    check_remote(remote)
     try:
         remote = remote or FlyteRemote(Config.auto())
         with remote.remote_context():

@@ -29,6 +29,9 @@ from flyteoptuna.search.best_outputs import PREFIX, best_output_promises, finish
 from flyteoptuna.search.driver_tasks import INPUT, output_tuple, variable_names
 from flyteoptuna.search.request import SearchRequest
 
+# Largest parallelism of a map in Flyte's messages.
+MAX_PARALLELISM = 2**32 - 1
+
 
 @dataclass(frozen=True)
 class SearchTasks:
@@ -154,7 +157,8 @@ def map_task(task: Any, bound: tuple[str, ...], concurrency: int) -> ArrayNodeMa
         bound: names of the inputs that all elements share.
         concurrency: maximum number of elements that run at once; 0 for all.
     """
-    mapped = ArrayNodeMapTask(task, concurrency=concurrency, min_success_ratio=0.0, bound_inputs={*bound})
+    at_once = min(concurrency, MAX_PARALLELISM)
+    mapped = ArrayNodeMapTask(task, concurrency=at_once, min_success_ratio=0.0, bound_inputs={*bound})
     # Flytekit names a map after its module and function, which two searches over one objective share.
     rename_map_task(mapped, task.name)
     return mapped

@@ -14,11 +14,12 @@ from flyteoptuna.flyte.report_transport import HandleReference
 from flyteoptuna.flyte.types.casts import convert_literal
 from flyteoptuna.space import space
 from flyteoptuna.space.annotations import convert_suggested
+from flyteoptuna.space.number_limits import check_numbers
 from flyteoptuna.space.suggestions import Suggestion
 from flyteoptuna.trial.call_objective import outcome_of_exception
 from flyteoptuna.trial.report import TrialHandle, report_byte_limit
 from flyteoptuna.values.json_values import plain_scalar
-from flyteoptuna.values.text import safe_repr
+from flyteoptuna.values.text import exception_line, safe_repr
 
 if TYPE_CHECKING:
     from flyteoptuna.storage.search_study import SearchStudy
@@ -147,15 +148,18 @@ def _make_job(study: SearchStudy, trial: AskedTrial, mapped: Sequence[str], batc
 
 
 def _to_flyte(name: str, value: Any, python_type: Any) -> Reference:
+    is_reference = isinstance(value, Reference)
+    if not is_reference:
+        # A sampler may suggest an enqueued value that no suggestion allows.
+        check_numbers(value, python_type, name)
     try:
-        if not isinstance(value, Reference):
-            value = to_reference(convert_suggested(value, python_type), python_type)
+        reference = value if is_reference else to_reference(convert_suggested(value, python_type), python_type)
         # A reference may be to a callback's input, whose type differs from the objective's.
-        converted = convert_literal(value, python_type, name)
+        converted = convert_literal(reference, python_type, name)
         converted.serialised()
     except Exception as error:
         raise ValueError(
-            f"The input `{name}` cannot be sent: Flyte does not take {safe_repr(value)} for it."
+            f"The input `{name}` cannot be sent: Flyte does not take {safe_repr(value)} for it. {exception_line(error)}"
         ) from error
     return converted
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import types
-import typing
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from flyteoptuna.errors import SpaceError
 from flyteoptuna.space.misplaced_suggestions import refuse_misplaced_suggestions
+from flyteoptuna.space.number_limits import check_numbers
 from flyteoptuna.space.space import MAX_NAME, contains_suggestion
 from flyteoptuna.space.suggestions import Category, Choice, Float
+from flyteoptuna.space.type_members import (
+    accepts_mapping,
+    annotation_name,
+    dataclass_fields,
+    is_enum,
+    item_annotation,
+    union_members,
+)
 from flyteoptuna.values.annotated import strip_annotated
 from flyteoptuna.values.did_you_mean import did_you_mean, join_names, value_and_type
 from flyteoptuna.values.json_values import plain_scalar
@@ -21,6 +26,11 @@ from flyteoptuna.values.json_values import plain_scalar
 
 def check_input(value: Any, annotation: Any, path: str) -> None:
     """Raise a ``SpaceError`` where an input, or a value that it could suggest, does not fit its annotation."""
+    _check_part(value, annotation, path)
+    check_numbers(value, annotation, path)
+
+
+def _check_part(value: Any, annotation: Any, path: str) -> None:
     if not contains_suggestion(value, path):
         refuse_misplaced_suggestions(value, path)
         _check_fixed(value, annotation, path)
@@ -40,10 +50,10 @@ def check_callback_input(value: Any, annotation: Any, path: str) -> None:
 
 
 def _check_mapping(value: Mapping[Any, Any], annotation: Any, path: str) -> None:
-    mapping = next(filter(_accepts_mapping, _union_members(annotation)), None)
+    mapping = next(filter(accepts_mapping, union_members(annotation)), None)
     if mapping is None:
         raise SpaceError(
-            f"`{path}` is of type {_annotation_name(annotation)}, which no dictionary can be, but got "
+            f"`{path}` is of type {annotation_name(annotation)}, which no dictionary can be, but got "
             f"{value_and_type(value)}."
         )
     for key in value:
@@ -56,13 +66,13 @@ def _check_mapping(value: Mapping[Any, Any], annotation: Any, path: str) -> None
         required = {name for name, (_, needed) in fields.items() if needed}
         if unknown := [key for key in value if key not in fields]:
             raise SpaceError(
-                f"`{path}` is of type {_annotation_name(mapping)}, which has no `{unknown[0]}`; it has: "
+                f"`{path}` is of type {annotation_name(mapping)}, which has no `{unknown[0]}`; it has: "
                 f"{join_names(fields)}.{did_you_mean(unknown[0], fields)}"
             )
         if missing := sorted(required - value.keys()):
-            raise SpaceError(f"`{path}` is of type {_annotation_name(mapping)}, which needs: {', '.join(missing)}.")
+            raise SpaceError(f"`{path}` is of type {annotation_name(mapping)}, which needs: {', '.join(missing)}.")
     for key, inner in value.items():
-        check_input(inner, _item_annotation(mapping, key), f"{path}.{key}")
+        _check_part(inner, item_annotation(mapping, key), f"{path}.{key}")
 
 
 def _check_suggestion(value: Any, annotation: Any, path: str) -> None:
@@ -72,15 +82,15 @@ def _check_suggestion(value: Any, annotation: Any, path: str) -> None:
         )
     for sample in value.choices if isinstance(value, Category) else (value.low, value.high):
         kind: Any = float(sample) if isinstance(value, Float) else sample  # type: ignore[arg-type]
-        if not any(_fits_annotation(kind, member) for member in _union_members(annotation)):
+        if not any(_fits_annotation(kind, member) for member in union_members(annotation)):
             raise SpaceError(
-                f"`{path}` is of type {_annotation_name(annotation)}, but {value!r} may suggest {value_and_type(kind)}."
+                f"`{path}` is of type {annotation_name(annotation)}, but {value!r} may suggest {value_and_type(kind)}."
                 f"{_suggest_instead(kind, annotation)}"
             )
 
 
 def _suggest_instead(value: Any, annotation: Any) -> str:
-    if enums := [*filter(_is_enum, _union_members(annotation))]:
+    if enums := [*filter(is_enum, union_members(annotation))]:
         return f" Suggest its members or their names: {join_names(enums[0].__members__)}."
     if isinstance(value, Enum):
         return f" Annotate the input as {type(value).__name__}, or suggest names: [kind.name for kind in ...]."
@@ -98,68 +108,16 @@ def _check_fixed(value: Any, annotation: Any, path: str) -> None:
         return
     several = hasattr(value, "__len__") and not isinstance(value, (str, bytes))
     raise SpaceError(
-        f"`{path}` is of type {_annotation_name(annotation)}, but got {value_and_type(value)}."
+        f"`{path}` is of type {annotation_name(annotation)}, but got {value_and_type(value)}."
         + (" To search over it, write suggest.category, suggest.integer or suggest.float." if several else "")
     )
-
-
-def _annotation_name(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
-
-
-def dataclass_fields(annotation: Any) -> dict[str, tuple[Any, bool]] | None:
-    """Fields of a dataclass or a pydantic model: type of each, and whether it is required. None for other types."""
-    return _fields_of(annotation) if _is_class(annotation) else None
-
-
-@functools.cache
-def _fields_of(cls: Any) -> dict[str, tuple[Any, bool]] | None:
-    if dataclasses.is_dataclass(cls):
-        hints = typing.get_type_hints(cls, include_extras=True)
-        unset = dataclasses.MISSING
-        fields = [f for f in dataclasses.fields(cls) if f.init]
-        return {f.name: (hints[f.name], f.default is unset and f.default_factory is unset) for f in fields}
-    if isinstance(models := getattr(cls, "model_fields", None), Mapping):
-        return {name: (field.annotation, field.is_required()) for name, field in models.items()}
-    return None
-
-
-def _is_class(annotation: Any) -> bool:
-    # In Python 3.10, `list[int]` is an instance of `type` too.
-    return isinstance(annotation, type) and get_origin(annotation) is None
-
-
-def _accepts_mapping(annotation: Any) -> bool:
-    kind = get_origin(annotation) or annotation
-    mapping = _is_class(kind) and issubclass(kind, Mapping)
-    return mapping or annotation is Any or annotation is object or dataclass_fields(annotation) is not None
-
-
-def _item_annotation(annotation: Any, key: str) -> Any:
-    fields = dataclass_fields(annotation)
-    if fields is not None:
-        return fields[key][0] if key in fields else Any
-    args = get_args(annotation)
-    return args[1] if len(args) == 2 else Any
-
-
-def _union_members(annotation: Any) -> list[Any]:
-    """Members of a union; the annotation alone otherwise."""
-    annotation = strip_annotated(annotation)
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [member for inner in get_args(annotation) for member in _union_members(inner)]
-    return [annotation]
-
-
-def _is_enum(annotation: Any) -> bool:
-    return _is_class(annotation) and issubclass(annotation, Enum)
 
 
 def _fits_annotation(value: Choice, annotation: Any) -> bool:
     """Test whether an input of this annotation takes a suggested value."""
     if get_origin(annotation) is Literal:
         return any(value == a and type(value) is type(a) for a in get_args(annotation))
-    if _is_enum(annotation):
+    if is_enum(annotation):
         return isinstance(value, annotation) or (type(value) is str and value in annotation.__members__)
     if annotation is float:
         return type(value) in (int, float)
@@ -177,7 +135,7 @@ def convert_suggested(value: Any, annotation: Any) -> Any:
     Ints become floats, because Flyte refuses an int for a float; names become members of the enum; dictionaries become
     dataclasses or models. Any other value is unchanged.
     """
-    members = _union_members(annotation)
+    members = union_members(annotation)
     if any(type(value) is member for member in members):
         return value
     converted = (_convert(value, member) for member in members)
@@ -187,10 +145,10 @@ def convert_suggested(value: Any, annotation: Any) -> Any:
 def _convert(value: Any, annotation: Any) -> Any:
     if annotation is float and type(value) is int:
         return float(value)
-    if _is_enum(annotation) and type(value) is str:
+    if is_enum(annotation) and type(value) is str:
         return annotation.__members__.get(value, value)
     if isinstance(value, dict):
-        items = {key: convert_suggested(inner, _item_annotation(annotation, key)) for key, inner in value.items()}
+        items = {key: convert_suggested(inner, item_annotation(annotation, key)) for key, inner in value.items()}
         if dataclass_fields(annotation) is not None:
             return annotation(**items)
         return items if get_origin(annotation) is dict else value

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from flyteoptuna.errors import SpaceError
-from flyteoptuna.space.space import check_depth
+from flyteoptuna.space.space import check_depth, item_path
 from flyteoptuna.space.suggestions import SUGGEST_FUNCTIONS, Suggestion, is_suggestion
 from flyteoptuna.values.did_you_mean import value_and_type
 
@@ -81,8 +81,8 @@ def _describe_container(value: Any) -> str | None:
 def _iter_parts(value: Any) -> Iterator[tuple[str, Any]]:
     """Parts of a container that may be or hold a suggestion, with their places."""
     if isinstance(value, Mapping):
-        yield from ((f".{key}", key) for key in value if is_suggestion(key))
-        yield from ((f".{key}", inner) for key, inner in value.items() if type(inner) not in _SIMPLE)
+        yield from ((item_path("", key), key) for key in value if is_suggestion(key))
+        yield from ((item_path("", key), inner) for key, inner in value.items() if type(inner) not in _SIMPLE)
     elif isinstance(value, (list, tuple)):
         yield from ((f"[{index}]", inner) for index, inner in enumerate(value) if type(inner) not in _SIMPLE)
     elif isinstance(value, (set, frozenset)):

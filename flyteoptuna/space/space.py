@@ -11,6 +11,7 @@ from flyteoptuna.errors import SpaceError
 from flyteoptuna.space.suggestions import Category, Float, Integer, Suggestion, is_suggestion
 from flyteoptuna.values.did_you_mean import value_and_type
 from flyteoptuna.values.json_values import plain_scalar
+from flyteoptuna.values.text import safe_repr
 
 # Maximum nesting of dictionaries. Python, JSON and Flyte each fail a few hundred levels below.
 MAX_INPUT_DEPTH = 100
@@ -23,9 +24,15 @@ def iter_leaves(value: object, path: str, depth: int = 0) -> Iterator[tuple[str,
     if isinstance(value, Mapping):
         check_depth(path, depth)
         for key, inner in value.items():
-            yield from iter_leaves(inner, f"{path}.{key}", depth + 1)
+            yield from iter_leaves(inner, item_path(path, key), depth + 1)
     else:
         yield path, value
+
+
+def item_path(path: str, key: Any) -> str:
+    """Dotted path of an item of a mapping."""
+    # Python refuses to print an int of thousands of digits.
+    return f"{path}.{safe_repr(key) if isinstance(key, int) else key}"
 
 
 def check_depth(path: str, depth: int) -> None:
@@ -52,7 +59,7 @@ def contains_suggestion(value: object, path: str = "") -> bool:
 def substitute_suggestions(value: Any, path: str, draw: Callable[[str, Suggestion], Any]) -> Any:
     """A copy of ``value`` with each suggestion replaced by ``draw(dotted path, suggestion)``."""
     if isinstance(value, Mapping):
-        return {key: substitute_suggestions(inner, f"{path}.{key}", draw) for key, inner in value.items()}
+        return {key: substitute_suggestions(inner, item_path(path, key), draw) for key, inner in value.items()}
     return draw(path, value) if is_suggestion(value) else value
 
 
@@ -61,7 +68,7 @@ def space_to_json(space: Mapping[str, Any]) -> str:
 
     def encode(value: Any, path: str) -> Any:
         if isinstance(value, Mapping):
-            return ["dict", [[key, encode(inner, f"{path}.{key}")] for key, inner in value.items()]]
+            return ["dict", [[key, encode(inner, item_path(path, key))] for key, inner in value.items()]]
         if isinstance(value, Category):
             return ["category", {"choices": value.choice_names()}]
         if isinstance(value, (Float, Integer)):

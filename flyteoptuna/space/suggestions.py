@@ -13,6 +13,7 @@ from flyteoptuna.errors import SpaceError
 from flyteoptuna.values.did_you_mean import value_and_type
 from flyteoptuna.values.json_values import plain_scalar
 from flyteoptuna.values.no_value import NoValue
+from flyteoptuna.values.numbers import MAX_INT, MIN_INT
 
 Choice: TypeAlias = bool | int | float | str | Enum | None
 # Functions that make suggestions, and are therefore refused as the value of an input.
@@ -54,7 +55,7 @@ def _check_range(kind: str, low: float, high: float, step: float | None, log: bo
 
 
 def _fits_int64(value: float) -> bool:
-    return -(2**63) <= value < 2**63
+    return MIN_INT <= value <= MAX_INT
 
 
 class _Suggestion(NoValue):

@@ -24,7 +24,7 @@ from flyteoptuna.errors import SpaceError, SuggestionFailedError
 from flyteoptuna.internals.optuna_internals import (
     create_running_trial,
     declared_distributions,
-    is_enqueued_point,
+    enqueued_params,
     running_trial,
     trial_record,
 )
@@ -37,7 +37,7 @@ from flyteoptuna.trial import interrupts
 from flyteoptuna.trial.call_objective import outcome_of_exception
 from flyteoptuna.trial.marks import TRIAL_ATTRIBUTE, TrialMark
 from flyteoptuna.values.json_values import plain_scalar
-from flyteoptuna.values.text import exception_line
+from flyteoptuna.values.text import exception_line, safe_repr
 
 InputsT = TypeVar("InputsT")
 
@@ -132,8 +132,9 @@ def _build_inputs(
 ) -> InputsT:
     """Build the inputs of a trial; ask again until its point is new, at last with random points."""
     number, sampler = trial.number, study.sampler
+    enqueued = enqueued_params(trial_record(study, number))
     # The user wants an enqueued point, even a second time.
-    fresh = fresh and not is_enqueued_point(trial_record(study, number))
+    fresh = fresh and enqueued is None
     known = {params_key(t) for t in study.get_trials(deepcopy=False) if t.number != number} if fresh else set()
     try:
         for attempt in range(1, MAX_REASKS + 1):
@@ -145,6 +146,12 @@ def _build_inputs(
             record = trial_record(study, number)
             record.params, record.distributions = {}, {}
             trial = running_trial(study, number)
+    except (OverflowError, SuggestionFailedError) as error:
+        if enqueued is None:
+            raise
+        raise SuggestionFailedError(
+            f"{str(error).rstrip('.')}. The trial was enqueued with {safe_repr(enqueued)}."
+        ) from error
     finally:
         study.sampler = sampler
     return inputs

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flyteoptuna.values.text import safe_repr
+
 
 @dataclass(frozen=True)
 class SearchSettings:
@@ -75,4 +77,4 @@ def batch_size_warning(n_trials: int, concurrency: int, batch_size: int) -> str:
 def check_at_least(name: str, value: float, least: int) -> None:
     """Raise ``ValueError`` if a number is smaller than allowed."""
     if not value >= least:
-        raise ValueError(f"`{name} >= {least}` must hold, but got {name}={value}.")
+        raise ValueError(f"`{name} >= {least}` must hold, but got {name}={safe_repr(value)}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flyteoptuna.values.did_you_mean import value_and_type
+from flyteoptuna.values.text import safe_repr
 
 
 def check_type(name: str, value: object, types: Any, description: str) -> None:
@@ -33,4 +34,4 @@ def check_number(name: str, value: Any, types: Any, minimum: float) -> None:
     """
     check_type(name, value, types, "an int" if types is int else "a number")
     if not value >= minimum:
-        raise ValueError(f"`{name} >= {minimum}` must hold, but got {name}={value!r}.")
+        raise ValueError(f"`{name} >= {minimum}` must hold, but got {name}={safe_repr(value)}.")

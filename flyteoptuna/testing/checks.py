@@ -144,7 +144,7 @@ class _SearchRules:
         """Check each parameter and its distribution against its suggestion."""
         declared = space_distributions(space)
         for trial in self.trials:
-            if internals.is_enqueued_point(trial):
+            if internals.enqueued_params(trial) is not None:
                 # The user chose the parameters of an enqueued trial.
                 continue
             for name, value in trial.params.items():

@@ -41,9 +41,12 @@ from flyteoptuna.testing.slots import SimulatedSlots, TrialRun
 from flyteoptuna.trial.call_objective import NUMBER, VALUE, ObjectiveOutputs
 from flyteoptuna.trial.current_trial import current_trial
 from flyteoptuna.trial.report import TrialReport
+from flyteoptuna.values.text import safe_repr
 
 # Start of a simulated search, seconds since the epoch.
 EPOCH = 1_000_000_000.0
+# Latest end of a simulated search, seconds from its start: Python's dates end with the year 9999.
+END = 2.5e11
 # Durations of trials, seconds: one for all, one for each in the order in which they are asked, or a function of a
 # trial's number and parameters.
 Durations: TypeAlias = float | Sequence[float] | Callable[[int, Mapping[str, Any]], float]
@@ -116,7 +119,7 @@ def simulate(
 
     Raises:
         TypeError: an argument has a wrong type, a setting or an input is a promise, or the optimizer refuses the call.
-        ValueError: a duration is negative or not finite, or there are too few.
+        ValueError: a duration is negative or too long, or there are too few.
         BaseException: an exception of a callback.
     """
     check_type("optimizer", optimizer, Optimizer, "an Optimizer")
@@ -178,7 +181,7 @@ class _SimulatedSearch:
             objective=origin_signature(request.origin),
             now=EPOCH,
         )
-        self._slots = SimulatedSlots(self.settings.concurrency)
+        self._slots = SimulatedSlots(self.settings.slots)
         self.timeline = self._slots.timeline
 
     def run_batches(self) -> None:
@@ -196,7 +199,7 @@ class _SimulatedSearch:
         """Run the search with one loop for each slot, as with reused pods."""
         trial_ids, endings = iter(range(self.settings.n_trials)), list[Ending]()
         loops, reports = {}, dict[int, TrialReport | None]()
-        for slot in range(self.settings.concurrency):
+        for slot in range(self.settings.slots):
             study = _StudyInMemory(self.study, slot, trial_ids, endings)
             loop = WorkerLoop(study, self.settings, self._build, self._request.mapped, clock=self._now)
             loops[slot] = loop.steps()
@@ -268,8 +271,11 @@ class _SimulatedSearch:
         else:
             seconds = durations
         check_type("durations", seconds, Real, "seconds, those of each trial, or a function that returns them")
-        if not 0 <= seconds < math.inf:
-            raise ValueError(f"A duration must be 0 or more seconds, but got {seconds!r} for trial {number}.")
+        if not 0 <= seconds <= END - self._slots.next[0]:
+            raise ValueError(
+                f"A duration must be 0 or more seconds, and end before the year 9999, but got {safe_repr(seconds)} for "
+                f"trial {number}."
+            )
         if self._request.open_ended and not seconds:
             raise ValueError(f"Without `n_trials` a duration must be above 0, but got 0 for trial {number}.")
         return float(seconds)

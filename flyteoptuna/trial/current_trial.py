@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from flyteoptuna.values.did_you_mean import value_and_type
 from flyteoptuna.values.json_values import JsonTooLongError, to_json
+from flyteoptuna.values.numbers import MAX_INT, to_float
 from flyteoptuna.values.text import exception_line, safe_repr
 
 # Prefix of the names of the library's own attributes.
@@ -86,19 +87,16 @@ class ActiveTrial:
 
         Raises:
             TypeError: ``value`` or ``step`` is not a number.
-            ValueError: ``step`` is out of range.
+            ValueError: ``value`` or ``step`` is out of range.
             NotImplementedError: the study has several objectives.
         """
         self._require_one_objective("report")
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise TypeError(f"`value` must be a number, but got {value_and_type(value)}.") from None
+        number = to_float("value", value)
         try:
             at = int(step)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise TypeError(f"`step` must be an int, but got {value_and_type(step)}.") from None
-        if not 0 <= at < 2**63:
+        if not 0 <= at <= MAX_INT:
             raise ValueError(f"`0 <= step < 2**63` must hold, but got step={safe_repr(at)}.")
         self._require_open()
         if at in self._intermediate:
@@ -154,14 +152,11 @@ class ActiveTrial:
 
         Raises:
             TypeError: ``value`` is not a number.
-            ValueError: ``value`` is NaN.
+            ValueError: ``value`` is NaN, or beyond the range of floats.
         """
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise TypeError(f"A constraint must be a number, but `{key}` is {safe_repr(value)}.") from None
+        number = to_float(f"constraint {key}", value)
         if math.isnan(number):
-            raise ValueError(f"A constraint must not be NaN, but `{key}` is.")
+            raise ValueError(f"`constraint {key}` must not be NaN.")
         self._require_open()
         if f"constraints:{key}" in self._system_attrs:
             warnings.warn(f"The constraint `{key}` was set before, and stays as it was.", stacklevel=2)

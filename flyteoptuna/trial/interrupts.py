@@ -99,7 +99,8 @@ def trial_timeout(timeout: timedelta | None, end: Callable[[float], None]) -> It
         if ended.acquire(blocking=False):
             end(seconds)
 
-    timer = threading.Timer(seconds, end_process)
+    # Python waits for 292 years at most.
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), end_process)
     timer.daemon = True
     timer.start()
     try:

@@ -19,7 +19,15 @@ _UNITS = (("ms", 0.001, 0.9995), ("s", 1, 60), ("min", 60, 2 * 3600), ("h", 3600
 
 _PACKAGE = str(Path(__file__).parents[1])
 
-_repr = reprlib.Repr()
+
+class _Repr(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to print an int of thousands of digits.
+        short = x.bit_length() < 10_000
+        return super().repr_int(x, level) if short else f"<an int of about {int(x.bit_length() * 0.30103):,} digits>"
+
+
+_repr = _Repr()
 _repr.maxstring = _repr.maxother = 200
 _repr.maxlong = 40
 

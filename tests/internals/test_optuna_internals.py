@@ -250,7 +250,11 @@ def test_an_enqueued_point_is_known(study):
     study.enqueue_trial({"x": 0.5})
     waiting = study.trials[-1]
     study.ask()
-    assert [*map(internals.is_enqueued_point, [study.trials[0], waiting, study.trials[-1]])] == [False, True, True]
+    assert [*map(internals.enqueued_params, [study.trials[0], waiting, study.trials[-1]])] == [
+        None,
+        {"x": 0.5},
+        {"x": 0.5},
+    ]
 
 
 def test_constraints_of_a_trial():

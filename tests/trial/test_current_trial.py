@@ -29,8 +29,8 @@ def test_the_current_trial_is_a_stand_in_outside_a_search():
         (lambda t: t.report(1.0, -1), r"`0 <= step < 2\*\*63` must hold, but got step=-1"),
         (lambda t: t.report(1.0, 2**63), r"`0 <= step < 2\*\*63` must hold, but got step=9223372036854775808"),
         (lambda t: t.set_user_attr("k", {1j}), "`k` must be something that JSON can hold"),
-        (lambda t: t.set_constraint("c", "x"), "A constraint must be a number, but `c` is 'x'"),
-        (lambda t: t.set_constraint("c", math.nan), "must not be NaN, but `c` is"),
+        (lambda t: t.set_constraint("c", "x"), "`constraint c` must be a number, but got .x."),
+        (lambda t: t.set_constraint("c", math.nan), "`constraint c` must not be NaN"),
     ],
 )
 def test_bad_calls_of_the_trial_name_the_rule(call, match):

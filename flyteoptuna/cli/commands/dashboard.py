@@ -15,6 +15,7 @@ import click
 
 from flyteoptuna.cli.errors import CommandError, first_line
 from flyteoptuna.cli.loading import STUDY_HELP, convert_errors, load_source
+from flyteoptuna.cli.numbers import SECONDS
 from flyteoptuna.cli.running import Snapshot, take_snapshot
 from flyteoptuna.cli.tables import printable, short_text
 from flyteoptuna.trial import interrupts
@@ -50,9 +51,7 @@ THREAD_NAME = "follows the search"
     show_default=True,
     help="Port of this machine; 0 for any.",
 )
-@click.option(
-    "--every", type=click.FloatRange(0.1), metavar="SECONDS", default=5, show_default=True, help="Between two looks."
-)
+@click.option("--every", type=SECONDS, metavar="SECONDS", default=5, show_default=True, help="Between two looks.")
 def dashboard(study: str, port: int, every: float) -> None:
     """Open optuna-dashboard on a search."""
     if importlib.util.find_spec("optuna_dashboard") is None:

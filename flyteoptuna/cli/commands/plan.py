@@ -17,6 +17,7 @@ from flyteoptuna.cli.compiled_workflow import (
     workflow_inputs,
 )
 from flyteoptuna.cli.errors import CommandError
+from flyteoptuna.cli.numbers import COUNT
 from flyteoptuna.cli.tables import print_table
 from flyteoptuna.search.plan import search_shape
 
@@ -28,16 +29,12 @@ COUNT_HEADERS = (
 
 @click.command(short_help="What a search would run: generations, pods, nesting.")
 @click.argument("workflow", metavar="MODULE:WORKFLOW")
-@click.option(
-    "--n-trials", "--n_trials", type=click.IntRange(1), metavar="N", help="Trials, instead of the workflow's number."
-)
-@click.option(
-    "--concurrency", type=click.IntRange(1), metavar="N", help="Trials at once, instead of the workflow's number."
-)
+@click.option("--n-trials", "--n_trials", type=COUNT, metavar="N", help="Trials, instead of the workflow's number.")
+@click.option("--concurrency", type=COUNT, metavar="N", help="Trials at once, instead of the workflow's number.")
 @click.option(
     "--batch-size",
     "--batch_size",
-    type=click.IntRange(1),
+    type=COUNT,
     metavar="N",
     help="Trials of a generation.  [default: the concurrency]",
 )

@@ -14,6 +14,7 @@ import click
 from flyteoptuna.cli.commands.show import failure_table
 from flyteoptuna.cli.errors import CommandError
 from flyteoptuna.cli.loading import STUDY_HELP
+from flyteoptuna.cli.numbers import SECONDS
 from flyteoptuna.cli.running import Snapshot, take_snapshot
 from flyteoptuna.cli.tables import MAX_TEXT, new_table, print_parts, short_text, table_cell, truncate
 from flyteoptuna.trial import interrupts
@@ -44,9 +45,7 @@ MAX_RUNNING = 20
     + f"\n\n{STUDY_HELP}",
 )
 @click.argument("study", metavar="STUDY")
-@click.option(
-    "--every", type=click.FloatRange(0.1), metavar="SECONDS", default=5, show_default=True, help="Between two looks."
-)
+@click.option("--every", type=SECONDS, metavar="SECONDS", default=5, show_default=True, help="Between two looks.")
 def watch(study: str, every: float) -> None:
     """Follow a search while it runs."""
     snapshot = take_snapshot(study)
