@@ -91,7 +91,7 @@ def check_remote(remote: object) -> None:
     """Raise a ``TypeError`` unless the argument ``remote`` is a ``FlyteRemote`` or None."""
     if remote is None:
         return
-    from flytekit.remote import FlyteRemote
+    from flytekit.remote.remote import FlyteRemote
 
     if not isinstance(remote, FlyteRemote):
         raise TypeError(f"`remote` must be a flytekit.remote.FlyteRemote, but got {value_and_type(remote)}.")

@@ -165,7 +165,7 @@ def test_notes_that_are_not_what_a_search_notes_are_refused(saved, search):
     [
         (["/absent.study"], 1, "Error: There is no file /absent.study"),
         (["flyte://p/d"], 2, "Error: `flyte://p/d` is no execution"),
-        (["one.study", "--every", "0"], 2, "Error: Invalid value for '--every': 0.0 is not in the range x>=0.1."),
+        (["one.study", "--every", "0"], 2, "Error: Invalid value for '--every': 0.0 is not in the range 0.1<=x<="),
     ],
 )
 def test_what_cannot_be_watched(args, code, message):

@@ -43,7 +43,7 @@ def test_outputs_that_are_files_outlive_the_record(flows, tmp_path):
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CODE), *sys.path]), "TMPDIR": str(tmp_path)}
     made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
-    assert made.stdout == "True\n"
+    assert made.stdout.splitlines()[-1] == "True"  # flytekit writes its warnings there
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("flyteoptuna-")] == []
 
 

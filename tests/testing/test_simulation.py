@@ -225,9 +225,9 @@ def test_what_is_awaited_is_so_where_a_loop_runs():
 @pytest.mark.parametrize(
     ("durations", "message"),
     [
-        (-1, "must be 0 or more seconds, but got -1 for trial 0"),
-        (math.inf, "must be 0 or more seconds, but got inf"),
-        (lambda number, drawn: math.nan, "must be 0 or more seconds, but got nan"),
+        (-1, "before the year 9999, but got -1 for trial 0"),
+        (math.inf, "before the year 9999, but got inf"),
+        (lambda number, drawn: math.nan, "before the year 9999, but got nan"),
         ([1, 1], "must be as many as trials are run, but there are 2"),
     ],
 )
