@@ -111,14 +111,20 @@ class StudyFile:
 
 
 def _with_reports(study: SearchStudy, reports: Sequence[TrialReport]) -> SearchStudy:
-    """Copy a study, and tell the copy the reports of trials that are running in it; the other trials go on."""
+    """Copy a study, and tell the copy the reports of trials that are running in it; the other trials go on.
+
+    Where the sampler cannot be copied, it is the study itself: the trials are saved after the rest of their batch.
+    """
     from flyteoptuna.study.shared.shared_study import copy_trial, copy_with_trials
     from flyteoptuna.study.tell import tell_trials
 
     trials = [t if t.state.is_finished() else copy_trial(t) for t in study.get_trials(deepcopy=False)]
     copied = copy_with_trials(study, trials)
-    # Telling a trial changes the sampler.
-    copied.sampler = copy.deepcopy(study.sampler)
+    try:
+        # Telling a trial changes the sampler.
+        copied.sampler = copy.deepcopy(study.sampler)
+    except Exception:
+        return study
     copied.stopped, copied.callbacks, copied.written = study.stopped, study.callbacks, study.written
     tell_trials(copied, reports, numbers=[report.trial for report in reports])
     return copied

@@ -52,6 +52,20 @@ def test_an_error_of_a_callback_keeps_the_study(flows, monkeypatch, callback, er
     assert len([t for t in study.trials if t.state.name == "COMPLETE"]) == 6
 
 
+class Uncopied(optuna.samplers.RandomSampler):
+    def __deepcopy__(self, memo):
+        raise RuntimeError("no copies")
+
+
+def test_a_sampler_that_cannot_be_copied_runs(flows, monkeypatch):
+    """A save in the middle of a batch copies it, and is no reason to end a search."""
+    monkeypatch.setattr(study_file, "SAVE_INTERVAL", 0)
+    monkeypatch.setattr(study_file, "MAX_SAVE_SHARE", float("inf"))
+    start = optuna.create_study(sampler=Uncopied(seed=1))
+    study = Optimizer(flows("flow_of_local").pruned, 3, 6, study=start)(x=suggest.float(0, 1))
+    assert len(study.trials) == 6 and len(load_study(study.file).trials) == 6
+
+
 STOPPED = """
 from flow_of_local import busy
 from flyteoptuna import Optimizer, suggest
