@@ -29,7 +29,7 @@ def deadly(x: float) -> float:
         os.kill(os.getpid(), signal.SIGKILL)
     return x
 
-Optimizer(deadly, 1, 20)(x=suggest.float(0, 1))
+Optimizer(deadly, 1, 20, reuse_pods=REUSE)(x=suggest.float(0, 1))
 """
 
 
@@ -58,16 +58,19 @@ def execution(monkeypatch, admin):
     monkeypatch.setattr("flytekit.remote.FlyteRemote", lambda config: remote_of(admin))
 
 
-def test_from_a_file(page, first, tmp_path):
+def test_from_a_file(page, first, tmp_path, monkeypatch):
     """In Python and on the command line."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     [text] = code("From a file")
     exec(text, page | {"FILE": first.file}, found := {})
     assert len(found["more"].trials) == 38 and len(found["study"].trials) == 8
-    [line] = code("From a file", "bash")
-    command = shlex.split(line.replace("FILE", shlex.quote(first.file)))
-    command[0] = str(Path(sys.executable).parent / command[0])
-    made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "38 trials" in made.stdout + made.stderr, made.stderr
+    [lines] = code("From a file", "bash")
+    # The latest is the one that the line before has made.
+    for line, count in zip(lines.splitlines(), (38, 68), strict=True):
+        command = shlex.split(line.replace("FILE", shlex.quote(first.file)))
+        command[0] = str(Path(sys.executable).parent / command[0])
+        made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert f"{count} trials" in made.stdout + made.stderr, made.stderr
 
 
 def test_from_an_execution(page, first, monkeypatch):
@@ -97,18 +100,21 @@ def test_after_a_failure(page, first, monkeypatch):
     assert states == ["COMPLETE"] * 8 + ["FAIL"] + ["COMPLETE"] * 11
 
 
-def test_after_a_crash(page, tmp_path, monkeypatch):
-    """The file of a process that was killed is found."""
+@pytest.mark.parametrize("reuse", ["False", "True"])
+def test_after_a_crash(page, tmp_path, monkeypatch, reuse):
+    """The study of a process that was killed is found, of either kind, and continued."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    (tmp_path / "killed.py").write_text(KILLED)
+    (tmp_path / "killed.py").write_text(KILLED.replace("REUSE", reuse))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     made = subprocess.run([sys.executable, "killed.py"], cwd=tmp_path, env=environment, check=False)
     assert made.returncode == -signal.SIGKILL
     [text] = code("After a crash")
     exec(text, page)
-    more = page["Optimizer"](page["objective"], 4, 4, study=page["study"])(x=page["suggest"].float(0, 1))
-    assert len(more.trials) == len(page["study"].trials) + 4
+    # A file is saved every second, and a journal with each trial.
+    assert page["left"] == 13 if reuse == "True" else 13 <= page["left"] < 20
+    more = page["Optimizer"](page["objective"], 4, page["left"], study=page["study"])(x=page["suggest"].float(0, 1))
+    assert len(more.trials) == 20 and [t.state.name for t in more.trials].count("FAIL") == 1
 
 
 def test_from_another_study(page, first):

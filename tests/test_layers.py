@@ -57,7 +57,7 @@ NEEDS = {
     "space": set(),
     "trial": {"psutil", "typing_extensions"},
     "journal": {"fsspec", "optuna"},
-    "storage": {"cloudpickle", "optuna"},
+    "storage": {"cloudpickle", "optuna", "psutil", "typing_extensions"},
     "study": {"cloudpickle", "optuna"},
     "flyte": {"flyteidl", "flytekit", "google", "msgpack", "optuna", "wrapt"},
     "page": {"numpy", "optuna"},

@@ -6,6 +6,7 @@ import click
 
 from flyteoptuna.cli.commands.dashboard import dashboard
 from flyteoptuna.cli.commands.export import export
+from flyteoptuna.cli.commands.list import list_studies
 from flyteoptuna.cli.commands.plan import plan
 from flyteoptuna.cli.commands.report import report
 from flyteoptuna.cli.commands.show import show
@@ -22,6 +23,7 @@ def main() -> None:
       flyteoptuna plan workflows/train.py:train --n-trials 200 --concurrency 16
     How did it go, or how is it going?
       flyteoptuna show flyte://flytesnacks/development/f3a1c9d27e5b84d0
+      flyteoptuna show latest                              the latest local search
     Follow it live, in the terminal or in optuna-dashboard:
       flyteoptuna watch flyte://flytesnacks/development/f3a1c9d27e5b84d0
       flyteoptuna dashboard flyte://flytesnacks/development/f3a1c9d27e5b84d0
@@ -33,7 +35,7 @@ def main() -> None:
     """
 
 
-for _command in (plan, show, watch, dashboard, report, export):
+for _command in (plan, list_studies, show, watch, dashboard, report, export):
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flyteoptuna.cli.errors import CommandError
 from flyteoptuna.cli.loading import StudyMissingError, convert_errors, load_source
+from flyteoptuna.storage.local_studies import UNFINISHED
 
 if TYPE_CHECKING:
     import optuna
@@ -58,7 +59,8 @@ def take_snapshot(source: str, last: Snapshot | None = None) -> Snapshot:
             raise
         return Snapshot(phase, None, None, ended=False)
     progress = latest_progress(study)
-    return Snapshot(phase, study, progress, ended or _has_ended(study, progress))
+    finished = _has_ended(study, progress)
+    return Snapshot("" if finished and phase == UNFINISHED else phase, study, progress, ended or finished)
 
 
 def latest_progress(study: optuna.Study) -> Progress | None:

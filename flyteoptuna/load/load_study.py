@@ -18,6 +18,7 @@ from flyteoptuna.load.export import DATABASES
 from flyteoptuna.load.journal_folder import find_journal, load_journal_study
 from flyteoptuna.load.stored_file import read_stored_file
 from flyteoptuna.storage import file_format
+from flyteoptuna.storage.local_studies import UNFINISHED, find_local_study, resolve_latest
 from flyteoptuna.storage.untrusted import set_pickles_aside
 from flyteoptuna.values.did_you_mean import value_and_type
 from flyteoptuna.values.text import exception_line
@@ -49,8 +50,9 @@ def load_study(
 
     Args:
         source: a path, or a URL that fsspec supports, read with the credentials of Flyte's configuration, of a study's
-            file or of the folder of a journal; or ``flyte://project/domain/execution``. Append ``/output`` if the
-            workflow outputs several studies, or ``#node`` for the study of one node, by its id.
+            file or of the folder of a journal; ``flyte://project/domain/execution``, with ``/output`` after it if the
+            workflow outputs several studies, or ``#node`` for the study of one node, by its id; or ``latest``, the
+            study of the latest local search of this user, whether it runs, has ended or was killed.
         trusted: whether to restore the sampler, the pruner and the callbacks, to continue the study. This unpickles:
             use it only for files that no one else can write. By default nothing is unpickled, neither now nor when
             ``outputs`` reads an output of a trial; the results are complete.
@@ -73,6 +75,8 @@ def load_study(
     if not text.strip():
         raise ValueError(f"`source` must be a path, a URL or {SCHEME}..., but got {value_and_type(source)}.")
     check_remote(remote)
+    # A path object is no word.
+    text = resolve_latest(text) if isinstance(source, str) else text
     scheme, separator, _ = text.partition("://")
     if separator and scheme.partition("+")[0] in DATABASES:
         raise StudyFormatError(f"Not a study file, but a database, {_OPTUNA_HINT}")
@@ -143,6 +147,8 @@ def load_journal(source: str | os.PathLike[str], *, remote: FlyteRemote | None =
 def source_phase(source: str | os.PathLike[str], *, remote: FlyteRemote | None = None) -> tuple[str, bool]:
     """The phase of an execution, and whether it has ended; an empty phase and False for any other source.
 
+    A local search that no process runs has the phase ``UNFINISHED``, which its study may contradict.
+
     Args:
         source: see ``load_study``.
         remote: see ``load_study``.
@@ -153,7 +159,8 @@ def source_phase(source: str | os.PathLike[str], *, remote: FlyteRemote | None =
     """
     text = os.fspath(source)
     if not text.startswith(SCHEME):
-        return "", False
+        local = find_local_study(text)
+        return ("", False) if local is None or local.is_running else (UNFINISHED, True)
     with _connect(text, remote) as (parsed, cluster):
         return execution.fetch_phase(cluster, parsed)
 

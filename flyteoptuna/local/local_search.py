@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +22,9 @@ from flyteoptuna.local.worker_pool import worker_count
 from flyteoptuna.logs import logger
 from flyteoptuna.search.best_outputs import PREFIX, best_output
 from flyteoptuna.search.request import SearchRequest
+from flyteoptuna.storage.local_studies import StudyLink
 from flyteoptuna.study.settings import SearchSettings
+from flyteoptuna.trial.current_trial import current_trial
 from flyteoptuna.values.text import plural
 
 if TYPE_CHECKING:
@@ -56,6 +59,16 @@ def begin_local_search(request: SearchRequest) -> LocalSearch:
         workers=worker_count(settings.slots),
     )
     return LocalSearch(request, study, settings, fixed)
+
+
+def link_study(path: str | os.PathLike[str]) -> StudyLink:
+    """Let ``latest`` find the study of a search, unless the search is inside a trial of another."""
+    try:
+        inside = current_trial().number >= 0
+    except RuntimeError:
+        # Several trials run in this process.
+        inside = True
+    return StudyLink(None if inside else path)
 
 
 def _copy_given_study(study: Any) -> SearchStudy | None:

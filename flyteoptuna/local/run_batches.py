@@ -7,7 +7,7 @@ from typing import Any
 
 from flyteoptuna.errors import SearchFailedError, UnpicklableError
 from flyteoptuna.flyte.objective import STUDY
-from flyteoptuna.local.local_search import LocalSearch, begin_local_search, end_local_search
+from flyteoptuna.local.local_search import LocalSearch, begin_local_search, end_local_search, link_study
 from flyteoptuna.local.progress_reporter import ProgressReporter
 from flyteoptuna.local.study_file import StudyFile
 from flyteoptuna.local.worker_pool import TrialPool, describe_workers
@@ -30,20 +30,21 @@ def run_batch_search(request: SearchRequest) -> Any:
     search = begin_local_search(request)
     file = StudyFile(search.study)
     batches = _BatchRun(search, file)
-    try:
-        with interruptible():
-            batches.run()
-        file.save()
-    except SearchFailedError as error:
-        _save_anyway(file)
-        raise SearchFailedError(f"{error}\n{_file_line(file)}") from None
-    except BaseException:
-        batches.tell_ended()
-        _save_anyway(file)
-        logger.warning("The search has not finished. %s", _file_line(file))
-        raise
-    finally:
-        file.close()
+    with link_study(file.path):
+        try:
+            with interruptible():
+                batches.run()
+            file.save()
+        except SearchFailedError as error:
+            _save_anyway(file)
+            raise SearchFailedError(f"{error}\n{_file_line(file)}") from None
+        except BaseException:
+            batches.tell_ended()
+            _save_anyway(file)
+            logger.warning("The search has not finished. %s", _file_line(file))
+            raise
+        finally:
+            file.close()
     return end_local_search(file, search)
 
 
@@ -91,7 +92,6 @@ class _BatchRun:
                 request.mapped,
                 lambda jobs: self._run_batch(pool, jobs),
                 on_progress=self._show,
-                before_ask=self._file.save_if_due,
             )
 
     def _run_batch(self, pool: TrialPool, jobs: list[TrialJob]) -> list[TrialReport]:
@@ -100,13 +100,17 @@ class _BatchRun:
         study = self._file.save_for_pruner(prunes=jobs[0].handle.prunes)
         inputs = [{STUDY: study, **job.flyte_inputs(), **self._shared} for job in jobs]
         self._ended = []
+        # With its running trials, for those who watch.
+        self._file.save_if_due()
 
         def on_end(position: int, report: TrialReport | None) -> None:
             if report is not None:
                 self._ended.append(report)
                 params, seconds = jobs[position].handle.params, report.end - report.start
                 self._report(report.trial, report.state, report.values, params, seconds, report.error)
-                self._file.save_if_due(self._ended)
+                # After the last one, the next batch is asked at once.
+                if len(self._ended) < len(jobs):
+                    self._file.save_if_due(self._ended)
 
         return [report for report in pool.run_batch(inputs, on_end) if report is not None]
 

@@ -13,7 +13,7 @@ from flytekit.core.context_manager import FlyteContextManager
 from flyteoptuna.errors import SearchFailedError, TaskNotLoadedError
 from flyteoptuna.flyte.references import make_reference, msgpack_literal
 from flyteoptuna.flyte.workflow_scope import task_context
-from flyteoptuna.local.local_search import begin_local_search, end_local_search
+from flyteoptuna.local.local_search import begin_local_search, end_local_search, link_study
 from flyteoptuna.local.progress_reporter import log_begin
 from flyteoptuna.local.study_file import StudyFile
 from flyteoptuna.local.worker_main import (
@@ -52,18 +52,21 @@ def run_search_with_reused_pods(request: SearchRequest) -> Any:
     study = make_reference(msgpack_literal({"_path": str(Path(folder, BEGUN))}))
     tasks = ReusedPodTasks.for_request(request)
     inputs = {"study": study, "journal": folder, "settings": settings.to_json(), **tasks.by_variable(search.fixed)}
-    try:
-        with interruptible():
-            _run_workers(tasks, inputs, n_workers, settings.n_trials)
-        state = search_journal.finish_search(study, folder, settings, draw=False)
-    except SearchFailedError:
-        # It names the file of the study.
-        raise
-    except BaseException:
-        logger.warning("The search has not finished. The study as it stands: %s", folder)
-        raise
-    file = StudyFile(state)
-    file.save()
+    with link_study(folder) as link:
+        try:
+            with interruptible():
+                _run_workers(tasks, inputs, n_workers, settings.n_trials)
+            state = search_journal.finish_search(study, folder, settings, draw=False)
+        except SearchFailedError:
+            # It names the file of the study.
+            raise
+        except BaseException:
+            logger.warning("The search has not finished. The study as it stands: %s", folder)
+            raise
+        file = StudyFile(state)
+        file.save()
+        if not file.error:
+            link.move(file.path)
     return end_local_search(file, search)
 
 

@@ -142,7 +142,6 @@ def run_generations(
     *,
     clock: Callable[[], float] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    before_ask: Callable[[], None] | None = None,
 ) -> None:
     """Run a search in batches, one generation after another, in this process.
 
@@ -154,7 +153,6 @@ def run_generations(
         run: runs the trials of a batch and returns the reports of those that sent one.
         clock: returns seconds since the epoch. Default: the system's clock.
         on_progress: as in ``tell_generation``.
-        before_ask: called before a generation is asked.
 
     Raises:
         SearchFailedError: the search has failed.
@@ -162,8 +160,6 @@ def run_generations(
     reports: list[TrialReport] = []
     for index in range(plan.count_generations(settings.n_trials, settings.batch_size)):
         tell_generation(study, reports, settings.max_failures, last=False, on_progress=on_progress)
-        if before_ask is not None:
-            before_ask()
         now = None if clock is None else clock()
         jobs, reports = ask_generation(study, index, settings, build, mapped, now=now), []
         if jobs is None:

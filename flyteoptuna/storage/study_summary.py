@@ -27,8 +27,13 @@ _MAX_PARAMS = 50
 
 def summary_line(study: optuna.Study, file: str | None) -> str:
     """Summary in one line."""
-    parts = [_directions(study), _counts(study), _describe_result(study)[0], f"in {_printable(file)}" if file else ""]
-    return f"<{type(study).__name__} {_name(study)}: {', '.join(part for part in parts if part)}>"
+    where = f", in {_printable(file)}" if file else ""
+    return f"<{type(study).__name__} {_name(study)}: {_directions(study)}, {describe_trials(study)}{where}>"
+
+
+def describe_trials(study: optuna.Study) -> str:
+    """Trials of a study in words: ``4 trials (3 complete, 1 failed), best 0.5 (trial 2)``."""
+    return ", ".join(filter(None, (_counts(study), _describe_result(study)[0])))
 
 
 def summary_html(study: optuna.Study, file: str | None) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flyteoptuna.cli.errors import CommandError, first_line
-from flyteoptuna.cli.loading import STUDY_HELP, convert_errors, load_source
+from flyteoptuna.cli.loading import STUDY_HELP, convert_errors, load_source, study_argument
 from flyteoptuna.cli.numbers import SECONDS
 from flyteoptuna.cli.running import Snapshot, take_snapshot
 from flyteoptuna.cli.tables import printable, short_text
@@ -43,7 +43,7 @@ THREAD_NAME = "follows the search"
     """)
     + f"\n\n{STUDY_HELP}",
 )
-@click.argument("study", metavar="STUDY")
+@study_argument
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

@@ -7,7 +7,7 @@ import inspect
 import click
 
 from flyteoptuna.cli.errors import CommandError, UsageError
-from flyteoptuna.cli.loading import STUDY_HELP, load_source
+from flyteoptuna.cli.loading import STUDY_HELP, load_source, study_argument
 from flyteoptuna.cli.tables import print_parts, printable, short_text
 from flyteoptuna.errors import ExportError
 from flyteoptuna.values.text import plural
@@ -31,7 +31,7 @@ from flyteoptuna.values.text import plural
     """)
     + f"\n\n{STUDY_HELP}",
 )
-@click.argument("study", metavar="STUDY")
+@study_argument
 @click.option("--to", "target", required=True, metavar="TARGET", help="Where to write, and as what.")
 @click.option("--name", help="Name of the study in a database or a journal.  [default: the study's own]")
 @click.option("--overwrite", is_flag=True, help="Replace the file, or the study of that name in the database.")

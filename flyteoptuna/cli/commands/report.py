@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from flyteoptuna.cli.errors import CommandError, UsageError, first_line
-from flyteoptuna.cli.loading import STUDY_HELP, load_source
+from flyteoptuna.cli.loading import STUDY_HELP, load_source, study_argument
 from flyteoptuna.cli.tables import printable, short_text
 
 
@@ -22,7 +22,7 @@ from flyteoptuna.cli.tables import printable, short_text
     """)
     + f"\n\n{STUDY_HELP}",
 )
-@click.argument("study", metavar="STUDY")
+@study_argument
 @click.option("--to", "target", required=True, metavar="FILE", help="Where to write, a file that ends in .html.")
 @click.option("--overwrite", is_flag=True, help="Replace the file.")
 def report(study: str, target: str, overwrite: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flyteoptuna.cli.loading import STUDY_HELP, load_source
+from flyteoptuna.cli.loading import STUDY_HELP, load_source, study_argument
 from flyteoptuna.cli.tables import fits_terminal, new_table, print_parts, short_text, table_cell, truncate
 from flyteoptuna.values.text import format_duration, plural
 
@@ -32,7 +32,7 @@ MAX_NUMBERS = 8
 @click.command(
     short_help="The results of a study: best trials, counts, failures.", help=f"The results of a study.\n\n{STUDY_HELP}"
 )
-@click.argument("study", metavar="STUDY")
+@study_argument
 @click.option("--best", type=click.IntRange(1), metavar="N", default=5, show_default=True, help="Most trials to show.")
 def show(study: str, best: int) -> None:
     """Show the results of a study."""

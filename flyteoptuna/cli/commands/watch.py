@@ -13,10 +13,11 @@ import click
 
 from flyteoptuna.cli.commands.show import failure_table
 from flyteoptuna.cli.errors import CommandError
-from flyteoptuna.cli.loading import STUDY_HELP
+from flyteoptuna.cli.loading import STUDY_HELP, study_argument
 from flyteoptuna.cli.numbers import SECONDS
 from flyteoptuna.cli.running import Snapshot, take_snapshot
 from flyteoptuna.cli.tables import MAX_TEXT, new_table, print_parts, short_text, table_cell, truncate
+from flyteoptuna.storage.local_studies import UNFINISHED
 from flyteoptuna.trial import interrupts
 from flyteoptuna.values.text import plural
 
@@ -34,17 +35,17 @@ MAX_RUNNING = 20
 
     It looks again every few seconds, and ends when the search has, or at Ctrl-C, which does nothing to the search.
     Where standard output is no terminal, it writes a line at each change. It exits with 1 where the execution has
-    failed or been aborted.
+    failed or been aborted, and where no process runs a local search any more.
 
     \b
       flyteoptuna watch flyte://flytesnacks/development/f3a1c9d27e5b84d0
-      flyteoptuna watch search.study --every 1       a local run, from another terminal
+      flyteoptuna watch latest --every 1             a local run, from another terminal
       flyteoptuna watch flyte://... > progress.log   lines
 
     """)
     + f"\n\n{STUDY_HELP}",
 )
-@click.argument("study", metavar="STUDY")
+@study_argument
 @click.option("--every", type=SECONDS, metavar="SECONDS", default=5, show_default=True, help="Between two looks.")
 def watch(study: str, every: float) -> None:
     """Follow a search while it runs."""
@@ -62,6 +63,8 @@ def watch(study: str, every: float) -> None:
         print_parts(*map(_renderable, _terminal_parts(snapshot)))
     if snapshot.phase in {"FAILED", "ABORTED", "TIMED_OUT"}:
         raise CommandError(f"{study} has {snapshot.phase.lower().replace('_', ' ')}.")
+    if snapshot.phase == UNFINISHED:
+        raise CommandError(f"No process runs the search any more, which has not finished: {study}")
 
 
 @contextmanager
