@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import csv
 import importlib.util
-import json
 import logging
 import os
 import sys
@@ -13,10 +12,12 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flyteoptuna.errors import ExportError, TargetExistsError
+from flyteoptuna.load import table_cells
 from flyteoptuna.logs import optuna_log_level
 from flyteoptuna.values.atomic_write import atomic_write
 from flyteoptuna.values.text import exception_line
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 
 DATABASES = ("sqlite", "mysql", "postgresql")
-
-# First characters of text that a spreadsheet reads as a formula, including full-width forms.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 _Writer = Callable[["optuna.Study", str, str, bool], str]
 
@@ -72,27 +70,44 @@ def export(
     try:
         with optuna_log_level(logging.ERROR), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return write(_add_output_locations(study), text, name or study.study_name, overwrite)
+            return write(_prepare(study), text, name or study.study_name, overwrite)
     except ExportError:
         raise
     except Exception as error:
-        # Drivers and file systems raise any type. SQLAlchemy adds its statement to the driver's error, `orig`.
-        cause = getattr(error, "orig", None) or error
-        raise ExportError(f"The study cannot be written there: {exception_line(cause)}") from error
+        raise _failure(error) from error
 
 
-def _add_output_locations(study: optuna.Study) -> optuna.Study:
-    """A study whose trials have the locations of their outputs as user attributes."""
+def _failure(error: Exception, place: str = "") -> ExportError:
+    # Drivers and file systems raise any type. SQLAlchemy adds its statement to the driver's error, `orig`.
+    cause = getattr(error, "orig", None) or error
+    # The file system fails whatever is written.
+    note = f" ({place})" if place and not isinstance(cause, OSError) else ""
+    return ExportError(f"The study cannot be written there: {exception_line(cause)}{note}")
+
+
+def _prepare(study: optuna.Study) -> optuna.Study:
+    """A study whose trials have the locations of their outputs as user attributes, and times that Optuna can store."""
     from flyteoptuna.flyte.outputs import output_locations
     from flyteoptuna.study.shared.shared_study import copy_with_trials
 
     trials, changed = study.get_trials(deepcopy=False), False
     for position, trial in enumerate(trials):
-        if locations := output_locations(trial):
-            trials[position] = copy.copy(trial)
-            trials[position].user_attrs = {**locations, **trial.user_attrs}
+        locations, times = output_locations(trial), (trial.datetime_start, trial.datetime_complete)
+        storable = tuple(map(_storable_time, times))
+        if locations or storable != times:
+            prepared = trials[position] = copy.copy(trial)
+            prepared.user_attrs = {**locations, **trial.user_attrs}
+            prepared.datetime_start, prepared.datetime_complete = storable
             changed = True
     return copy_with_trials(study, trials) if changed else study
+
+
+def _storable_time(time: datetime | None) -> datetime | None:
+    """A local time without a zone, and within a day of the calendar's ends, beyond which Optuna converts it to UTC."""
+    from flyteoptuna.storage.write_trials import to_local_time
+
+    day = timedelta(days=1)
+    return None if time is None else min(max(to_local_time(time), datetime.min + day), datetime.max - day)
 
 
 def find_writer(target: str) -> _Writer:
@@ -196,7 +211,10 @@ def _copy_study(study: optuna.Study, storage: optuna.storages.BaseStorage, name:
     study_id = copy_study(study, storage, name)
     trials, console = study.get_trials(deepcopy=False), Console(stderr=True)
     for trial in track(trials, "Writing", console=console, transient=True, disable=not sys.stderr.isatty()):
-        storage.create_new_trial(study_id, template_trial=trial)
+        try:
+            storage.create_new_trial(study_id, template_trial=trial)
+        except Exception as error:
+            raise _failure(error, f"trial {trial.number}") from error
     return study_id
 
 
@@ -205,36 +223,29 @@ def _write_table(study: optuna.Study, target: str, name: str, overwrite: bool) -
         raise ExportError("A table needs pandas: pip install pandas")
     value = "value" if len(study.directions) == 1 else "values"
     times = ("datetime_start", "datetime_complete", "duration")
-    frame = study.trials_dataframe(
-        ("number", "state", value, *times, "params", "user_attrs", "intermediate_values", "system_attrs")
-    )
+    columns = ("number", "state", value, *times, "params", "user_attrs", "intermediate_values", "system_attrs")
+    try:
+        frame = study.trials_dataframe(columns)
+    except UnicodeError as error:
+        raise _failure(error, table_cells.find_text_beyond_utf8(study)) from error
     parquet = target.lower().endswith(".parquet")
-    for position in range(len(frame.columns)):
+    for position, column_name in enumerate(frame.columns):
         # By position, because column names may repeat. Only columns of objects need encoding.
         column = frame.iloc[:, position]
         if column.dtype.kind == "O":
-            frame.isetitem(position, _encode_column(list(column), typed=parquet))
+            try:
+                frame.isetitem(position, table_cells.encode_column(list(column), typed=parquet))
+            except Exception as error:
+                raise _failure(error, f"column {column_name}") from error
     with _replace_file(target, overwrite) as path:
         if parquet:
+            frame.columns = [table_cells.printable(str(column)) for column in frame.columns]
             frame.to_parquet(path, index=False)
         else:
-            frame.columns = [_escape_formula(str(column)) for column in frame.columns]
+            frame.columns = [table_cells.escape_formulas(str(column)) for column in frame.columns]
             # Quoted, because an unquoted carriage return starts a row.
             frame.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC, errors="backslashreplace")
     return target
-
-
-def _encode_column(cells: list[Any], *, typed: bool) -> list[Any]:
-    # A typed column cannot mix types, so its cells become JSON, as do lists and dictionaries.
-    types = {type(v) for v in cells if v is not None and v == v}
-    if types & {dict, list, tuple} or (typed and len(types) > 1):
-        return [json.dumps(v) if v is not None and v == v else None for v in cells]
-    return cells if typed else [_escape_formula(v) if isinstance(v, str) else v for v in cells]
-
-
-def _escape_formula(text: str) -> str:
-    """Text that no spreadsheet reads as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 @contextmanager

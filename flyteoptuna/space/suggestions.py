@@ -14,6 +14,7 @@ from flyteoptuna.values.did_you_mean import value_and_type
 from flyteoptuna.values.json_values import plain_scalar
 from flyteoptuna.values.no_value import NoValue
 from flyteoptuna.values.numbers import MAX_INT, MIN_INT
+from flyteoptuna.values.text import is_utf8
 
 Choice: TypeAlias = bool | int | float | str | Enum | None
 # Functions that make suggestions, and are therefore refused as the value of an input.
@@ -121,6 +122,10 @@ class Category(_Suggestion):
                 raise SpaceError(
                     f"Each choice of suggest.category must be None, bool, int, float, str or a member of an enum, "
                     f"but got {value_and_type(choice)}. Suggest a name, and let the objective choose by it."
+                )
+            if isinstance(choice, str) and not is_utf8(choice):
+                raise SpaceError(
+                    f"Flyte keeps text as UTF-8, but a choice of suggest.category is {value_and_type(choice)}."
                 )
             if isinstance(choice, int) and not _fits_int64(choice):
                 raise SpaceError(

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial
 from flyteoptuna.errors import StudyFormatError
 from flyteoptuna.internals.optuna_internals import in_memory_storage, replace_study_attributes, trial_id
 from flyteoptuna.storage import file_limits
-from flyteoptuna.storage.read_trials import check_attributes, check_index, read_space, read_trials
+from flyteoptuna.storage.read_trials import check_attributes, check_index, read_floats, read_space, read_trials
 from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.storage.write_trials import (
     BETWEEN,
@@ -34,6 +34,7 @@ from flyteoptuna.storage.write_trials import (
     count_finished_prefix,
 )
 from flyteoptuna.values.field_error import FieldError, check_field
+from flyteoptuna.values.json_values import escape_surrogates
 from flyteoptuna.values.text import exception_line
 
 # Number of the format that this version writes; it reads this format and all before.
@@ -101,7 +102,10 @@ def parse_results(text: bytes | bytearray) -> tuple[SearchStudy, dict[str, str]]
         # One character beyond the basic multilingual plane makes Python store each character in four bytes.
         raise StudyFormatError(f"study.json is too large: {len(text)} bytes that are not all ASCII.")
     try:
-        record = json.loads(text.decode(), parse_int=None if _python_limits_digits() else _parse_integer)
+        decoded = text.decode()
+        if (escaped := escape_surrogates(decoded)) is not decoded:
+            decoded, text = escaped, escaped.encode()
+        record = json.loads(decoded, parse_int=None if _python_limits_digits() else _parse_integer)
     except (ValueError, RecursionError) as error:
         raise StudyFormatError(
             f"study.json is not JSON that can be read: {exception_line(error, file_limits.MAX_REASON)}"
@@ -210,6 +214,8 @@ def _parse_distribution(where: str, value: Any) -> BaseDistribution:
     if type(fields) is not dict or fields.keys() != kinds.keys():
         raise FieldError(f"{where}.attributes", f"an object of {', '.join(kinds)}", fields)
     for key, kind in kinds.items():
+        if kind in (float, float | None) and type(fields[key]) is int:
+            [fields[key]] = read_floats(f"{where}.attributes.{key}", [fields[key]])
         # The exact type, because a boolean is an integer to `isinstance`.
         if type(fields[key]) not in (get_args(kind) or (kind,)):
             raise FieldError(f"{where}.attributes.{key}", f"of type {getattr(kind, '__name__', kind)}", fields[key])
@@ -217,6 +223,8 @@ def _parse_distribution(where: str, value: Any) -> BaseDistribution:
         choices = fields["choices"]
         if not choices or not all(isinstance(choice, CHOICE_TYPES) for choice in choices):
             raise FieldError(f"{where}.attributes.choices", "a list of null, booleans, numbers and strings", choices)
+        # Optuna compares them as floats.
+        read_floats(f"{where}.attributes.choices", [choice for choice in choices if type(choice) is int])
         return CategoricalDistribution(choices)
     try:
         if any(math.isnan(value) for value in fields.values() if value is not None):

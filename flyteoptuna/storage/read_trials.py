@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.storage import file_limits
 from flyteoptuna.storage.param_ranges import ParamRanges
-from flyteoptuna.storage.write_trials import BOUND, NUMBER_TYPES
+from flyteoptuna.storage.write_trials import BOUND, NUMBER_TYPES, to_local_time, told_values
 from flyteoptuna.trial.current_trial import ATTRIBUTE_PREFIX
 from flyteoptuna.trial.marks import find_wrong_field
 from flyteoptuna.values.field_error import FieldError, check_field
@@ -24,12 +24,13 @@ _ROW = {
 
 
 class ParamSpace(NamedTuple):
-    """A space: parameter names, distributions and ranges, and position and choices of categorical parameters."""
+    """A space: names, distributions and ranges of parameters, choices of the categorical and types of the others."""
 
     names: tuple[str, ...]
     distributions: dict[str, BaseDistribution]
     ranges: ParamRanges
     categories: tuple[tuple[int, tuple[Any, ...]], ...]
+    kinds: tuple[tuple[int, type], ...]
 
 
 def check_index(where: str, value: Any, end: int) -> int:
@@ -39,16 +40,15 @@ def check_index(where: str, value: Any, end: int) -> int:
     return value
 
 
-def _check_numbers(where: str, value: Any, *, nan: bool = True) -> list[float]:
-    """The value, if it is a list of numbers, without NaN unless ``nan`` is set."""
+def read_floats(where: str, value: Any, expected: str = "a list of numbers") -> list[float]:
+    """Read a list of floats, some of which JSON may have as integers."""
     if type(value) is not list or not set(map(type, value)) <= NUMBER_TYPES:
-        raise FieldError(where, "a list of numbers", value)
+        raise FieldError(where, expected, value)
     try:
-        has_nan = any(map(math.isnan, value))
+        # Integers of any size would become objects in arrays and tables.
+        return list(map(float, value))
     except OverflowError:
-        raise FieldError(where, "a list of numbers within the range of floats", value) from None
-    check_field(nan or not has_nan, where, "a list without NaN", value)
-    return value
+        raise FieldError(where, f"{expected} within the range of floats", value) from None
 
 
 def check_attributes(where: str, value: Any, *, system: bool = False) -> dict[str, Any]:
@@ -63,14 +63,17 @@ def check_attributes(where: str, value: Any, *, system: bool = False) -> dict[st
                 path, expected, found = wrong
                 raise FieldError(f"{where}[{key!r}]{path}", expected, found)
         elif key == "constraints" and item is not None:
-            _check_constraints(f"{where}.{key}", item if type(item) is list else [None])
+            value[key] = _read_constraints(f"{where}.{key}", item)
+        elif key == "fixed_params":
+            check_field(type(item) is dict, f"{where}.{key}", "an object", item)
         elif key.startswith("constraints:"):
-            _check_constraints(f"{where}[{key!r}]", [item])
+            [value[key]] = _read_constraints(f"{where}[{key!r}]", [item])
     return value
 
 
-def _check_constraints(where: str, value: list[Any]) -> None:
-    check_field(set(map(type, value)) <= {*NUMBER_TYPES, bool}, where, "numbers", value)
+def _read_constraints(where: str, value: Any) -> list[float]:
+    plain = [int(v) if type(v) is bool else v for v in value] if type(value) is list else value
+    return read_floats(where, plain, "numbers")
 
 
 def read_space(where: str, value: Any, table: Sequence[BaseDistribution]) -> ParamSpace:
@@ -81,9 +84,11 @@ def read_space(where: str, value: Any, table: Sequence[BaseDistribution]) -> Par
         if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str or pair[0] in distributions:
             raise FieldError(f"{where}[{i}]", "a new name and the index of a distribution", pair)
         distributions[pair[0]] = table[check_index(f"{where}[{i}][1]", pair[1], len(table))]
-    numbered = enumerate(distributions.values())
-    categories = [(i, d.choices) for i, d in numbered if isinstance(d, CategoricalDistribution)]
-    return ParamSpace(tuple(distributions), distributions, ParamRanges(distributions.values()), tuple(categories))
+    numbered = [*enumerate(distributions.values())]
+    categories = tuple([(i, d.choices) for i, d in numbered if isinstance(d, CategoricalDistribution)])
+    kinds = [(i, float if isinstance(d, FloatDistribution) else int) for i, d in numbered]
+    others = tuple([(i, kind) for i, kind in kinds if not isinstance(numbered[i][1], CategoricalDistribution)])
+    return ParamSpace(tuple(distributions), distributions, ParamRanges(distributions.values()), categories, others)
 
 
 def read_trials(rows: list[Any], spaces: Sequence[ParamSpace], arity: int) -> tuple[list[FrozenTrial], list[int]]:
@@ -136,25 +141,37 @@ def _values(row: dict[str, Any], state: TrialState, arity: int) -> list[float] |
         if state == TrialState.COMPLETE:
             raise FieldError(".values", "there, for the trial is COMPLETE", None)
         return None
-    values = _check_numbers(".values", row["values"], nan=state != TrialState.COMPLETE)
+    values = read_floats(".values", row["values"])
     if len(values) != arity:
         raise FieldError(".values", f"{arity} numbers", values)
-    return values
+    told = told_values(state, values)
+    if told is None and state == TrialState.COMPLETE:
+        raise FieldError(".values", "a list without NaN, for the trial is COMPLETE", values)
+    return told
 
 
 def _read_params(row: dict[str, Any], spaces: Sequence[ParamSpace]) -> tuple[dict[str, Any], dict[str, Any]]:
     if "space" not in row and "params" not in row:
         return {}, {}
     space = spaces[check_index(".space", row.get("space"), len(spaces))]
-    params: list[Any] = _check_numbers(".params", row.get("params"), nan=False)
+    floats, params = read_floats(".params", row.get("params")), list(row["params"])
+    check_field(not any(map(math.isnan, floats)), ".params", "a list without NaN", params)
     if len(params) != len(space.names):
         raise FieldError(".params", f"{len(space.names)} numbers, as its space has names", params)
-    outside = [space.names[i] for i in space.ranges.outside(params)]
+    positions = space.ranges.outside(params)
+    outside = [space.names[i] for i in positions]
     for position, choices in space.categories:
         params[position] = choices[check_index(f".params[{position}]", params[position], len(choices))]
     if outside != row.get("outside", []):
         found = [f"{name}={params[space.names.index(name)]}" for name in outside] or params
         raise FieldError(".params", "in their ranges, except for those that `outside` names", found)
+    for position in positions:
+        positive = floats[position] > 0 or not getattr(space.distributions[space.names[position]], "log", False)
+        check_field(positive, f".params[{position}]", "above 0, for its range is logarithmic", params[position])
+    for position, kind in space.kinds:
+        if type(params[position]) is not kind:
+            check_field(not math.isinf(params[position]), f".params[{position}]", "an integer", params[position])
+            params[position] = kind(params[position])
     return dict(zip(space.names, params, strict=True)), space.distributions.copy()
 
 
@@ -162,7 +179,7 @@ def _time(key: str, row: dict[str, Any], there: bool, *, optional: bool = False)
     time = None
     if key in row:
         try:
-            time = datetime.fromisoformat(row[key])
+            time = to_local_time(datetime.fromisoformat(row[key]))
         except (TypeError, ValueError):
             raise FieldError(f".{key}", "a time in ISO 8601", row[key]) from None
     if (time is not None) != there and not optional:
@@ -176,7 +193,7 @@ def _intermediate(row: dict[str, Any]) -> dict[int, float]:
     where, value = ".intermediate", row["intermediate"]
     if type(value) is not list or len(value) != 2 or type(value[0]) is not list:
         raise FieldError(where, "a list of steps and a list of values", value)
-    steps, values = value[0], _check_numbers(f"{where}[1]", value[1])
+    steps, values = value[0], read_floats(f"{where}[1]", value[1])
     # Without a bound, a file could choose steps with equal hashes, which take quadratic time.
     if not all(type(step) is int and -BOUND < step < BOUND for step in steps):
         raise FieldError(f"{where}[0]", "a list of integers of 64 bits", steps)

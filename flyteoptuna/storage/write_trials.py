@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import operator
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
@@ -14,8 +16,8 @@ from optuna.trial import FrozenTrial, TrialState
 from flyteoptuna.internals.optuna_internals import trial_id
 from flyteoptuna.storage import file_limits
 from flyteoptuna.storage.param_ranges import ParamRanges
-from flyteoptuna.values.json_values import plain_scalar
-from flyteoptuna.values.text import type_name
+from flyteoptuna.values.json_values import escape_surrogates, plain_scalar
+from flyteoptuna.values.text import is_utf8, type_name
 
 # Text before, between and after the rows. Each row is one line, because encoded JSON has no line breaks.
 START, BETWEEN, END = b',"trials":[\n', b",\n", b"\n]}"
@@ -107,7 +109,7 @@ def _encode_row(tables: DistributionTables, trial: FrozenTrial) -> bytes:
 def encode_object(where: str, owner: dict[str, Any]) -> bytes:
     """Encode an object as JSON; ``TypeError`` names the attribute that JSON cannot hold, with the prefix ``where``."""
     try:
-        text = _ENCODER.encode(owner).encode()
+        text = escape_surrogates(_ENCODER.encode(owner)).encode()
         # After encoding, which fails for cycles.
         if any(file_limits.is_nested_too_deeply(owner[kind]) for kind in _ATTRIBUTE_FIELDS if kind in owner):
             raise ValueError(f"more than {file_limits.MAX_DEPTH} lists and dictionaries inside each other")
@@ -208,26 +210,47 @@ def _encode_params(trial: FrozenTrial, categories: tuple[tuple[int, str], ...]) 
     values = [params[name] for name in trial.distributions]
     for position, name in categories:
         values[position] = _choice_index(cast(CategoricalDistribution, trial.distributions[name]), params[name])
-    return _to_floats(values)
+    # Params of added trials may be numpy scalars.
+    return [v if type(v) in NUMBER_TYPES else float(v) for v in values]
+
+
+def told_values(state: TrialState, values: list[float]) -> list[float] | None:
+    """Values that Optuna would tell: none of a failed trial, which may have had some before, and none with NaN."""
+    return None if state == TrialState.FAIL or any(map(math.isnan, values)) else values
+
+
+def to_local_time(time: datetime) -> datetime:
+    """A time as Optuna has it, local and without a time zone; at the ends of the calendar, only without."""
+    if time.tzinfo is None:
+        return time
+    try:
+        return time.astimezone().replace(tzinfo=None)
+    except (OverflowError, ValueError):
+        return time.replace(tzinfo=None)
 
 
 def _outcome_fields(trial: FrozenTrial) -> dict[str, Any]:
     """The fields of a trial without its parameters."""
     row: dict[str, Any] = {"state": trial.state.name}
+    if trial.values is not None:
+        values = told_values(trial.state, _to_floats(trial, "values", trial.values))
+        if values is not None:
+            row["values"] = values
+        elif trial.state == TrialState.COMPLETE:
+            raise TypeError(f"`trials[{trial.number}].values` cannot be saved: the trial is COMPLETE, with NaN.")
     times = trial.datetime_start is not None, trial.datetime_complete is not None
     if times not in _TIMES_BY_STATE[trial.state]:
         named = zip(times, ("datetime_start", "datetime_complete"), strict=True)
         problem = " and ".join(f"{'with' if there else 'without'} {name}" for there, name in named)
         raise TypeError(f"`trials[{trial.number}]` cannot be saved: it is {trial.state.name}, {problem}.")
-    if trial.values is not None:
-        row["values"] = _to_floats(trial.values)
     if trial.datetime_start is not None:
-        row["start"] = trial.datetime_start.isoformat()
+        row["start"] = to_local_time(trial.datetime_start).isoformat()
     if trial.datetime_complete is not None:
-        row["complete"] = trial.datetime_complete.isoformat()
+        row["complete"] = to_local_time(trial.datetime_complete).isoformat()
     if trial.intermediate_values:
         steps, reported = trial.intermediate_values.keys(), trial.intermediate_values.values()
-        row["intermediate"] = [[int(step) for step in steps], _to_floats(list(reported))]
+        values = _to_floats(trial, "intermediate_values", reported)
+        row["intermediate"] = [[int(step) for step in steps], values]
         if not all(-BOUND < step < BOUND for step in steps):
             raise TypeError(f"`trials[{trial.number}].intermediate_values` cannot be saved: a step exceeds 63 bits.")
     if trial.user_attrs:
@@ -259,13 +282,15 @@ def _check_choices(name: str, distribution: CategoricalDistribution) -> None:
                 f"Each choice of parameter `{name}` must be None, bool, int, float or str to be saved, but got "
                 f"{reprlib.repr(choice)}, a {type(choice).__name__}."
             )
+        if isinstance(choice, str) and not is_utf8(choice):
+            raise TypeError(f"Each choice of parameter `{name}` must be text of UTF-8, but got {reprlib.repr(choice)}.")
 
 
-def _to_floats(values: list[Any]) -> list[Any]:
-    # Values of added trials may be numpy scalars.
-    if set(map(type, values)) <= NUMBER_TYPES:
-        return values
-    return [v if type(v) in NUMBER_TYPES else float(v) for v in values]
+def _to_floats(trial: FrozenTrial, field: str, values: Iterable[Any]) -> list[float]:
+    try:
+        return list(map(float, values))
+    except OverflowError:
+        raise TypeError(f"`trials[{trial.number}].{field}` cannot be saved: a number exceeds floats.") from None
 
 
 def _choice_index(distribution: CategoricalDistribution, value: Any) -> int:

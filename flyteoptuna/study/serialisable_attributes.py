@@ -20,17 +20,17 @@ from flyteoptuna.internals.optuna_internals import (
 )
 from flyteoptuna.storage import write_trials
 from flyteoptuna.trial.report import ERROR_ATTRIBUTE
-from flyteoptuna.values.json_values import JsonTooLongError, to_json
+from flyteoptuna.values.json_values import JsonTooLongError, escape_surrogates, to_json
 from flyteoptuna.values.text import exception_line, safe_repr
 
 
 def attribute_to_json(key: Any, value: Any) -> str:
     """An attribute as JSON; ``TypeError`` gives the reason why JSON cannot hold it."""
     try:
-        return to_json({key: value})
+        return escape_surrogates(to_json({key: value}))
     except JsonTooLongError:
         # Attributes of a study are not limited by the size of a report.
-        return json.dumps({key: value})
+        return escape_surrogates(json.dumps({key: value}))
     except Exception as error:
         # Methods of a subclass of dict may raise anything.
         raise TypeError(f"JSON cannot hold it ({exception_line(error)})") from None
@@ -62,7 +62,8 @@ def drop_unserialisable(study: optuna.Study, number: int) -> str:
     with suppress(Exception):
         # Methods of a subclass of dict may raise anything.
         write_trials.check_trial(record)
-        record.user_attrs, record.system_attrs = json.loads(json.dumps([record.user_attrs, record.system_attrs]))
+        text = escape_surrogates(json.dumps([record.user_attrs, record.system_attrs]))
+        record.user_attrs, record.system_attrs = json.loads(text)
         return ""
     problems = []
     for kind in ("user_attrs", "system_attrs"):

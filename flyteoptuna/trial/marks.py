@@ -88,6 +88,9 @@ class SearchMark(_Mark):
 
 _MARKS: dict[str, type[_Mark]] = {TRIAL_ATTRIBUTE: TrialMark, SEARCH_ATTRIBUTE: SearchMark}
 
+# Exclusive bound of absolute values; NaN exceeds it too.
+_BOUND = 2**63
+
 # Fields in the order of the stored form, with their defaults.
 _DEFAULTS: dict[type[_Mark], dict[str, Any]] = {
     mark: {field.name: field.default for field in dataclasses.fields(mark)} for mark in (TrialMark, SearchMark)
@@ -140,4 +143,6 @@ def find_wrong_field(name: str, value: Any) -> tuple[str, str, Any] | None:
         kinds = types.get(field)
         if kinds is not None and type(item) not in kinds:
             return f".{field}", f"of type {' or '.join(sorted(kind.__name__ for kind in kinds))}", item
+        if kinds is not None and type(item) in (int, float) and not -_BOUND < item < _BOUND:
+            return f".{field}", "a number of 64 bits", item
     return None

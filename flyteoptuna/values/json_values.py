@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import Any
 
@@ -10,6 +11,12 @@ from typing import Any
 MAX_JSON = 1_500_000
 # Maximum nesting of lists and dictionaries. Reading and writing JSON recurses, on top of stacks of any depth.
 MAX_JSON_DEPTH = 100
+
+
+# An escape in JSON; `lone` if it is half a surrogate pair, without the other half.
+_HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_ESCAPE = re.compile(rf"{_HIGH}{_LOW}|(?P<lone>{_HIGH}|{_LOW})|\\.", re.DOTALL)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class JsonTooLongError(ValueError):
@@ -25,6 +32,16 @@ def plain_scalar(value: Any) -> Any:
     item = value.item()
     # Python has no equivalent of a `longdouble`: `item` returns it unchanged.
     return item if not isinstance(item, numpy.generic) else float(item) if value.dtype.kind == "f" else value
+
+
+def escape_surrogates(text: str) -> str:
+    r"""JSON whose texts hold no half of a surrogate pair, which no UTF-8, and so no database or table, can hold.
+
+    The half is replaced by its escape: the text of one character becomes one of six, ``\\ud800``.
+    """
+    if _SURROGATE.search(text) is None:
+        return text
+    return _ESCAPE.sub(lambda match: f"\\{match[0]}" if match["lone"] else match[0], text)
 
 
 def to_json(value: Any) -> str:

@@ -126,6 +126,15 @@ def _causes(error: BaseException) -> list[BaseException]:
     return chain[1:]
 
 
+def is_utf8(text: str) -> bool:
+    """Test whether UTF-8 can hold a text: all but half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _printable_text(text: str) -> str:
     # A NUL ends a text in databases and terminals, and half a surrogate pair has no UTF-8.
     return str.replace(text, "\0", "\\x00").encode("utf-8", "backslashreplace").decode()

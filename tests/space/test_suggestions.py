@@ -24,6 +24,7 @@ from flyteoptuna import SpaceError, suggest
             lambda: suggest.category([1, -(2**64)]),
             "ints have 64 bits, but a choice of suggest.category is -18446744073709551616",
         ),
+        (lambda: suggest.category(["a", "\udcff"]), r"text as UTF-8, but a choice of suggest.category is '\\udcff'"),
         (lambda: suggest.category([]), "must not be empty"),
         (lambda: suggest.category("abc"), "must be a list or a tuple, but got 'abc'"),
         (lambda: suggest.category([[1]]), r"must be None, bool, int, float, str or a member of an enum, but got \[1\]"),

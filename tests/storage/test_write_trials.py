@@ -1,7 +1,9 @@
 """The rows of trials: written once, the same whoever wrote them before, and refused where JSON cannot hold them."""
 
 import json
+import math
 import warnings
+from datetime import datetime, timezone
 
 import numpy as np
 import optuna
@@ -138,4 +140,62 @@ def test_what_is_no_scalar_is_refused_by_its_own_name(value):
     study.ask().set_user_attr("good", np.float32(1))
     study.ask().set_user_attr("bad", value)
     with pytest.raises(TypeError, match=r"`trials\[1\].user_attrs\['bad'\]` cannot be saved"):
+        dump_study(study)
+
+
+def study_of(trial, **fields):
+    """A study in memory of a trial whose fields Optuna has not checked."""
+    study = optuna.create_study()
+    study.add_trial(trial)
+    [record] = study.get_trials(deepcopy=False)
+    for name, value in fields.items():
+        setattr(record, name, value)
+    return study
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"values": [math.nan]}, r"values` cannot be saved: the trial is COMPLETE, with NaN"),
+        ({"values": [10**400]}, r"values` cannot be saved: a number exceeds floats"),
+        ({"intermediate_values": {0: 10**400}}, r"intermediate_values` cannot be saved: a number exceeds floats"),
+        ({"datetime_start": None}, r"cannot be saved: it is COMPLETE, without datetime_start"),
+    ],
+)
+def test_a_trial_that_could_not_be_read_is_not_written(fields, message):
+    """By Optuna's own rules; saving tells the trial."""
+    with pytest.raises(TypeError, match=rf"`trials\[0\].*{message}"):
+        dump_study(study_of(create_trial(value=1.0), **fields))
+
+
+def test_values_that_optuna_would_not_tell_are_not_saved():
+    """NaN of a pruned trial, and those of a trial that had some while it ran, and has failed."""
+    study = optuna.create_study()
+    study.add_trial(create_trial(state=TrialState.PRUNED, value=math.nan))
+    study.add_trial(create_trial(state=TrialState.RUNNING, value=1.0))
+    study.tell(1, state=TrialState.FAIL)
+    assert study.trials[1].values == [1.0]
+    assert [trial.values for trial in read_study(dump_study(study)).trials] == [None, None]
+
+
+def test_numbers_and_times_are_saved_as_optuna_has_them():
+    """Integers where floats belong, and times of any zone."""
+    time = datetime(2024, 1, 1, tzinfo=timezone.utc)
+    params = {"params": {"x": 1}, "distributions": {"x": FloatDistribution(0, 1)}}
+    study = study_of(create_trial(value=2, intermediate_values={0: 3}, **params), datetime_start=time)
+    [trial] = read_study(dump_study(study)).trials
+    assert repr((trial.values, trial.intermediate_values, trial.params)) == "([2.0], {0: 3.0}, {'x': 1.0})"
+    assert trial.datetime_start == time.astimezone().replace(tzinfo=None)
+
+
+def test_text_that_utf8_cannot_hold_is_saved_as_its_escape():
+    """As a file name of other bytes has it; a choice would be another one, and is refused."""
+    study = optuna.create_study(study_name="\udcff")
+    study.set_user_attr("\udcff", "\udcff")
+    study.add_trial(create_trial(value=1.0, user_attrs={"path": ["\udcff", "\\udcff"]}))
+    saved = read_study(dump_study(study))
+    assert (saved.study_name, saved.user_attrs) == ("\\udcff", {"\\udcff": "\\udcff"})
+    assert saved.trials[0].user_attrs == {"path": ["\\udcff", "\\udcff"]}
+    study.ask().suggest_categorical("c", ["\udcff"])
+    with pytest.raises(TypeError, match=r"Each choice of parameter `c` must be text of UTF-8, but got '\\udcff'"):
         dump_study(study)
