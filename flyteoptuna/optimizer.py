@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from flyteoptuna import optimizer_inputs, optimizer_settings
 from flyteoptuna.flyte import objective as objectives
 from flyteoptuna.flyte.promises import is_never_none
+from flyteoptuna.flyte.split_objective import split_hint
 from flyteoptuna.flyte.types.study_attributes import ATTRIBUTES
 from flyteoptuna.flyte.workflow_scope import ScopedSettings
 from flyteoptuna.local_or_graph import check_call_site, is_local, start_search
@@ -247,11 +248,12 @@ class Optimizer(ScopedSettings):
         known = [self.task] if self.task is not None else objectives.called_tasks(self.objective)
         if len(known) == 1:
             return objectives.check_objective(known[0])
-        called = f"it names {', '.join(task.name for task in known)}" if known else "it names no task"
-        raise TypeError(
-            f"A callback must call one task, which has to be known before it is run, but of "
-            f"{self.objective.__qualname__} {called}. Say which one it calls: `task=...`."
-        )
+        called = f"names {', '.join(task.name for task in known)}" if known else "names no task"
+        rule = f"A callback must call one task, but the code of {self.objective.__qualname__} {called}."
+        # A callback that calls a task through another function looks like Optuna's own kind of objective.
+        hint = "" if known else split_hint(self.objective)
+        other = "If it calls one through another function, say which" if hint else "Say which one it calls"
+        raise TypeError(f"{rule} {hint}{chr(10) if hint else ''}{other}: `task=...`.")
 
     def _checked_settings(self) -> dict[str, Any]:
         """Arguments of a ``SearchRequest``."""

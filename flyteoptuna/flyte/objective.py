@@ -24,6 +24,7 @@ from flytekit.core.tracker import extract_task_module
 from flytekit.core.utils import ClassDecorator
 from flytekit.core.workflow import WorkflowBase
 
+from flyteoptuna.flyte.split_objective import split_hint
 from flyteoptuna.flyte.workflow_scope import ScopedSettings
 from flyteoptuna.trial.call_objective import NUMBER, STORED, VALUE
 from flyteoptuna.values.annotated import strip_annotated
@@ -104,7 +105,7 @@ def complete_inputs(origin: Any, name: str, known: Iterable[str], given: Mapping
     inputs = {**default_inputs(origin), **given}
     missing = [key for key in known if key not in inputs]
     if missing:
-        raise TypeError(f"Inputs of {name} are missing: {', '.join(missing)}.")
+        raise TypeError(_with_split(f"Inputs of {name} are missing: {', '.join(missing)}.", origin))
     return {key: inputs[key] for key in known}
 
 
@@ -160,7 +161,7 @@ def check_objective(objective: Any) -> PythonFunctionTask[Any]:
         named = isinstance(objective, (Task, WorkflowBase, LaunchPlan))
         shown = f"{objective.name} ({type(objective).__name__})" if named else value_and_type(objective)
         wrong = next(text for kind, text in _WRONG_OBJECTIVES if isinstance(objective, kind))
-        raise TypeError(f"`objective` must be a plain @task, but got {shown}, {wrong}.")
+        raise TypeError(_with_split(f"`objective` must be a plain @task, but got {shown}, {wrong}.", objective))
     if not n_objective_values(objective):
         types = map(strip_annotated, objective.python_interface.outputs.values())
         texts = [t.__name__ if isinstance(t, type) and not typing.get_args(t) else str(t) for t in types]
@@ -181,10 +182,24 @@ def check_objective(objective: Any) -> PythonFunctionTask[Any]:
             f"A task must have the name of its function, for pods to find it, but `{name}` is the function alone: "
             "write @task above it."
         )
+    for name, kind in objective.python_interface.inputs.items():
+        if getattr(kind, "__module__", "").startswith("optuna.trial"):
+            taken = f"A task gets its inputs as values, but `{name}` of {objective.name} is an optuna.{kind.__name__}."
+            raise TypeError(_with_split(taken, objective))
     for name in RESERVED:
         if name in objective.python_interface.inputs:
             raise ValueError(f"An objective must not have an input named `{name}`, but {objective.name} has.")
     return objective
+
+
+def _split_unless_called(origin: Any) -> str:
+    """Say how to split an objective of Optuna's own kind; empty for a callback, whose code names a task."""
+    called = inspect.isfunction(origin) and called_tasks(origin)
+    return "" if called else split_hint(origin)
+
+
+def _with_split(message: str, origin: Any) -> str:
+    return " ".join(filter(None, (message, _split_unless_called(origin))))
 
 
 def _check_has_name(parameter: inspect.Parameter, role: str, owner: str) -> None:
@@ -199,10 +214,12 @@ def _check_callback(function: Any) -> Any:
     if "trial" not in parameters:
         raise TypeError(
             f"`objective` must be a @task, or a callback with a parameter named `trial`, but {name} takes "
-            f"({join_names(parameters)}). Write @task above it, or name a parameter `trial`."
+            f"({join_names(parameters)}). "
+            + (_split_unless_called(function) or "Write @task above it, or name a parameter `trial`.")
         )
     if "<" in name or "." in name:
-        raise ValueError(f"A callback must be a function at the top of a module, for pods to find it, but got {name}.")
+        rule = "A callback must be a function at the top of a module, for pods to find it"
+        raise ValueError(_with_split(f"{rule}, but got {name}.", function))
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"A callback must return what its call of the objective returned, but {name} yields.")
     for parameter in parameters.values():
