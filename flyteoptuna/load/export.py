@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from flyteoptuna.errors import ExportError, TargetExistsError
 from flyteoptuna.load import table_cells
 from flyteoptuna.logs import optuna_log_level
-from flyteoptuna.values.atomic_write import atomic_write
+from flyteoptuna.values.atomic_write import atomic_write, find_target
 from flyteoptuna.values.text import exception_line
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _guard_sqlite_file(path: str | None, *, sqlite: bool) -> Iterator[None]:
     if not sqlite or not path or path.startswith("file:"):
         yield
         return
-    _check_file_target(Path(path))
+    _check_file_target(path)
     existed = os.path.exists(path)
     try:
         yield
@@ -251,17 +251,15 @@ def _write_table(study: optuna.Study, target: str, name: str, overwrite: bool) -
 @contextmanager
 def _replace_file(target: str, overwrite: bool) -> Iterator[Path]:
     """A path to write to; the file replaces the target when the body has succeeded."""
-    _check_file_target(Path(os.path.realpath(target)))
+    _check_file_target(target)
     if os.path.exists(target) and not overwrite:
         raise TargetExistsError(f"{target} exists: give another one, or overwrite it.")
     with atomic_write(target) as path:
         yield path
 
 
-def _check_file_target(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise ExportError(f"There is no folder {path.parent}")
-    if path.is_dir():
-        raise ExportError(f"{path} is a folder: name a file in it.")
-    if path.exists() and not path.is_file():
-        raise ExportError(f"{path} is no file that could be replaced.")
+def _check_file_target(path: str) -> None:
+    try:
+        find_target(path)
+    except OSError as error:
+        raise ExportError(f"{error.strerror} {error.filename}" if error.filename else str(error)) from error

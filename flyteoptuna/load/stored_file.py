@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import IO
 
 from flyteoptuna.errors import StudyFormatError, StudyNotFoundError
@@ -14,25 +15,47 @@ def read_stored_file(path: str) -> bytes:
     """Read a path or a URL, with the credentials of Flyte's configuration.
 
     Raises:
-        StudyNotFoundError: there is no such file, or it cannot be read.
+        StudyNotFoundError: there is no such file, it cannot be read, or is a pipe, a socket or a device.
         StudyFormatError: it is larger than any study file.
     """
     try:
         if "://" not in path:
-            with open(path, "rb") as local:
-                return _read_bounded(local, os.fstat(local.fileno()).st_size)
+            return _read_local(path)
         from flytekit.core.context_manager import FlyteContextManager
+        from fsspec.implementations.local import LocalFileSystem
 
         files = FlyteContextManager.current_context().file_access.get_filesystem_for_path(path)
+        if isinstance(files, LocalFileSystem):
+            return _read_local(files.info(path)["name"])
         with files.open(path, "rb") as stream:
             return _read_bounded(stream, getattr(stream, "size", None) or 0)
-    except StudyFormatError:
+    except (StudyFormatError, StudyNotFoundError):
         raise
     except FileNotFoundError:
         raise StudyNotFoundError(f"There is no file {path}") from None
     except Exception as error:
         # File systems raise any type.
         raise StudyNotFoundError(f"{path} cannot be read: {exception_line(error)}") from error
+
+
+def _read_local(path: str) -> bytes:
+    # Checked before it is opened, which waits for the writer of a pipe, and again after.
+    if _is_special(os.stat(path).st_mode):
+        raise StudyNotFoundError(f"{path} is a pipe, a socket or a device, and no file.")
+    with open(path, "rb", opener=_open_at_once) as local:
+        status = os.fstat(local.fileno())
+        if _is_special(status.st_mode):
+            raise StudyNotFoundError(f"{path} is no file any more.")
+        return _read_bounded(local, status.st_size)
+
+
+def _is_special(mode: int) -> bool:
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # Windows has no such flag, and no pipes among its files.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _read_bounded(stream: IO[bytes], size: int) -> bytes:

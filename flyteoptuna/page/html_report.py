@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from flyteoptuna.values.atomic_write import atomic_write
+from flyteoptuna.values.atomic_write import atomic_write, find_target
+from flyteoptuna.values.did_you_mean import value_and_type
 
 if TYPE_CHECKING:
     import optuna
@@ -19,13 +20,25 @@ def report(study: optuna.Study, path: str | os.PathLike[str]) -> None:
 
     Args:
         study: a study of a search, or any other study of Optuna; it may be running or have failed.
-        path: the file. An existing one is replaced.
+        path: the file. An existing one is replaced; of a symbolic link, the file that it leads to.
 
     Raises:
+        TypeError: an argument of the wrong type.
+        ValueError: ``path`` is empty.
         OSError: the file cannot be written. An existing one is unchanged.
     """
+    import optuna
+
     from flyteoptuna.page import pages
 
+    if not isinstance(study, optuna.Study):
+        raise TypeError(f"`study` must be an optuna.Study, but got {value_and_type(study)}.")
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(text := os.fspath(path), str):
+        raise TypeError(f"`path` must be the path of a file, but got {value_and_type(path)}.")
+    if not text.strip():
+        raise ValueError(f"`path` must be the path of a file, but got {value_and_type(path)}.")
+    # Before the work.
+    find_target(text)
     page = pages.report_document(study)
     with atomic_write(path) as new:
         new.write_text(page, "ascii")

@@ -1,5 +1,7 @@
 """`flyteoptuna dashboard`: a search in optuna-dashboard, while it runs."""
 
+import contextlib
+import http.client
 import importlib.util
 import json
 import os
@@ -94,6 +96,44 @@ def test_nothing_can_be_changed(saved, monkeypatch, method):
         with pytest.raises(urllib.error.HTTPError, match="403"):
             get(url, "/api/studies/0", method)
         assert states(url)[0] == "mixed"
+
+
+def asked(url, host):
+    """The status of a request with such a `Host` header; None for no header."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"))
+    connection.putrequest("GET", "/api/studies", skip_host=True)
+    for each in host if isinstance(host, list) else [host] if host is not None else []:
+        connection.putheader("Host", each)
+    connection.endheaders()
+    with contextlib.closing(connection):
+        return connection.getresponse().status
+
+
+OWN = ["127.0.0.1", "localhost", "LOCALHOST:8080", "127.0.0.1:1", "[::1]:8080", "[::1]"]
+OTHERS = [
+    "evil.example",
+    "evil.example:8080",
+    "localhost.evil.example",
+    "evil.example#localhost",
+    "127.0.0.1.nip.io",
+    "",
+]
+OTHERS += [
+    "127.0.0.1@evil.example",
+    "localhost:80@evil",
+    "0.0.0.0",
+    "127.0.0.2",
+    "localhost:a",
+    ["localhost", "evil"],
+    None,
+]
+
+
+def test_only_requests_for_this_machine_are_answered(saved, monkeypatch):
+    """A page from elsewhere whose name leads here gets nothing; a forwarded port may be another."""
+    with served(str(saved(mixed())), monkeypatch) as url:
+        assert [asked(url, host) for host in OWN] == [200] * len(OWN)
+        assert [asked(url, host) for host in OTHERS] == [421] * len(OTHERS)
 
 
 def test_a_search_in_batches_is_loaded_again_while_it_runs(monkeypatch):

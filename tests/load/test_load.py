@@ -1,6 +1,9 @@
 """Studies that are found and loaded: files, URLs, executions of a cluster."""
 
+import os
 import re
+import socket
+from pathlib import Path
 
 import msgpack
 import optuna
@@ -209,3 +212,25 @@ def test_a_cluster_out_of_reach(monkeypatch):
 
     monkeypatch.setattr("flytekit.remote.FlyteRemote", lambda config: remote_of(Broken()))
     assert run("show", FLYTE, code=1) == f"Error: {FLYTE} is out of reach: RuntimeError: no token for you\n"
+
+
+@pytest.mark.parametrize("url", ["{}", "file://{}"])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "link to a pipe"])
+def test_what_is_no_file_is_refused_at_once(kind, url, tmp_path, monkeypatch):
+    """It is not opened: nobody may ever write into a pipe."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "one.study"
+    if kind == "device":
+        path = Path("/dev/zero")
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path.name)
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        path = path if kind == "link to a pipe" else tmp_path / "pipe"
+        if kind == "link to a pipe":
+            path.symlink_to("pipe")
+    for trusted in (False, True):
+        with pytest.raises(StudyNotFoundError, match=f"{path} is a pipe, a socket or a device, and no file"):
+            load_study(url.format(path), trusted=trusted)
+    assert "is a pipe, a socket or a device" in run("show", url.format(path), code=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
 import socketserver
 import threading
 import wsgiref.simple_server
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     import optuna
 
 HOST = "127.0.0.1"
+# Names of this machine in the `Host` header of a request, with any port, which may have been forwarded.
+_LOCAL_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?", re.IGNORECASE)
 # Name of the thread that reloads the study.
 THREAD_NAME = "follows the search"
 
@@ -58,7 +61,7 @@ def dashboard(study: str, port: int, every: float) -> None:
         raise CommandError("This needs optuna-dashboard: pip install optuna-dashboard")
     app, name = _dashboard_app(study, every)
     try:
-        server = wsgiref.simple_server.make_server(HOST, port, _read_only(app), _Server, _QuietHandler)
+        server = wsgiref.simple_server.make_server(HOST, port, _local_only(_read_only(app)), _Server, _QuietHandler)
     except OSError as error:
         raise CommandError(
             f"Port {port} cannot be had: {first_line(error)}. Give another --port, or 0 for any."
@@ -114,6 +117,21 @@ class _ReloadingApp:
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         return self._app(environ, start)
+
+
+def _local_only(app: App) -> App:
+    """An application that refuses requests for another host.
+
+    A web page from elsewhere can point its own name to this machine, and would then read what is served here.
+    """
+
+    def local_only(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        if _LOCAL_HOST.fullmatch(environ.get("HTTP_HOST", "")):
+            return app(environ, start)
+        start("421 Misdirected Request", [("Content-Type", "application/json")])
+        return [b'{"reason": "This dashboard is at 127.0.0.1 and localhost only."}']
+
+    return local_only
 
 
 def _read_only(app: App) -> App:
