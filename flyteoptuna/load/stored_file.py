@@ -22,10 +22,9 @@ def read_stored_file(path: str) -> bytes:
         if "://" not in path:
             return _read_local(path)
         from flytekit.core.context_manager import FlyteContextManager
-        from fsspec.implementations.local import LocalFileSystem
 
         files = FlyteContextManager.current_context().file_access.get_filesystem_for_path(path)
-        if isinstance(files, LocalFileSystem):
+        if path.startswith(("file://", "local://")):
             return _read_local(files.info(path)["name"])
         with files.open(path, "rb") as stream:
             return _read_bounded(stream, getattr(stream, "size", None) or 0)
