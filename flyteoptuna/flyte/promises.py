@@ -10,11 +10,13 @@ from flytekit.models.literals import Literal
 from flytekit.models.types import LiteralType, SimpleType
 
 from flyteoptuna.flyte.references import literal_value, to_reference
+from flyteoptuna.flyte.search_nodes import refuse_overrides
 from flyteoptuna.flyte.types.study_attributes import ATTRIBUTES, OF_ONE_OBJECTIVE, PYTHON_TYPES, STUDY_TAG
 from flyteoptuna.values.did_you_mean import PlainMessage, did_you_mean, join_names
 from flyteoptuna.values.no_value import ORDER_OPERATORS, NoValue, refuse_operator
 
 _NONE = "None"
+_refuse_right_shift = refuse_operator(">>")
 NO_BEST_TRIAL = (
     "A study of several objectives has no best trial, but `best_trials`: a task that takes the study gets the outputs "
     "of each by `flyteoptuna.outputs(study, number)`."
@@ -22,6 +24,11 @@ NO_BEST_TRIAL = (
 _OTHER = "another type"
 _BEST_HINT = " What the best trial returned beside its value is the optimizer's: `optimizer.best`."
 _ALL = "A task that takes `study: optuna.Study` gets all of it."
+
+
+def _run_before(promise: NoValue, other: Any) -> Any:
+    """``other >> promise``, for which Python asks a subclass of ``Promise`` first."""
+    return other.__rshift__(promise) if isinstance(other, Promise) else _refuse_right_shift(promise)
 
 
 class StudyPromise(Promise, NoValue):
@@ -70,6 +77,9 @@ class StudyPromise(Promise, NoValue):
 
     __iter__, __bool__ = refuse_operator("iter()"), refuse_operator("bool()")
     is_none = refuse_operator("is_none()")
+    # In a local run too, where flytekit ignores them.
+    with_overrides = refuse_overrides
+    __rrshift__ = _run_before
 
 
 class _AttributePromise(Promise, NoValue):
@@ -134,6 +144,9 @@ class _AttributePromise(Promise, NoValue):
 
     __iter__, __bool__ = refuse_operator("iter()"), refuse_operator("bool()")
     is_none = refuse_operator("is_none()")
+    # In a local run too, where flytekit ignores them.
+    with_overrides = refuse_overrides
+    __rrshift__ = _run_before
 
 
 def _comparison(name: str, symbol: str) -> Callable[[Any, Any], Any]:

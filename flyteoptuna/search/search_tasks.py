@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode
 
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
+from flytekit.core.promise import Promise
 
 from flyteoptuna.errors import SearchFailedError, UntrustedError
 from flyteoptuna.flyte.literal_hashes import restore_hashes
@@ -23,6 +24,7 @@ from flyteoptuna.flyte.promises import StudyPromise, promise_literal_type
 from flyteoptuna.flyte.references import by_reference, msgpack_fields
 from flyteoptuna.flyte.report_transport import study_path
 from flyteoptuna.flyte.resolver import decode_names, encode_names
+from flyteoptuna.flyte.search_nodes import join_nodes
 from flyteoptuna.flyte.types.study_attributes import ATTRIBUTES, OF_ONE_OBJECTIVE, PYTHON_TYPES, params_type
 from flyteoptuna.internals.flytekit_internals import rename_map_task
 from flyteoptuna.search.best_outputs import PREFIX, best_output_promises, finish_outputs
@@ -170,9 +172,16 @@ def search_inputs(request: SearchRequest) -> dict[str, Any]:
     return {**request.counts, "space": request.space_json(), "strategies": request.strategies, **study}
 
 
-def study_promise(outputs: Any, request: SearchRequest) -> StudyPromise:
-    """Promise of the study, made of the promises of the last task's outputs."""
+def study_promise(begun: Promise, outputs: Any, request: SearchRequest) -> StudyPromise:
+    """Promise of the study.
+
+    Args:
+        begun: promise of an output of the first task.
+        outputs: promises of the outputs of the last task.
+        request: the search.
+    """
     study = outputs.study
+    join_nodes(begun, study)
     variables = variable_names(PREFIX, stored_output_types(request.objective))
     best = best_output_promises(outputs, variables) if len(request.directions) == 1 else None
     attribute = functools.partial(getattr, outputs)

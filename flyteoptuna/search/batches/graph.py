@@ -47,7 +47,7 @@ def add_batch_search(request: SearchRequest) -> StudyPromise:
     outputs = tasks.finish(
         study=progress.study, reports=progress.reports, max_failures=request.counts["max_failures"], used=NONE_USED
     )
-    return study_promise(outputs, request)
+    return study_promise(progress.study, outputs, request)
 
 
 def _warn_of_small_batches(counts: Mapping[str, Any]) -> None:

@@ -43,7 +43,7 @@ def add_reused_pod_search(request: SearchRequest) -> StudyPromise:
     )
     # Flyte drops the second of two nodes with the same id, and a workflow may hold several searches.
     told = told.with_overrides(node_name=f"workers-of-the-search-{begun.journal.ref.node_id}")
-    return study_promise(tasks.finish(**shared, told=told, used=NONE_USED), request)
+    return study_promise(begun.study, tasks.finish(**shared, told=told, used=NONE_USED), request)
 
 
 class ReusedPodTasks(SearchTasks):
