@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flyteoptuna.errors import StudyNotFoundError
 from flyteoptuna.load.journal_folder import collect_search, open_journal
-from flyteoptuna.load.stored_file import read_stored_file
+from flyteoptuna.load.stored_file import parse_study, read_stored_file
 from flyteoptuna.study.settings import SearchSettings
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ class StoredStudy(NamedTuple):
     reports: Literal | None = None
     journal: JournalSource | None = None
 
-    def load(self, read: Callable[[bytes], SearchStudy]) -> SearchStudy:
+    def load(self, *, trusted: bool) -> SearchStudy:
         """Load the study, and tell the reports that are not in it yet.
 
         Args:
-            read: parses the content of a study file.
+            trusted: whether to restore the sampler, the pruner and the callbacks, which unpickles.
 
         Raises:
             StudyNotFoundError: the file or the journal cannot be read.
@@ -90,9 +90,10 @@ class StoredStudy(NamedTuple):
         from flyteoptuna.study.tell import tell_trials, without_report
 
         fields = msgpack_fields(self.study)
-        study = read(fields["_data"] if "_data" in fields else read_stored_file(fields["_path"]))
+        content = fields["_data"] if "_data" in fields else read_stored_file(fields["_path"])
+        study = parse_study(content, trusted=trusted)
         if self.journal is not None:
-            return collect_search(self.journal.open(), study, self.journal.n_trials, self.journal.url)
+            return collect_search(self.journal.open(), study, self.journal.n_trials, self.journal.url, trusted=trusted)
         if self.reports is not None and find_search_mark(study):
             reports = read_map_reports(make_reference(self.reports))
             reports += read_failure_reports(make_reference(self.study), without_report(study, reports))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from optuna.storages import JournalStorage
 
 from flyteoptuna.errors import StudyFormatError, StudyNotFoundError
-from flyteoptuna.load.stored_file import read_stored_file
+from flyteoptuna.load.stored_file import parse_study, read_stored_file, refuse_special
 from flyteoptuna.storage import file_format
 from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study.system_attrs import find_search_mark
@@ -33,9 +35,16 @@ def open_journal(url: str) -> JournalObjectBackend:
     from flyteoptuna.journal.backend import JournalObjectBackend
 
     try:
+        if os.path.isdir(folder := url.removeprefix("file://")):
+            for path in Path(folder).iterdir():
+                # Writers remove temporary files meanwhile.
+                with suppress(FileNotFoundError):
+                    refuse_special(str(path), path.stat())
         fs = FlyteContextManager.current_context().file_access.get_filesystem_for_path(url)
         backend = JournalObjectBackend(url, fs=fs, read_only=True)
         backend.check()
+    except StudyNotFoundError:
+        raise
     except Exception as error:
         # File systems raise any type.
         raise StudyNotFoundError(f"The journal {url} cannot be read: {exception_line(error)}") from error
@@ -74,15 +83,16 @@ def load_journal_study(url: str, *, trusted: bool) -> SearchStudy:
         if trusted and find_search_mark(found) is not None:
             raise StudyNotFoundError(f"The sampler of the journal {url} cannot be restored: {error}") from error
         return _checked(found, url)
-    base = (file_format.restore_study if trusted else file_format.read_study)(content)
+    base = parse_study(content, trusted=trusted)
     search = find_search_mark(base)
     if search is None or search.n_trials is None:
         raise StudyFormatError(f"{path} is of no search.")
-    collected = collect_search(backend, base, search.n_trials, url)
-    return collected if trusted else _checked(collected, url)
+    return collect_search(backend, base, search.n_trials, url, trusted=trusted)
 
 
-def collect_search(backend: JournalObjectBackend, base: SearchStudy, n_trials: int, url: str) -> SearchStudy:
+def collect_search(
+    backend: JournalObjectBackend, base: SearchStudy, n_trials: int, url: str, *, trusted: bool
+) -> SearchStudy:
     """Read the study of a search from its journal.
 
     Args:
@@ -90,6 +100,7 @@ def collect_search(backend: JournalObjectBackend, base: SearchStudy, n_trials: i
         base: the study with which the search began.
         n_trials: number of trials of the search.
         url: the journal, for messages.
+        trusted: whether its records need no check, and the sampler of ``base`` is kept.
 
     Raises:
         StudyFormatError: the journal is damaged, or not that of the search.
@@ -97,11 +108,12 @@ def collect_search(backend: JournalObjectBackend, base: SearchStudy, n_trials: i
     from flyteoptuna.study.shared.journal_study import collect_study
 
     try:
-        return collect_study(backend, base, n_trials)[0]
+        collected = collect_study(backend, base, n_trials)[0]
     except Exception as error:
         # A journal that is not from a search, or has been damaged, causes any type.
         reason = exception_line(error)
         raise StudyFormatError(f"The journal {url} is not that of the study: {reason}") from error
+    return collected if trusted else _checked(collected, url)
 
 
 def _only_study(backend: JournalObjectBackend, url: str) -> SearchStudy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,7 @@ from flyteoptuna.load import execution
 from flyteoptuna.load.execution import ExecutionSource
 from flyteoptuna.load.export import DATABASES
 from flyteoptuna.load.journal_folder import find_journal, load_journal_study
-from flyteoptuna.load.stored_file import read_stored_file
-from flyteoptuna.storage import file_format
+from flyteoptuna.load.stored_file import parse_study, read_stored_file
 from flyteoptuna.storage.local_studies import UNFINISHED, find_local_study, resolve_latest
 from flyteoptuna.storage.untrusted import set_pickles_aside
 from flyteoptuna.values.did_you_mean import value_and_type
@@ -82,7 +81,7 @@ def load_study(
         raise StudyFormatError(f"Not a study file, but a database, {_OPTUNA_HINT}")
     if text.startswith(SCHEME):
         with _connect(text, remote) as (parsed, cluster):
-            study = execution.find_study(cluster, parsed).load(_reader(trusted))
+            study = execution.find_study(cluster, parsed).load(trusted=trusted)
     else:
         study = _load_stored(text, trusted=trusted)
     if not trusted:
@@ -101,10 +100,6 @@ def check_remote(remote: object) -> None:
         raise TypeError(f"`remote` must be a flytekit.remote.FlyteRemote, but got {value_and_type(remote)}.")
 
 
-def _reader(trusted: bool) -> Callable[[bytes], SearchStudy]:
-    return file_format.restore_study if trusted else file_format.read_study
-
-
 def _load_stored(path: str, *, trusted: bool) -> SearchStudy:
     """Load the study in a file, or of a journal in a folder."""
     if os.path.isdir(path):
@@ -120,7 +115,7 @@ def _load_stored(path: str, *, trusted: bool) -> SearchStudy:
     for prefix, kind in _OPTUNA_FILES.items():
         if content.startswith(prefix):
             raise StudyFormatError(f"Not a study file, but a {kind}, {_OPTUNA_HINT}")
-    return _reader(trusted)(content)
+    return parse_study(content, trusted=trusted)
 
 
 def load_journal(source: str | os.PathLike[str], *, remote: FlyteRemote | None = None) -> JournalObjectBackend | None:

@@ -1,4 +1,4 @@
-"""Bounded reads of a path or a URL."""
+"""Bounded reads of a path or a URL, and of the study in it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ import stat
 from typing import IO
 
 from flyteoptuna.errors import StudyFormatError, StudyNotFoundError
-from flyteoptuna.storage import file_limits
+from flyteoptuna.storage import file_format, file_limits
+from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.values.text import exception_line
+
+
+def parse_study(content: bytes, *, trusted: bool) -> SearchStudy:
+    """The study in a file: with its sampler, pruner and callbacks if it is ``trusted``, which unpickles, else without.
+
+    Raises:
+        StudyFormatError: the content is not a study.
+    """
+    return file_format.restore_study(content) if trusted else file_format.read_study(content)
 
 
 def read_stored_file(path: str) -> bytes:
@@ -38,18 +48,18 @@ def read_stored_file(path: str) -> bytes:
 
 
 def _read_local(path: str) -> bytes:
-    # Checked before it is opened, which waits for the writer of a pipe, and again after.
-    if _is_special(os.stat(path).st_mode):
-        raise StudyNotFoundError(f"{path} is a pipe, a socket or a device, and no file.")
+    # Before it is opened, which waits for the writer of a pipe, and again after.
+    refuse_special(path, os.stat(path))
     with open(path, "rb", opener=_open_at_once) as local:
         status = os.fstat(local.fileno())
-        if _is_special(status.st_mode):
-            raise StudyNotFoundError(f"{path} is no file any more.")
+        refuse_special(path, status)
         return _read_bounded(local, status.st_size)
 
 
-def _is_special(mode: int) -> bool:
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+def refuse_special(path: str, status: os.stat_result) -> None:
+    """Raise a ``StudyNotFoundError`` for a path of neither a file nor a folder."""
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise StudyNotFoundError(f"{path} is a pipe, a socket or a device, and no file.")
 
 
 def _open_at_once(path: str, flags: int) -> int:

@@ -1,6 +1,7 @@
 """A study that is loaded from the folder of its journal, by its path or URL."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -113,3 +114,14 @@ def test_a_worker_that_was_killed_leaves_a_running_trial(journal, flows):
     running = [t.number for t in study.trials if t.state == TrialState.RUNNING]
     assert running and {more.trials[number].state for number in running} == {TrialState.FAIL}
     assert len(more.trials) == len(study.trials) + 2
+
+
+@pytest.mark.parametrize("entry", ["00000000.json", "00000001.json", BEGUN, "00000000.pack"])
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_a_pipe_among_the_entries_is_refused_at_once(journal, entry, form):
+    """Nobody may ever write into it."""
+    (journal / entry).unlink(missing_ok=True)
+    os.mkfifo(journal / entry)
+    message = "cannot be read" if "://" in form else f"{entry} is a pipe, a socket or a device"
+    with pytest.raises(StudyNotFoundError, match=message):
+        load_study(form.format(journal))
