@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,9 +27,8 @@ class Unknown:
 
 def workflow_inputs(workflow: Any, options: Sequence[str]) -> dict[str, Any]:
     """The inputs of a workflow or a launch plan: the defaults, overridden by ``NAME=VALUE`` options."""
-    inputs = dict(workflow.saved_inputs) if hasattr(workflow, "saved_inputs") else {}
-    known = workflow.python_interface.inputs_with_defaults
-    defaults = {name: value for name, (_, value) in known.items() if value is not None}
+    inputs = _default_inputs(workflow)
+    known = workflow.python_interface.inputs
     for option in options:
         name, equals, value = option.partition("=")
         if not equals:
@@ -38,7 +39,16 @@ def workflow_inputs(workflow: Any, options: Sequence[str]) -> dict[str, Any]:
             inputs[name] = json.loads(value)
         except ValueError:
             inputs[name] = value
-    return {**defaults, **inputs}
+    return inputs
+
+
+def _default_inputs(entity: Any) -> dict[str, Any]:
+    """Defaults of a workflow, and the inputs that a launch plan sets."""
+    workflow = getattr(entity, "workflow", entity)
+    defaults = {name: value for name, (_, value) in workflow.python_interface.inputs_with_defaults.items()}
+    given = {**defaults, **getattr(entity, "saved_inputs", {})}
+    # Flytekit has no other value for none.
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _bound_value(binding: Any, inputs: Mapping[str, Any], names: Mapping[str, str]) -> Any:
@@ -46,14 +56,27 @@ def _bound_value(binding: Any, inputs: Mapping[str, Any], names: Mapping[str, st
     promise, scalar = binding.promise, binding.scalar
     while scalar is not None and scalar.union is not None:
         scalar = scalar.union.value.scalar
+    if binding.collection is not None:
+        return [_bound_value(item, inputs, names) for item in binding.collection.bindings]
     if promise is None:
         return scalar.primitive.value if scalar is not None and scalar.primitive is not None else None
     if promise.node_id:
         node = f"node {promise.node_id} ({names[promise.node_id]})" if promise.node_id in names else promise.node_id
         return Unknown(f"is an output of {node}, which is known when that has run")
-    if promise.attr_path:
-        return Unknown(f"is a part of the input `{promise.var}`")
-    return inputs.get(promise.var, Unknown(f"is the input `{promise.var}`, which has no default"))
+    value = inputs.get(promise.var, Unknown(f"is the input `{promise.var}`, which has no default"))
+    return _part(value, promise.attr_path or (), promise.var)
+
+
+def _part(value: Any, path: Sequence[Any], name: str) -> Any:
+    """A field or an item of a value, such as of a dataclass that is the default of an input."""
+    for key in path:
+        if isinstance(value, Unknown):
+            return value
+        try:
+            value = value[key] if isinstance(value, (dict, list)) else getattr(value, key)
+        except (AttributeError, KeyError, IndexError, TypeError):
+            return Unknown(f"is a part of the input `{name}`")
+    return value
 
 
 class FoundSearch(NamedTuple):
@@ -65,28 +88,87 @@ class FoundSearch(NamedTuple):
     reuse_pods: bool
 
 
-def find_searches(workflow: Any, inputs: Mapping[str, Any], prefix: str = "") -> Iterator[FoundSearch]:
-    """The searches of a compiled workflow and its subworkflows."""
+class Unseen(NamedTuple):
+    """A node whose searches, if it has any, are not known before it runs."""
+
+    node: str
+    reason: str
+
+
+def find_searches(workflow: Any, inputs: Mapping[str, Any], prefix: str = "") -> Iterator[FoundSearch | Unseen]:
+    """The searches of a compiled workflow, and of all that it contains; and the nodes that do not show theirs."""
+    nodes = list(_iterate_nodes([*workflow.nodes, *filter(None, [workflow.failure_node])]))
+    names = {node.id: str(getattr(node.flyte_entity, "name", "")) for node in nodes}
+    for node in nodes:
+        bound = {b.var: _bound_value(b.binding, inputs, names) for b in node.bindings}
+        yield from _searches_of(node.flyte_entity, bound, f"{prefix}{node.id}")
+
+
+def _searches_of(entity: Any, bound: dict[str, Any], node: str) -> Iterator[FoundSearch | Unseen]:
+    """The searches of a node's entity."""
+    from flytekit.core.array_node import ArrayNode
     from flytekit.core.launch_plan import LaunchPlan
     from flytekit.core.workflow import WorkflowBase
 
+    if reason := _reason_unseen(entity):
+        yield Unseen(node, f"{getattr(entity, 'name', entity)} is {reason}")
+    elif (reuse_pods := _search_kind(entity)) is not None:
+        yield FoundSearch(entity.name.rpartition(".search-")[0], node, bound, reuse_pods)
+    elif isinstance(entity, ArrayNode):
+        for elements, values in _mapped_inputs(bound):
+            yield from _searches_of(entity.flyte_entity, values, f"{node}[{elements}]")
+    elif isinstance(entity, LaunchPlan):
+        yield from find_searches(entity.workflow, {**_default_inputs(entity), **bound}, f"{node}/")
+    elif isinstance(entity, WorkflowBase):
+        yield from find_searches(entity, {**_default_inputs(entity), **bound}, f"{node}/")
+
+
+def _search_kind(entity: Any) -> bool | None:
+    """Whether a task that begins a search reuses pods; None for any other entity."""
     from flyteoptuna.search.batches.graph import BatchTasks
     from flyteoptuna.search.reused.graph import ReusedPodTasks
 
     kinds: dict[Any, bool] = {(BatchTasks.REBUILD, "search"): False, (ReusedPodTasks.REBUILD, "search"): True}
+    return kinds.get(tuple(getattr(entity, "rebuild_args", ()))[:2])
 
-    nodes = list(_iterate_nodes(workflow.nodes))
-    names = {node.id: str(getattr(node.flyte_entity, "name", "")) for node in nodes}
-    for node in nodes:
-        entity, node_id = node.flyte_entity, f"{prefix}{node.id}"
-        bound = {b.var: _bound_value(b.binding, inputs, names) for b in node.bindings}
-        reuse_pods = kinds.get(tuple(getattr(entity, "rebuild_args", ()))[:2])
-        if reuse_pods is not None:
-            yield FoundSearch(entity.name.rpartition(".search-")[0], node_id, bound, reuse_pods)
-        elif isinstance(entity, LaunchPlan):
-            yield from find_searches(entity.workflow, {**entity.saved_inputs, **bound}, f"{node_id}/")
-        elif isinstance(entity, WorkflowBase) and hasattr(entity, "nodes"):
-            yield from find_searches(entity, bound, f"{node_id}/")
+
+def _reason_unseen(entity: Any) -> str:
+    """Description of an entity that does not show whether it contains searches; empty for any other."""
+    from flytekit.core.python_function_task import EagerAsyncPythonFunctionTask, PythonFunctionTask
+    from flytekit.core.reference_entity import ReferenceEntity
+
+    if isinstance(entity, ReferenceEntity):
+        return "a reference, whose code is elsewhere"
+    if isinstance(entity, EagerAsyncPythonFunctionTask):
+        return "an eager task, whose searches are known when it runs"
+    dynamic = PythonFunctionTask.ExecutionBehavior.DYNAMIC
+    if isinstance(entity, PythonFunctionTask) and entity.execution_mode == dynamic and _search_kind(entity) is None:
+        return "a dynamic task, whose searches are known when it runs"
+    return "" if hasattr(entity, "python_interface") or hasattr(entity, "workflow") else "not in this code"
+
+
+def _mapped_inputs(bound: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The inputs of the elements of a map, with the positions that have the same; unknown lists have one element."""
+    lengths = [len(value) for value in bound.values() if isinstance(value, list)]
+    if not lengths:
+        values = {name: _element(name, value) for name, value in bound.items()}
+        yield "*", values
+        return
+    rows = [
+        {name: value[i] if isinstance(value, list) else _element(name, value) for name, value in bound.items()}
+        for i in range(min(lengths))
+    ]
+    first = 0
+    for i in range(1, len(rows) + 1):
+        if i == len(rows) or rows[i] != rows[first]:
+            yield str(first) if i == first + 1 else f"{first}-{i - 1}", rows[first]
+            first = i
+
+
+def _element(name: str, value: Any) -> Unknown:
+    if isinstance(value, Unknown):
+        return Unknown(value.reason.replace("is ", "is an element of ", 1))
+    return Unknown(f"is an element of `{name}`, which must be a list, but is {value!r}")
 
 
 def _iterate_nodes(nodes: Sequence[Any]) -> Iterator[Any]:
@@ -103,6 +185,7 @@ def _iterate_nodes(nodes: Sequence[Any]) -> Iterator[Any]:
 
 def load_workflow(target: str) -> Any:
     """Import and compile the workflow or launch plan ``MODULE:NAME``."""
+    from flytekit.core.base_task import Task
     from flytekit.core.launch_plan import LaunchPlan
     from flytekit.core.workflow import WorkflowBase
 
@@ -113,14 +196,31 @@ def load_workflow(target: str) -> Any:
         )
     module = _import_module(module_name)
     workflow = getattr(module, name, None)
+    if isinstance(workflow, Task) and (reason := _reason_unseen(workflow)):
+        raise CommandError(f"{target} is {reason}.")
     if not isinstance(workflow, (WorkflowBase, LaunchPlan)):
         known = [n for n, v in vars(module).items() if isinstance(v, (WorkflowBase, LaunchPlan))]
         raise UsageError(f"{module_name} has no workflow `{name}`; it has: {', '.join(known) or 'none'}.")
+    if reason := _reason_unseen(workflow):
+        raise CommandError(f"{target} is {reason}.")
     try:
-        (workflow.workflow if isinstance(workflow, LaunchPlan) else workflow).compile()
+        with _silent_log():
+            (workflow.workflow if isinstance(workflow, LaunchPlan) else workflow).compile()
     except Exception as error:
         raise CommandError(f"{target} does not compile: {exception_line(error)}") from error
     return workflow
+
+
+@contextmanager
+def _silent_log() -> Iterator[None]:
+    """Suppress the warnings of a search, which the command gives itself, for the numbers of its options."""
+    logger = logging.getLogger("flyteoptuna")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _import_module(path_or_name: str) -> Any:

@@ -69,7 +69,7 @@ def batch_size_warning(n_trials: int, concurrency: int, batch_size: int) -> str:
     if batch_size >= min(concurrency, n_trials):
         return ""
     return (
-        f"`batch_size={batch_size}` is less than `concurrency={concurrency}`: at most {batch_size} trials run at once. "
+        f"`batch_size={batch_size}` is less than `concurrency={concurrency}`: no more than {batch_size} run at once. "
         f"Choose a batch_size of {concurrency} or more, or leave it out."
     )
 

@@ -1,6 +1,7 @@
 """`flyteoptuna plan`: what a search would run."""
 
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import flytekit as fl
@@ -31,8 +32,10 @@ def test_the_quickstart_is_planned_by_its_defaults():
 )
 def test_options_and_inputs_replace_the_workflows_numbers(options, expected):
     """The batch follows the concurrency, unless it is given."""
-    [line] = rows(run("plan", f"{EXAMPLES / 'quickstart.py'}:train", *options))
+    made = CliRunner().invoke(main, ["plan", f"{EXAMPLES / 'quickstart.py'}:train", *options])
+    [line] = rows(made.stdout)
     assert line[2:] == expected
+    assert bool(made.stderr) == (expected[2] < expected[1])
 
 
 FLOWS = """
@@ -81,6 +84,116 @@ def none() -> int:
 def conditional(n: int = 8) -> float:
     return fl.conditional("which").if_(n > 3).then(inner(n=n)).else_().then(inner(n=1))
 """
+# What a search can stand in, each with batches and with reused pods.
+CONTAINERS = """
+from dataclasses import dataclass
+import flytekit as fl
+import optuna
+from flytekit import LaunchPlan, Workflow, map_task
+from flytekit.core.launch_plan import reference_launch_plan
+from flyteoptuna import Optimizer, suggest
+
+@fl.task
+def objective(x: float, y: int) -> float:
+    return x
+
+def chosen(trial: optuna.Trial, y: int) -> float:
+    return objective(x=trial.suggest_float("x", 0, 1), y=y)
+
+@fl.task
+def numbers() -> list[int]:
+    return [1]
+
+@dataclass
+class Config:
+    n: int = 5
+
+def search(n, what=objective, **more):
+    inputs = {{"y": 1}} if what is chosen else {{"x": suggest.float(0, 1), "y": 1}}
+    return Optimizer(what, 2, n, reuse_pods={reuse}, **more)(**inputs)
+
+@fl.workflow
+def inner(n: int = 8) -> float:
+    return search(n).best_value
+
+@fl.workflow
+def by_callback(n: int = 8) -> float:
+    return search(n, chosen).best_value
+
+@fl.workflow
+def continued(n: int = 8) -> float:
+    first = search(n)
+    return search(4, study=first, timeout=60.0).best_value
+
+@fl.workflow
+def subworkflow(n: int = 8) -> float:
+    return inner(n=n)
+
+default = LaunchPlan.get_or_create(inner)
+named = LaunchPlan.get_or_create(inner, name="named", default_inputs={{"n": 3}})
+fixed = LaunchPlan.get_or_create(inner, name="fixed", fixed_inputs={{"n": 6}})
+
+@fl.workflow
+def plans() -> float:
+    default()
+    named()
+    fixed()
+    return named(n=4)
+
+@fl.workflow
+def mapped(known: list[int] = [2, 2, 7]) -> list[float]:
+    map_task(named)(n=known)
+    map_task(default)(n=[9])
+    return map_task(default)(n=numbers())
+
+@fl.workflow
+def branches(n: int = 8) -> float:
+    return (
+        fl.conditional("which").if_(n > 3).then(inner(n=n)).elif_(n > 2).then(named(n=2)).else_().then(subworkflow(n=1))
+    )
+
+@fl.workflow
+def nested_branches(n: int = 8) -> float:
+    return fl.conditional("which").if_(n > 3).then(branches(n=n)).else_().fail("no")
+
+@fl.workflow
+def configured(config: Config = Config()) -> float:
+    return search(config.n).best_value
+
+@fl.workflow
+def handler(n: int = 8) -> None:
+    inner(n=n)
+
+@fl.workflow(on_failure=handler)
+def handled(n: int = 8) -> float:
+    return search(2).best_value
+
+imperative = Workflow(name="imperative")
+imperative.add_workflow_input("n", int)
+imperative.add_workflow_output("o", imperative.add_entity(inner, n=imperative.inputs["n"]).outputs["o0"])
+
+@fl.dynamic
+def dynamic(n: int) -> float:
+    return search(n).best_value
+
+@fl.eager
+async def eager(n: int) -> float:
+    return 1.0
+
+@reference_launch_plan(project="p", domain="d", name="far", version="v")
+def reference(n: int) -> float:
+    return 1.0
+
+@fl.workflow
+def unseen(n: int = 8) -> float:
+    dynamic(n=n)
+    reference(n=n)
+    return inner(n=n)
+
+@fl.workflow
+def unseen_only(n: int = 8) -> float:
+    return dynamic(n=n)
+"""
 
 
 @pytest.fixture
@@ -98,7 +211,7 @@ def module(tmp_path):
 
 def test_searches_in_workflows_and_launch_plans_are_planned(module):
     """A row for each, with the numbers that the outer workflow hands down; the name is that of the package."""
-    found = rows(run("plan", f"{module}:outer", "--input", "n_trials=40"))
+    found = rows(CliRunner().invoke(main, ["plan", f"{module}:outer", "--input", "n_trials=40"]).stdout)
     assert {line[0] for line in found} == {"workflows.flows_to_plan.objective"}
     assert [line[1:5] for line in found] == [
         ["n0/n0", "40", "2", "2"],
@@ -115,6 +228,96 @@ def test_reused_pods_are_planned(module):
     assert reused == ["8", "3", "-", "-", "0", "2", "3", "0", "-"]
     assert small == ["2", "3", "-", "-", "0", "2", "2", "0", "-"]
     assert batches[3] == "3"
+
+
+@pytest.fixture(params=["False", "True"], ids=["batches", "reused"])
+def containers(request, tmp_path):
+    """A module with what can contain a search, of each kind, by its path."""
+    path = tmp_path / "containers_to_plan.py"
+    path.write_text(CONTAINERS.format(reuse=request.param))
+    yield path
+    sys.modules.pop("containers_to_plan", None)
+    fl.LaunchPlan.CACHE.clear()
+
+
+@pytest.mark.parametrize(
+    ("workflow", "expected"),
+    [
+        ("inner", {"n0": "8"}),
+        ("by_callback", {"n0": "8"}),
+        ("continued", {"n0": "8", "n*": "4"}),
+        ("subworkflow", {"n0/n0": "8"}),
+        ("default", {"n0": "8"}),
+        ("named", {"n0": "3"}),
+        ("fixed", {"n0": "6"}),
+        ("plans", {"n0/n0": "8", "n1/n0": "3", "n2/n0": "6", "n3/n0": "4"}),
+        ("branches", {"n0/n0": "8", "n1/n0": "2", "n2/n0/n0": "1"}),
+        ("nested_branches", {"n0/n0/n0": "8", "n0/n1/n0": "2", "n0/n2/n0/n0": "1"}),
+        ("configured", {"n0": "5"}),
+        ("handled", {"n0": "2", "*/n0": "8"}),
+        ("unseen", {"n*/n0": "8"}),
+    ],
+)
+def test_whatever_contains_a_search_is_planned(containers, workflow, expected):
+    """With the number of trials that gets there."""
+    made = CliRunner().invoke(main, ["plan", f"{containers}:{workflow}"])
+    assert made.exit_code == 0, made.output
+    found = {line[1]: line[2] for line in rows(made.stdout)}
+    assert list(found.values()) == list(expected.values())
+    for node, pattern in zip(found, expected, strict=True):
+        assert fnmatch(node, pattern)
+    objective = "chosen" if workflow == "by_callback" else "objective"
+    assert {line[0] for line in rows(made.stdout)} == {f"containers_to_plan.{objective}"}
+
+
+def test_a_map_over_a_launch_plan_is_planned_element_by_element(containers):
+    """Equal neighbours in one row; of a list that is not known yet, a row that asks for the numbers."""
+    made = CliRunner().invoke(main, ["plan", f"{containers}:mapped"])
+    assert made.exit_code == 1
+    assert [line[1:3] for line in rows(made.stdout)] == [
+        ["n0[0-1]/n0", "2"],
+        ["n0[2]/n0", "7"],
+        ["n1[0]/n0", "9"],
+        ["n3[*]/n0", "?"],
+    ]
+    [error] = made.stderr.splitlines()
+    assert error.startswith(
+        "Error: `n_trials` of n3[*]/n0 is an element of an output of node n2 (containers_to_plan.nu"
+    )
+    found = rows(run("plan", f"{containers}:mapped", "--input", "known=[5]", "--n-trials", "3"))
+    assert [line[1:3] for line in found] == [["n0[0]/n0", "3"], ["n1[0]/n0", "3"], ["n3[*]/n0", "3"]]
+
+
+def test_an_imperative_workflow_is_planned(containers):
+    """Its inputs have no defaults."""
+    [line] = rows(run("plan", f"{containers}:imperative", "--input", "n=5"))
+    assert line[1:3] == ["n0/n0", "5"]
+
+
+def test_what_is_not_seen_is_said(containers):
+    """The task, the reference, and why."""
+    made = CliRunner().invoke(main, ["plan", f"{containers}:unseen"])
+    assert [line.partition(": ")[2] for line in made.stderr.splitlines()] == [
+        "n0: containers_to_plan.dynamic is a dynamic task, whose searches are known when it runs.",
+        "n1: far is a reference, whose code is elsewhere.",
+    ]
+    error = run("plan", f"{containers}:unseen_only", code=1)
+    assert error == (
+        f"Error: There is no search in {containers}:unseen_only that is seen. n0: containers_to_plan.dynamic is a "
+        "dynamic task, whose searches are known when it runs.\n"
+    )
+    for name, kind in {"dynamic": "a dynamic task", "eager": "an eager task", "reference": "a reference"}.items():
+        assert run("plan", f"{containers}:{name}", code=1).startswith(f"Error: {containers}:{name} is {kind}, ")
+
+
+def test_what_the_numbers_do_not_tell_is_noted(module, containers):
+    """Slots that no batch fills, of the numbers of the options too, and a timeout."""
+    made = CliRunner().invoke(main, ["plan", f"{module}:inner", "--concurrency", "5", "--batch-size", "2"])
+    assert made.stderr.startswith("Note: n0: `batch_size=2` is less than `concurrency=5`: no more than 2 run at once.")
+    assert len(made.stderr.splitlines()) == 1 and made.exit_code == 0
+    made = CliRunner().invoke(main, ["plan", f"{containers}:continued"])
+    [note] = made.stderr.splitlines()
+    assert note.endswith(": its timeout of 60 s may end it earlier, so that its numbers are upper bounds.")
 
 
 def test_both_branches_of_a_conditional_are_planned(module):

@@ -95,6 +95,6 @@ def test_slots_that_no_batch_fills_are_warned_of(flows, said):
     Optimizer(flow.loss, 4, 2, batch_size=2)(x=flow.X)
     assert not said
     flow.batches(concurrency=4, batch_size=1)
-    assert said.pop().startswith("`batch_size=1` is less than `concurrency=4`: at most 1 trials run at once.")
+    assert said.pop().startswith("`batch_size=1` is less than `concurrency=4`: no more than 1 run at once.")
     Optimizer(flow.loss, 4, 3, batch_size=2)(x=flow.X)
     assert len(said) == 1 and said.pop().startswith("`batch_size=2` is less than `concurrency=4`")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
 from flyteoptuna.cli.compiled_workflow import (
     COUNT_INPUTS,
+    FoundSearch,
     Unknown,
+    Unseen,
     count_problems,
     find_searches,
     load_workflow,
@@ -18,8 +20,9 @@ from flyteoptuna.cli.compiled_workflow import (
 )
 from flyteoptuna.cli.errors import CommandError
 from flyteoptuna.cli.numbers import COUNT
-from flyteoptuna.cli.tables import print_table
+from flyteoptuna.cli.tables import print_table, printable
 from flyteoptuna.search.plan import search_shape
+from flyteoptuna.study.settings import batch_size_warning
 
 COUNT_HEADERS = (
     *(">trials", ">at once", ">batch", ">generations"),
@@ -43,8 +46,11 @@ def plan(workflow: str, inputs: tuple[str, ...], **options: int | None) -> None:
     """Show the generations, pods and nesting of a workflow's searches, without running anything.
 
     MODULE is pkg.module or path/to/file.py. The numbers are those of the workflow and of the defaults of its inputs;
-    options replace them, for every search. What ends a search early (a timeout, a callback) makes them fewer. Searches
-    that a dynamic or an eager task makes while it runs are not seen.
+    options replace them, for every search. What ends a search early (a timeout, a callback) makes them fewer.
+
+    It sees the searches of subworkflows, launch plans and maps over these (n0[2] is the third element), of every branch
+    of a conditional, and of a failure handler. It does not see those of a dynamic or an eager task and of a reference,
+    and says so.
 
     Driver pods are those of the search, its spans, the asks and the finish; the pod of a span asks its first batch.
     Depth is the number of dynamic nodes inside each other, and widest is the most nodes in one of them. A search with
@@ -56,21 +62,38 @@ def plan(workflow: str, inputs: tuple[str, ...], **options: int | None) -> None:
       flyteoptuna plan pkg.train:main --input n_trials=500 --batch-size 32
     """
     loaded = load_workflow(workflow)
-    searches = list(find_searches(getattr(loaded, "workflow", loaded), workflow_inputs(loaded, inputs)))
+    found = list(find_searches(getattr(loaded, "workflow", loaded), workflow_inputs(loaded, inputs)))
+    searches = [each for each in found if isinstance(each, FoundSearch)]
+    unseen = [f"{each.node or workflow}: {each.reason}." for each in found if isinstance(each, Unseen)]
     if not searches:
-        raise CommandError(f"There is no search in {workflow}.")
+        raise CommandError(" ".join([f"There is no search in {workflow}{' that is seen' * bool(unseen)}.", *unseen]))
     rows: list[list[str]] = []
     problems: list[str] = []
+    notes: list[str] = []
     for search in searches:
         counts = resolve_counts(search.bound, options)
         problems += count_problems(search.node, counts)
+        notes += _notes(search, counts)
         cells = _reused_pod_cells(counts) if search.reuse_pods else _shape_cells(counts)
         rows.append([search.objective, search.node, *cells])
     print_table(("objective", "node", *COUNT_HEADERS), rows)
-    for problem in problems:
-        click.echo(f"Error: {problem}", err=True)
+    for kind, lines in (("Note", [*notes, *unseen]), ("Error", problems)):
+        for line in lines:
+            click.echo(f"{kind}: {printable(line)}", err=True)
     if problems:
         click.get_current_context().exit(1)
+
+
+def _notes(search: FoundSearch, counts: Mapping[str, Any]) -> Iterator[str]:
+    """Remarks on a search beside its numbers."""
+    numbers = [counts[name] for name in ("n_trials", "concurrency", "batch_size")]
+    if not search.reuse_pods and all(isinstance(number, int) for number in numbers):
+        warning = batch_size_warning(*numbers)
+        if warning:
+            yield f"{search.node}: {warning}"
+    timeout = search.bound.get("timeout")
+    if isinstance(timeout, (int, float)):
+        yield f"{search.node}: its timeout of {timeout:g} s may end it earlier, so that its numbers are upper bounds."
 
 
 def _shape_cells(counts: Mapping[str, Any]) -> list[str]:
