@@ -8,6 +8,7 @@ from flytekit.core.context_manager import FlyteContextManager
 
 from flyteoptuna.flyte.workflow_scope import in_conditional, in_own_context
 from flyteoptuna.search.request import SearchRequest
+from flyteoptuna.streams import usable_streams
 
 
 def is_local() -> bool:
@@ -28,7 +29,10 @@ def start_search(request: SearchRequest, *, local: bool) -> Any:
         from flyteoptuna.search.reused.graph import add_reused_pod_search as start
     else:
         from flyteoptuna.search.batches.graph import add_batch_search as start
-    return in_own_context(lambda: start(request)) if local else start(request)
+    if not local:
+        return start(request)
+    with usable_streams():
+        return in_own_context(lambda: start(request))
 
 
 def check_call_site() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 # Without the date, to keep lines short.
@@ -24,6 +24,11 @@ class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
     @stream.setter
     def stream(self, value: TextIO) -> None:
         pass
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Report an error of this handler as logging does, but never raise it: standard error may be closed."""
+        with suppress(Exception):
+            super().handleError(record)
 
 
 def _make_logger() -> logging.Logger:

@@ -18,29 +18,32 @@ TYPED = Path(__file__).with_name("typing_api.py")
 # The layers from the bottom to the top, and what each may import of the package besides itself.
 BELOW = {
     "errors": set(),
+    "streams": set(),
     "logs": set(),
     "values": set(),
     "internals": set(),
     "space": {"errors", "values"},
-    "trial": {"values"},
+    "trial": {"streams", "values"},
     "journal": {"errors", "values"},
     "storage": {"errors", "values", "internals", "trial"},
     "study": {"errors", "logs", "values", "internals", "space", "trial", "journal", "storage"},
     "flyte": {"errors", "values", "internals", "space", "trial", "storage", "study"},
     "page": {"logs", "values", "trial", "storage", "study", "flyte"},
-    "load": {"errors", "logs", "values", "internals", "journal", "storage", "study", "flyte"},
+    "load": {"errors", "streams", "logs", "values", "internals", "journal", "storage", "study", "flyte"},
     "search": {
         *("errors", "logs", "values", "internals", "space", "trial", "journal", "storage", "study", "flyte", "page")
     },
-    "local": {"errors", "logs", "values", "internals", "trial", "storage", "study", "flyte", "search"},
+    "local": {"errors", "streams", "logs", "values", "internals", "trial", "storage", "study", "flyte", "search"},
     # The modules at the top: what users write, and the entry points of Python and of flytekit.
-    "local_or_graph": {"flyte", "search", "local"},
+    "local_or_graph": {"streams", "flyte", "search", "local"},
     "optimizer_settings": {"values", "flyte", "study"},
     "optimizer_inputs": {"errors", "values", "space", "flyte", "optimizer_settings"},
     "suggest": {"values", "space"},
     "optimizer": {*("optimizer_settings", "optimizer_inputs", "local_or_graph", "space", "storage", "flyte", "search")},
     "__init__": {"errors", "trial", "journal", "flyte", "page", "load", "suggest", "optimizer"},
-    "cli": {*("errors", "values", "internals", "trial", "storage", "study", "flyte", "page", "load", "search")},
+    "cli": {
+        *("errors", "streams", "values", "internals", "trial", "storage", "study", "flyte", "page", "load", "search")
+    },
     "testing": {
         *("errors", "values", "internals", "space", "trial", "storage", "study", "flyte", "search"),
         *("optimizer", "suggest"),
@@ -51,9 +54,10 @@ BELOW = {
 # What each of them imports besides Python's own library.
 NEEDS = {
     "errors": set(),
+    "streams": set(),
     "logs": set(),
     "values": set(),
-    "internals": {"flytekit", "optuna"},
+    "internals": {"cloudpickle", "flytekit", "optuna"},
     "space": set(),
     "trial": {"psutil", "typing_extensions"},
     "journal": {"fsspec", "optuna"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from flyteoptuna.cli.commands.dashboard import dashboard
@@ -11,9 +13,17 @@ from flyteoptuna.cli.commands.plan import plan
 from flyteoptuna.cli.commands.report import report
 from flyteoptuna.cli.commands.show import show
 from flyteoptuna.cli.commands.watch import watch
+from flyteoptuna.streams import usable_streams
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Group(click.Group):
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command, with any standard streams."""
+        with usable_streams():
+            return super().main(*args, **kwargs)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="flyteoptuna", message="flyteoptuna %(version)s")
 def main() -> None:
     """Hyperparameter searches as plain Flyte workflows: plan them, and look at their studies.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flyteoptuna.streams import is_terminal
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -32,7 +34,7 @@ def new_table(*headers: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD if is_terminal(sys.stdout) else None, pad_edge=False, show_edge=False)
     for header in headers:
         right = header.startswith(">")
         table.add_column(table_cell(header.lstrip(">")), justify="right" if right else "left", overflow="fold")
@@ -81,7 +83,7 @@ def _console() -> Console:
 
     return (
         Console(highlight=False)
-        if sys.stdout.isatty()
+        if is_terminal(sys.stdout)
         else Console(file=io.StringIO(), width=UNLIMITED_WIDTH, color_system=None)
     )
 

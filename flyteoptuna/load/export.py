@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from flyteoptuna.errors import ExportError, TargetExistsError
 from flyteoptuna.load import table_cells
 from flyteoptuna.logs import optuna_log_level
+from flyteoptuna.streams import is_terminal, tolerant_stream
 from flyteoptuna.values.atomic_write import atomic_write, find_target
 from flyteoptuna.values.text import exception_line
 
@@ -209,8 +210,8 @@ def _copy_study(study: optuna.Study, storage: optuna.storages.BaseStorage, name:
     from flyteoptuna.internals.optuna_internals import copy_study
 
     study_id = copy_study(study, storage, name)
-    trials, console = study.get_trials(deepcopy=False), Console(stderr=True)
-    for trial in track(trials, "Writing", console=console, transient=True, disable=not sys.stderr.isatty()):
+    trials, console = study.get_trials(deepcopy=False), Console(file=tolerant_stream(sys.stderr))
+    for trial in track(trials, "Writing", console=console, transient=True, disable=not is_terminal(sys.stderr)):
         try:
             storage.create_new_trial(study_id, template_trial=trial)
         except Exception as error:

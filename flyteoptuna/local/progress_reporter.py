@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flyteoptuna.logs import logger
+from flyteoptuna.streams import is_terminal, tolerant_stream
 from flyteoptuna.study.progress import reason_line, trial_line
 from flyteoptuna.values.text import plural
 
@@ -34,7 +35,9 @@ class TerminalBar:
             TimeRemainingColumn(elapsed_when_finished=True),
         )
         # A trial's standard output stays where it is redirected to, such as a file.
-        self._bar = Progress(*columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty())
+        # The terminal may be gone before the search ends.
+        console = Console(file=tolerant_stream(sys.stderr))
+        self._bar = Progress(*columns, console=console, redirect_stdout=is_terminal(sys.stdout))
         self._task = self._bar.add_task("", total=total)
         self._bar.start()
 
@@ -91,7 +94,7 @@ def _make_bar(total: int | None) -> Bar | None:
         return None
     if _in_notebook():
         return NotebookBar(total)
-    return TerminalBar(total) if sys.stderr.isatty() else None
+    return TerminalBar(total) if is_terminal(sys.stderr) else None
 
 
 def log_begin(n_trials: int | None, at_once: str, study: str) -> None:

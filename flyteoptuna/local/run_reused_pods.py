@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,24 @@ from flyteoptuna.local.study_file import StudyFile
 from flyteoptuna.local.worker_main import (
     ProcessEnvironment,
     TaskPayload,
-    exit_worker,
     load_task,
     pack_inputs,
     unpack_inputs,
 )
-from flyteoptuna.local.worker_pool import STARTING, describe_workers, needs_process, worker_count
-from flyteoptuna.local.worker_process import TaskTransport, WorkerDiedError, WorkerProcess
+from flyteoptuna.local.worker_pool import (
+    STARTING,
+    describe_workers,
+    log_lost_worker,
+    log_without_workers,
+    needs_process,
+    worker_count,
+)
+from flyteoptuna.local.worker_process import TaskTransport, WorkerDiedError, WorkerNotStartedError, WorkerProcess
 from flyteoptuna.logs import logger
 from flyteoptuna.search.request import SearchRequest
 from flyteoptuna.search.reused.graph import WORKER_RETRIES, ReusedPodTasks, rebuild_reused_pod_task
 from flyteoptuna.trial.interrupts import interruptible, terminable
+from flyteoptuna.trial.timeouts import end_process
 
 
 @terminable()
@@ -74,44 +81,57 @@ def _run_workers(tasks: ReusedPodTasks, inputs: dict[str, Any], n_workers: int, 
     if needs_process(n_workers, tasks.objective.metadata.timeout):
         logger.info(STARTING)
         transport = TaskTransport(tasks.worker, rebuild_reused_pod_task, tasks.origin, tasks.objective)
-        try:
-            _run_in_processes(transport, inputs, n_workers, n_trials)
-        except TaskNotLoadedError as error:
-            logger.warning("Trials run one after another, for a worker process cannot load the task: %s", error)
-        else:
+        reason = _run_in_processes(transport, inputs, n_workers, n_trials)
+        if reason is None:
             return
+        log_without_workers(reason)
     with task_context():
         tasks.work(0, **inputs)
 
 
-def _run_in_processes(transport: TaskTransport, inputs: dict[str, Any], n_workers: int, n_trials: int) -> None:
+def _run_in_processes(
+    transport: TaskTransport, inputs: dict[str, Any], n_workers: int, n_trials: int
+) -> Exception | None:
+    """Run workers in processes until the search is over; return the reason if none of them could see to its end."""
     processes, over, packed = [WorkerProcess() for _ in range(n_workers)], threading.Event(), pack_inputs(inputs)
 
-    def attend(index: int) -> None:
+    def attend(index: int) -> Exception | None:
         process = processes[index]
         try:
             transport.prepare(process)
-        except WorkerDiedError as error:
-            raise TaskNotLoadedError(f"the process died by {error}") from None
+        except TaskNotLoadedError as error:
+            # The other workers go on.
+            return error
         # A trial that exceeds its timeout ends its process too.
         for _ in range(WORKER_RETRIES + n_trials):
             try:
                 transport.call(process, run_worker, index, packed)
             except WorkerDiedError as error:
                 if over.is_set():
-                    return
+                    break
                 logger.warning("Worker process %d died in a trial, by %s.", index, error)
+            except (TaskNotLoadedError, WorkerNotStartedError) as error:
+                log_lost_worker(error)
+                return error
             else:
-                return
+                break
+        return None
 
     with ThreadPoolExecutor(n_workers) as threads:
         try:
-            for future in as_completed([threads.submit(attend, index) for index in range(n_workers)]):
-                future.result()
+            reasons, futures = list[Exception | None](), list[Future[Exception | None]]()
+            for index in range(n_workers):
+                try:
+                    futures.append(threads.submit(attend, index))
+                except RuntimeError as error:
+                    # The system has no further thread.
+                    reasons.append(error)
+            reasons += [future.result() for future in as_completed(futures)]
         finally:
             over.set()
             for process in processes:
                 process.end()
+    return None if None in reasons else reasons[0]
 
 
 def run_worker(payload: TaskPayload, environment: ProcessEnvironment, index: int, packed: dict[str, Any]) -> int:
@@ -122,4 +142,4 @@ def run_worker(payload: TaskPayload, environment: ProcessEnvironment, index: int
     """
     task = load_task(payload, environment)
     with task_context():
-        return int(task.execute(optuna_worker=index, on_timeout=exit_worker, **unpack_inputs(packed)))
+        return int(task.execute(optuna_worker=index, on_timeout=end_process, **unpack_inputs(packed)))

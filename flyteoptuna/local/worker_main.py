@@ -11,14 +11,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from pickle import loads
 from typing import Any, NamedTuple
 
 from flyteoptuna.errors import TaskNotLoadedError
 from flyteoptuna.flyte.references import Reference, literal_from_bytes, make_reference
 from flyteoptuna.flyte.workflow_scope import task_context
-from flyteoptuna.internals.cloudpickle_internals import unpickle
+from flyteoptuna.internals.cloudpickle_internals import protect_readers, unpickle
+from flyteoptuna.local.shared_definitions import MainScript, publish_definitions
 from flyteoptuna.logs import logger
-from flyteoptuna.trial.interrupts import kill_child_processes, trial_timeout
+from flyteoptuna.trial.timeouts import STEP_SECONDS, end_process, run_step, trial_timeout
 from flyteoptuna.values.text import exception_line
 
 # Interval at which a worker process checks whether its parent is alive, seconds.
@@ -51,8 +53,9 @@ class TaskPayload(NamedTuple):
 
     build: Callable[..., Any]  # rebuilds the task by name
     args: tuple[str, ...]
+    script: MainScript | None = None  # the caller's, if it defines the task
     key: str = ""  # digest of the pickle
-    pickle: bytes | None = None  # None if the worker process should have it already
+    pickle: bytes | None = None  # definitions of its modules, and the task; None if the process should have it already
 
 
 _loading = False
@@ -103,14 +106,14 @@ def initialise_worker(parent: int, start_method: str | None) -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    protect_readers()
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 
 
 def _end_with_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(WATCH_INTERVAL)
-    kill_child_processes()
-    os._exit(1)
+    end_process()
 
 
 def apply_environment(environment: ProcessEnvironment) -> None:
@@ -158,9 +161,22 @@ def load_task(payload: TaskPayload, environment: ProcessEnvironment) -> Any:
     if payload.key and payload.pickle is None:
         raise TaskNotSentError
     with loading_task():
-        task = unpickle(payload.pickle) if payload.pickle else payload.build(*payload.args)
+        task = _load_by_value(payload.pickle) if payload.pickle else _load_by_name(payload)
     if payload.key:
         _tasks_by_key[payload.key] = task
+    return task
+
+
+def _load_by_name(payload: TaskPayload) -> Any:
+    if payload.script is not None:
+        payload.script.adopt()
+    return payload.build(*payload.args)
+
+
+def _load_by_value(pickle: bytes) -> Any:
+    definitions, pickled = loads(pickle)
+    task = unpickle(pickled)
+    publish_definitions(definitions)
     return task
 
 
@@ -185,18 +201,10 @@ def unpack_inputs(packed: Mapping[str, Any]) -> dict[str, Any]:
 def run_trial(payload: TaskPayload, environment: ProcessEnvironment, packed: dict[str, Any]) -> Any:
     """Run one trial; return its report. Raises as ``load_task``."""
     task = load_task(payload, environment)
-    with task_context(), trial_timeout(task.metadata.timeout, _exit_on_timeout):
+    with task_context(), trial_timeout(task.metadata.timeout, _log_timeout, end_process):
         return task.execute(**unpack_inputs(packed))
 
 
-def _exit_on_timeout(seconds: float) -> None:
-    logger.warning("A trial takes longer than the timeout of its task, %g s: its worker process is ended.", seconds)
-    exit_worker()
-
-
-def exit_worker() -> None:
-    """End this process in the middle of a trial, with its child processes."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kill_child_processes()
-    os._exit(1)
+def _log_timeout(seconds: float) -> None:
+    text = "A trial takes longer than the timeout of its task, %g s: its worker process is ended."
+    run_step(lambda: logger.warning(text, seconds), STEP_SECONDS)

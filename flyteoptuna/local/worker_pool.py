@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flyteoptuna.flyte.workflow_scope import task_context
@@ -61,6 +62,16 @@ def describe_workers(slots: int) -> str:
     return f"{text} ({'of' if count > 1 else 'instead of'} {slots}: {limit})"
 
 
+def log_without_workers(reason: object) -> None:
+    """Log that no worker process runs trials."""
+    logger.warning("Trials run one after another, for no worker process can run them: %s", reason)
+
+
+def log_lost_worker(reason: object) -> None:
+    """Log that a worker process which has run trials cannot be started, or load the task, again."""
+    logger.warning("A worker process less: %s", reason)
+
+
 class TrialPool:
     """Runs the trials of one search. A context manager.
 
@@ -95,7 +106,9 @@ class TrialPool:
 
     def __enter__(self) -> Self:
         if self._starts_late:
-            threading.Thread(target=self._start_when_worthwhile, daemon=True).start()
+            # Without a further thread, all trials run here.
+            with suppress(RuntimeError):
+                threading.Thread(target=self._start_when_worthwhile, daemon=True).start()
         elif self._uses_processes:
             logger.info(STARTING)
             self._start_workers()
@@ -186,19 +199,25 @@ class TrialPool:
                 for worker in self._workers
             ]
         for thread in threads:
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._lose_worker(error)
+
+    def _lose_worker(self, reason: Exception) -> None:
+        """Go on without a worker process that has not run any trial. The last one to be lost logs the reason."""
+        with self._changed:
+            self._n_threads -= 1
+            if not self._closed and not self._n_threads:
+                log_without_workers(reason)
+            self._changed.notify_all()
 
     def _serve_worker(self, transport: TaskTransport, worker: WorkerProcess) -> None:
         """Body of the thread of one worker process."""
         try:
             transport.prepare(worker)
         except Exception as error:
-            with self._changed:
-                self._n_threads -= 1
-                if not self._closed and not self._n_threads:
-                    # Logged once, by the last thread that gives up.
-                    logger.warning("Trials run one after another, for no worker process can run them: %s", error)
-                self._changed.notify_all()
+            self._lose_worker(error)
             return
         with self._changed:
             worker.ready = not self._closed
@@ -230,7 +249,7 @@ class TrialPool:
                     self._n_running -= 1
                     self._queue.appendleft((position, inputs))
                     if not self._closed:
-                        logger.warning("A worker process less: %s", error)
+                        log_lost_worker(error)
                 return
             except BaseException as error:
                 with self._changed:

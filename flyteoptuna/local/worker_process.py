@@ -6,6 +6,7 @@ import atexit
 import hashlib
 import multiprocessing
 import os
+import pickle
 import re
 import sys
 import sysconfig
@@ -20,16 +21,24 @@ import cloudpickle
 from flyteoptuna.errors import TaskNotLoadedError
 from flyteoptuna.flyte.objective import import_location
 from flyteoptuna.local import worker_main
+from flyteoptuna.local.shared_definitions import MAIN, MainScript, pickle_definitions
 from flyteoptuna.local.worker_main import ProcessEnvironment, TaskNotSentError, TaskPayload
 from flyteoptuna.logs import logger
+from flyteoptuna.streams import usable_streams
 from flyteoptuna.values.text import exception_line
 
 # Time after which an idle worker process ends, seconds.
 IDLE_SECONDS = 60
 
+_start_lock = threading.Lock()  # of the standard streams, which loky flushes
+
 
 class WorkerDiedError(RuntimeError):
     """A worker process ended during a call."""
+
+
+class WorkerNotStartedError(RuntimeError):
+    """A worker process cannot be started, as in a daemonic process or without semaphores."""
 
 
 class WorkerProcess:
@@ -54,21 +63,21 @@ class WorkerProcess:
 
         Raises:
             WorkerDiedError: the process died.
+            WorkerNotStartedError: the process cannot be started.
         """
-        from loky.process_executor import BrokenProcessPool
-
         with self._starting:
             if self._ended:
                 raise WorkerDiedError("the end of its search")
-            # The first call starts the process, and so does a call after it has ended idle.
-            with worker_main.interrupts_blocked():
-                try:
+            try:
+                # The first call starts the process, and so does a call after it has ended idle.
+                with _start_lock, worker_main.interrupts_blocked(), usable_streams():
                     future = self._submit(function, *args)
-                except BrokenProcessPool:
-                    # It died while it was idle, which costs no trial.
-                    self._executor.shutdown(wait=True, kill_workers=True)
-                    self._executor = None
-                    future = self._submit(function, *args)
+            except Exception as error:
+                # Half an executor may be left.
+                self._executor = None
+                raise WorkerNotStartedError(exception_line(error)) from None
+        from loky.process_executor import BrokenProcessPool
+
         try:
             return future.result()
         except BrokenProcessPool as error:
@@ -76,17 +85,24 @@ class WorkerProcess:
             raise WorkerDiedError(_exit_reason(error)) from None
 
     def _submit(self, function: Callable[..., Any], *args: Any) -> Any:
-        if self._executor is None:
-            from loky import ProcessPoolExecutor
+        from loky import ProcessPoolExecutor
+        from loky.process_executor import BrokenProcessPool
 
-            self._file_times = _module_file_times()
-            # One process an executor: when one of several dies, loky ends the others.
-            self._executor = ProcessPoolExecutor(
-                1,
-                timeout=IDLE_SECONDS,
-                initializer=worker_main.initialise_worker,
-                initargs=worker_main.initialise_worker_args(),
-            )
+        if self._executor is not None:
+            try:
+                return self._executor.submit(function, *args)
+            except BrokenProcessPool:
+                # It died while it was idle, which costs no trial.
+                self._executor.shutdown(wait=True, kill_workers=True)
+                self._executor = None
+        self._file_times = _module_file_times()
+        # One process an executor: when one of several dies, loky ends the others.
+        self._executor = ProcessPoolExecutor(
+            1,
+            timeout=IDLE_SECONDS,
+            initializer=worker_main.initialise_worker,
+            initargs=worker_main.initialise_worker_args(),
+        )
         return self._executor.submit(function, *args)
 
     def _shut_down(self) -> None:
@@ -171,24 +187,31 @@ class TaskTransport:
         self._task, self._origins = task, origins
         self._lock = threading.Lock()
         self._modules = [import_location(origin)[0] for origin in origins]
+        script = next(filter(None, map(_main_script, origins, self._modules)), None)
         self._roots = [root for module in self._modules for root in import_roots(module)]
-        self._payload = TaskPayload(build, task.rebuild_args[1:])
+        if script is not None:
+            self._roots.append(script.root())
+        self._payload = TaskPayload(build, task.rebuild_args[1:], script)
         self._payload_with_pickle: TaskPayload | None = None
 
     def prepare(self, worker: WorkerProcess) -> None:
         """Let a worker process load the task.
 
         Raises:
-            TaskNotLoadedError: the task can be loaded neither by name nor by value.
-            WorkerDiedError: the process died for another reason.
+            TaskNotLoadedError: the process cannot be started, or can load the task neither by name nor by value.
         """
-        if not self._payload.key:
-            # In a notebook a task has no module.
-            reason = self._try_by_name(worker) if all(self._modules) else ""
-            if reason is None:
-                return
-            self._send_by_value(reason)
-        self.call(worker, worker_main.check_task_loads)
+        try:
+            if not self._payload.key:
+                # In a notebook a task has no module.
+                reason = self._try_by_name(worker) if all(self._modules) else ""
+                if reason is None:
+                    return
+                self._send_by_value(reason)
+            self.call(worker, worker_main.check_task_loads)
+        except WorkerNotStartedError as error:
+            raise TaskNotLoadedError(f"no process can be started: {error}") from None
+        except WorkerDiedError as error:
+            raise TaskNotLoadedError(f"the process died by {error}") from None
 
     def call(self, worker: WorkerProcess, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function in a worker process with the task, this process's environment and further arguments."""
@@ -227,15 +250,22 @@ class TaskTransport:
 
     def _pickle_task(self) -> bytes:
         functions = (getattr(origin, "task_function", origin) for origin in self._origins)
-        names = {getattr(function, "__module__", "") for function in functions} - {"__main__"}
+        names = {getattr(function, "__module__", "") for function in functions}
         modules = [sys.modules[name] for name in names if name in sys.modules]
-        for module in modules:
+        by_reference = [module for module in modules if module.__name__ != MAIN]
+        for module in by_reference:
             cloudpickle.register_pickle_by_value(module)
         try:
-            return bytes(cloudpickle.dumps(self._task))
+            definitions = {module.__name__: pickle_definitions(module) for module in modules}
+            return pickle.dumps((definitions, cloudpickle.dumps(self._task)))
         finally:
-            for module in modules:
+            for module in by_reference:
                 cloudpickle.unregister_pickle_by_value(module)
+
+
+def _main_script(origin: Any, module: str) -> MainScript | None:
+    in_script = getattr(origin, "task_function", origin).__module__ == MAIN
+    return MainScript.of_this_process(module) if in_script and module else None
 
 
 def import_roots(module: str) -> list[str]:

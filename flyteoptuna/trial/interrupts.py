@@ -1,16 +1,14 @@
-"""Ctrl-C, SIGTERM, and timeouts of trials in long-lived worker processes.
+"""Ctrl-C and SIGTERM.
 
-Python discards a KeyboardInterrupt raised in ``__del__``, and the search would go on: a flag records it. On a cluster,
-Flyte itself times each trial's pod.
+Python discards a KeyboardInterrupt raised in ``__del__``, and the search would go on: a flag records it.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 _pending: type[KeyboardInterrupt] | None = None
@@ -82,39 +80,3 @@ def terminable() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _pending, _ending = None, False
-
-
-@contextmanager
-def trial_timeout(timeout: timedelta | None, end: Callable[[float], None]) -> Iterator[None]:
-    """End the process if the body, which runs a trial, takes longer than a timeout; None for no limit.
-
-    ``end`` is called with the timeout in seconds, in a thread beside the trial. It ends the process and never returns.
-    """
-    if not timeout:
-        yield
-        return
-    seconds, ended = timeout.total_seconds(), threading.Lock()
-
-    def end_process() -> None:
-        if ended.acquire(blocking=False):
-            end(seconds)
-
-    # Python waits for 292 years at most.
-    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), end_process)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        # Blocks for good where the timer has begun to end the process.
-        ended.acquire()
-
-
-def kill_child_processes() -> None:
-    """Kill the processes that this process has started, and their descendants."""
-    import psutil
-
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            child.kill()

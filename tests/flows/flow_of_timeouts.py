@@ -20,6 +20,10 @@ def hanging(x: float, folder: str) -> float:
     number = current_trial().number
     Path(folder, f"{number}-{os.getpid()}").touch()
     if number == 1:
+        # What a trial has changed does not keep its process from ending.
+        sys.stdout, sys.argv[:] = None, []
+        sys.stderr.close()
+        os.chdir("/")
         subprocess.run([sys.executable, "-c", PATIENT], cwd=folder, check=True)
     return x
 

@@ -68,7 +68,7 @@ def test_a_debugger_gets_all_trials_in_one_process(monkeypatch, given, count, ti
 
 STARTING = """
 import subprocess, sys
-from flyteoptuna.trial.interrupts import kill_child_processes
+from flyteoptuna.trial.timeouts import kill_child_processes
 
 inner = "import subprocess, sys; p = subprocess.Popen(['sleep', '1000']); print(p.pid, flush=True); p.wait()"
 outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"

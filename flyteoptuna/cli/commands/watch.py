@@ -18,6 +18,7 @@ from flyteoptuna.cli.numbers import SECONDS
 from flyteoptuna.cli.running import Snapshot, take_snapshot
 from flyteoptuna.cli.tables import MAX_TEXT, new_table, print_parts, short_text, table_cell, truncate
 from flyteoptuna.storage.local_studies import UNFINISHED
+from flyteoptuna.streams import is_terminal
 from flyteoptuna.trial import interrupts
 from flyteoptuna.values.text import plural
 
@@ -50,7 +51,7 @@ MAX_RUNNING = 20
 def watch(study: str, every: float) -> None:
     """Follow a search while it runs."""
     snapshot = take_snapshot(study)
-    show = _terminal_output if sys.stdout.isatty() else _line_output
+    show = _terminal_output if is_terminal(sys.stdout) else _line_output
     with interrupts.interruptible(), suppress(KeyboardInterrupt), show() as update:
         while True:
             update(snapshot)
@@ -59,7 +60,7 @@ def watch(study: str, every: float) -> None:
             time.sleep(every)
             snapshot = take_snapshot(study, snapshot)
             interrupts.raise_pending_interrupt()
-    if sys.stdout.isatty():
+    if is_terminal(sys.stdout):
         print_parts(*map(_renderable, _terminal_parts(snapshot)))
     if snapshot.phase in {"FAILED", "ABORTED", "TIMED_OUT"}:
         raise CommandError(f"{study} has {snapshot.phase.lower().replace('_', ' ')}.")

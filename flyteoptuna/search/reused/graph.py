@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from flytekit.core.interface import Interface
 
@@ -23,7 +23,7 @@ from flyteoptuna.search.request import PROMISABLE, SearchRequest
 from flyteoptuna.search.search_tasks import SearchTasks, map_task, search_inputs, study_promise
 from flyteoptuna.search.trial_inputs import input_builder
 from flyteoptuna.study.settings import SearchSettings
-from flyteoptuna.trial.interrupts import kill_child_processes
+from flyteoptuna.trial.timeouts import end_process
 
 # Number of times that a worker's pod is started again. Each costs the trial that it ran, and no other.
 WORKER_RETRIES = 100
@@ -73,7 +73,7 @@ class ReusedPodTasks(SearchTasks):
         metadata = dataclasses.replace(self.objective.metadata, retries=WORKER_RETRIES, timeout=None)
         task = clone_task(self.objective, interface=interface, metadata=metadata)
         # A plugin's work around one call of the objective belongs around each trial, not around them all.
-        task.execute = functools.partial(self.work, on_timeout=restart_process)
+        task.execute = self._work_in_pod
         args = self._loader_args("worker")
         return name_task(task, f"{self._task_name('worker')}-{short_digest(args)}", args)
 
@@ -99,13 +99,16 @@ class ReusedPodTasks(SearchTasks):
         state, journal = begin_journal(study, settings, self.directions, strategies, name)
         return StudyReference(state), journal, settings.to_json(), list(range(settings.slots))
 
+    def _work_in_pod(self, on_timeout: Callable[[], NoReturn] | None = None, **inputs: Any) -> int:
+        return self.work(**inputs, on_timeout=on_timeout or _restarter())
+
     def work(
         self,
         optuna_worker: int,
         study: Reference,
         journal: str,
         settings: str,
-        on_timeout: Callable[[], None] | None = None,
+        on_timeout: Callable[[], NoReturn] | None = None,
         **fixed: Any,
     ) -> int:
         """Run trials until the search is over; return the number of trials that this worker told.
@@ -135,16 +138,20 @@ class ReusedPodTasks(SearchTasks):
         return self._finish_with(finish_search(study, journal, SearchSettings.from_json(settings)), used)
 
 
-def restart_process() -> None:
-    """Replace this process by the pod's own command, whatever its threads are doing."""
-    beside = os.path.join(os.path.dirname(sys.executable), sys.argv[0])
-    program = shutil.which(sys.argv[0]) or (beside if os.path.exists(beside) else sys.argv[0])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kill_child_processes()
+def _restarter() -> Callable[[], NoReturn]:
+    """Return what replaces this process by its own command, as it is now, whatever trials change later."""
+    given, *args = sys.argv
+    beside = os.path.join(os.path.dirname(sys.executable), given)
+    program = os.path.abspath(shutil.which(given) or (beside if os.path.exists(beside) else given))
     # Folders that were added to the path after Python's start have to be found again.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    os.execve(sys.executable, [sys.executable, program, *sys.argv[1:]], environment)  # noqa: S606 - its own command
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(each) for each in sys.path if each)}
+    folder = os.getcwd()
+
+    def restart() -> None:
+        os.chdir(folder)
+        os.execve(sys.executable, [sys.executable, program, *args], environment)  # noqa: S606 - its own command
+
+    return functools.partial(end_process, restart)
 
 
 def rebuild_reused_pod_task(role: str, *args: str) -> Any:

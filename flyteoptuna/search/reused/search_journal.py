@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import optuna
 from flytekit.core.context_manager import FlyteContextManager
@@ -58,7 +58,7 @@ def open_worker(
     build: Build,
     mapped: tuple[str, ...],
     fixed: Mapping[str, Reference],
-    on_timeout: Callable[[], None] | None,
+    on_timeout: Callable[[], NoReturn] | None,
 ) -> TrialWorker:
     """Return a worker of a search, with a seed of its own for its sampler."""
     base: SearchStudy = study.read(optuna.Study)

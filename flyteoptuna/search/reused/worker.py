@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 from flytekit.exceptions.user import FlyteRecoverableException
 
@@ -20,8 +20,8 @@ from flyteoptuna.study.progress import trial_line
 from flyteoptuna.study.settings import SearchSettings
 from flyteoptuna.study.shared.shared_study import SharedStudy
 from flyteoptuna.trial.call_objective import outcome_of_exception
-from flyteoptuna.trial.interrupts import trial_timeout
 from flyteoptuna.trial.report import ERROR_ATTRIBUTE, TrialReport
+from flyteoptuna.trial.timeouts import trial_timeout
 
 
 class LiveStudy(Reference):
@@ -47,7 +47,7 @@ class TrialWorker:
         build: Build,
         mapped: tuple[str, ...],
         fixed: Mapping[str, Reference],
-        on_timeout: Callable[[], None] | None = None,
+        on_timeout: Callable[[], NoReturn] | None = None,
     ) -> None:
         self._objective, self._fixed, self._on_timeout = objective, fixed, on_timeout
         self._retries: int = objective.metadata.retries
@@ -88,16 +88,14 @@ class TrialWorker:
         if on_timeout is None:
             return nullcontext()
 
-        def end(seconds: float) -> None:
+        def report(seconds: float) -> None:
             error = f"Trial {number} took longer than the timeout of its task, {seconds:g} s."
             try:
                 self._loop.tell(number, TrialReport(number, key, error=error))
             except Exception as error:
                 self._loop.fail(error)
-            finally:
-                on_timeout()
 
-        return trial_timeout(self._objective.metadata.timeout, end)
+        return trial_timeout(self._objective.metadata.timeout, report, on_timeout)
 
     def _log_trial(self, number: int) -> None:
         trial = trial_record(self._loop.shared.study, number)
