@@ -12,7 +12,6 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,26 +88,19 @@ def _failure(error: Exception, place: str = "") -> ExportError:
 def _prepare(study: optuna.Study) -> optuna.Study:
     """A study whose trials have the locations of their outputs as user attributes, and times that Optuna can store."""
     from flyteoptuna.flyte.outputs import output_locations
+    from flyteoptuna.storage.write_trials import to_local_time
     from flyteoptuna.study.shared.shared_study import copy_with_trials
 
     trials, changed = study.get_trials(deepcopy=False), False
     for position, trial in enumerate(trials):
         locations, times = output_locations(trial), (trial.datetime_start, trial.datetime_complete)
-        storable = tuple(map(_storable_time, times))
+        storable = tuple(None if time is None else to_local_time(time) for time in times)
         if locations or storable != times:
             prepared = trials[position] = copy.copy(trial)
             prepared.user_attrs = {**locations, **trial.user_attrs}
             prepared.datetime_start, prepared.datetime_complete = storable
             changed = True
     return copy_with_trials(study, trials) if changed else study
-
-
-def _storable_time(time: datetime | None) -> datetime | None:
-    """A local time without a zone, and within a day of the calendar's ends, beyond which Optuna converts it to UTC."""
-    from flyteoptuna.storage.write_trials import to_local_time
-
-    day = timedelta(days=1)
-    return None if time is None else min(max(to_local_time(time), datetime.min + day), datetime.max - day)
 
 
 def find_writer(target: str) -> _Writer:

@@ -7,7 +7,7 @@ import math
 import operator
 import reprlib
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
@@ -28,6 +28,8 @@ CHOICE_TYPES = (type(None), bool, int, float, str)
 NUMBER_TYPES = {int, float}
 # Exclusive bound of ids, and of the absolute values of steps.
 BOUND = 2**63
+# Local times between which each has a time in UTC.
+_FIRST_TIME, _LAST_TIME = datetime.min + timedelta(days=1), datetime.max - timedelta(days=1)
 _ATTRIBUTE_FIELDS = ("user_attrs", "system_attrs")
 # Allowed combinations of a trial having a start and an end, by state.
 _TIMES_BY_STATE = {
@@ -220,13 +222,14 @@ def told_values(state: TrialState, values: list[float]) -> list[float] | None:
 
 
 def to_local_time(time: datetime) -> datetime:
-    """A time as Optuna has it, local and without a time zone; at the ends of the calendar, only without."""
-    if time.tzinfo is None:
-        return time
-    try:
-        return time.astimezone().replace(tzinfo=None)
-    except (OverflowError, ValueError):
-        return time.replace(tzinfo=None)
+    """A time as Optuna has it: local, without a time zone, and not so near to the calendar's ends that it has no UTC."""
+    local = time
+    if time.tzinfo is not None:
+        try:
+            local = time.astimezone().replace(tzinfo=None)
+        except (OverflowError, ValueError):
+            local = time.replace(tzinfo=None)
+    return min(max(local, _FIRST_TIME), _LAST_TIME)
 
 
 def _outcome_fields(trial: FrozenTrial) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Outputs of a study that is not trusted: whatever its file names, and whoever reads it, nothing is unpickled."""
 
 import copy
+import http.server
 import pickle
+import threading
 import typing
 from dataclasses import dataclass
 from enum import Enum
@@ -15,14 +17,16 @@ import pandas as pd
 import pytest
 import sklearn.base
 from command_line import run as command
-from flytekit.models.literals import Literal, LiteralCollection
+from flytekit.exceptions.user import FlyteDataNotFoundException
+from flytekit.models.literals import Literal, LiteralCollection, LiteralOffloadedMetadata
+from flytekit.models.types import LiteralType, SimpleType
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
 from flytekit.types.pickle import FlytePickle
 from flytekit.types.structured.structured_dataset import StructuredDataset
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from untrusted import Trap, blob, frame, primitive, study_with, traps
+from untrusted import Trap, blob, frame, pickled_dictionary, primitive, study_with, traps
 
 from flyteoptuna import JournalObjectBackend, Optimizer, UntrustedError, export, load_study, outputs, suggest
 from flyteoptuna.flyte.references import msgpack_literal
@@ -328,3 +332,46 @@ def test_no_pod_unpickles(name, flows, tmp_path, saved):
     assert not (tmp_path / "mark").exists()
     if name == "read_by_number":
         assert run(flow.read_by_number, {"study": study, "number": 1}).outputs == "Model"
+
+
+def test_no_address_of_a_stranger_is_asked(tmp_path, saved):
+    """By listing, showing, exporting, or taking an output as a file, a folder or a frame: only by opening it."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET  # noqa: N815 - the name in the base class
+
+        def log_message(self, *args):
+            """Log nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        offloaded = LiteralOffloadedMetadata(f"{url}/offloaded", 1, LiteralType(simple=SimpleType.STRUCT))
+        literals = {
+            "file": blob(f"{url}/file"),
+            "folder": blob(f"{url}/folder", parts=True),
+            "frame": frame(f"{url}/frame"),
+            "pickle": blob(f"{url}/pickle", "PythonPickle"),
+            "dictionary": pickled_dictionary(f"{url}/dictionary"),
+            "offloaded": Literal(offloaded_metadata=offloaded),
+        }
+        path = saved(study_with(literals))
+        found = outputs(load_study(path), 0)
+        assert isinstance(found.file, FlyteFile) and isinstance(found.folder, FlyteDirectory)
+        assert isinstance(found.frame, StructuredDataset) and repr(found)
+        for name in ("pickle", "dictionary", "offloaded"):
+            with pytest.raises(UntrustedError):
+                _ = found[name]
+        command("show", path)
+        command("export", path, "--to", tmp_path / "t.csv")
+        command("report", path, "--to", tmp_path / "page.html")
+        assert asked == []
+        with pytest.raises(FlyteDataNotFoundException):
+            found.file.download()
+        assert set(asked) == {"/file"}
+        server.shutdown()
