@@ -222,7 +222,7 @@ def told_values(state: TrialState, values: list[float]) -> list[float] | None:
 
 
 def to_local_time(time: datetime) -> datetime:
-    """A time as Optuna has it: local, without a time zone, and not so near to the calendar's ends that it has no UTC."""
+    """A time as Optuna has it: local, without a time zone, and far enough from the ends of the calendar for UTC."""
     local = time
     if time.tzinfo is not None:
         try:
