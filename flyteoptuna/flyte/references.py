@@ -56,6 +56,10 @@ class Reference:
                 return TypeEngine.to_python_value(ctx, other, python_type)
             raise
 
+    def for_other_process(self, folder: str) -> bytes:
+        """Serialise the reference for another process of this machine; ``folder`` is for files that this takes."""
+        return self.serialised()
+
     def serialised(self) -> bytes:
         """Serialise the literal as Flyte does; equal literals have equal bytes."""
         if self._bytes is None:

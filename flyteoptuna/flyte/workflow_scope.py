@@ -78,13 +78,20 @@ def in_conditional() -> bool:
 
 
 @contextmanager
+def outside_workflows() -> Iterator[None]:
+    """Leave the present run of a workflow's body, as the body of a task does."""
+    with _enter(None):
+        yield
+
+
+@contextmanager
 def task_context() -> Iterator[None]:
     """Enter a context like that of a task: calls of tasks run at once and return values, not promises."""
     ctx = FlyteContextManager.current_context()
     state = ctx.execution_state or ctx.new_execution_state()
     # Without a mode, as outside of any workflow: in flytekit's local modes a call returns a promise.
     state = ExecutionState(state.working_dir, engine_dir=state.engine_dir, user_space_params=state.user_space_params)
-    with FlyteContextManager.with_context(ctx.with_execution_state(state)), _enter(None):
+    with FlyteContextManager.with_context(ctx.with_execution_state(state)), outside_workflows():
         yield
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from flytekit.core.base_task import TaskMetadata
+from flytekit.core.checkpointer import SyncCheckpoint
 from flytekit.core.condition import BranchNode
+from flytekit.core.data_persistence import FileAccessProvider
 from flytekit.core.interface import Interface, transform_interface_to_typed_interface
 from flytekit.core.node import Node
 from flytekit.core.python_function_task import PythonFunctionTask
@@ -17,23 +21,24 @@ from flytekit.core.type_engine import TypeEngine, TypeTransformer
 def clone_task(
     task: PythonFunctionTask[Any],
     *,
-    interface: Interface,
+    interface: Interface | None = None,
     function: Callable[..., Any] | None = None,
     metadata: TaskMetadata | None = None,
 ) -> Any:
-    """Copy a task, of whatever class, and replace its interface.
+    """Copy a task, of whatever class, and replace its interface, its function or its metadata.
 
     The task is not constructed anew, because the tasks of plugins are of classes with constructors of their own.
 
     Args:
         task: the task, which stays as it is.
-        interface: Python types of the inputs and outputs.
+        interface: Python types of the inputs and outputs. Default: those of the task.
         function: what the copy calls. Default: the function of the task.
         metadata: retries, timeout, cache and so on. Default: those of the task.
     """
     clone: Any = copy.copy(task)
-    clone._python_interface = clone._native_interface = interface
-    clone._interface = transform_interface_to_typed_interface(interface)
+    if interface is not None:
+        clone._python_interface = clone._native_interface = interface
+        clone._interface = transform_interface_to_typed_interface(interface)
     if function is not None:
         clone._task_function = function
     if metadata is not None:
@@ -68,3 +73,18 @@ def branch_nodes(branch: BranchNode) -> list[Node]:
     block: Any = branch._ifelse_block
     nodes = [case.then_node for case in (block.case, *(block.other or ()))]
     return [node for node in (*nodes, block.else_node) if node is not None]
+
+
+def checkpoint_folders(checkpoint: SyncCheckpoint) -> tuple[str, str]:
+    """Folders that a checkpoint writes to and reads from; the latter is empty if it has none."""
+    return checkpoint._checkpoint_dest, checkpoint._checkpoint_src or ""
+
+
+def move_file_access(
+    access: FileAccessProvider, raw_output_prefix: str, local_folder: str | os.PathLike[str]
+) -> FileAccessProvider:
+    """Copy a file access, with another prefix of raw outputs and another folder for local files."""
+    moved = copy.copy(access)
+    moved._raw_output_prefix = f"{raw_output_prefix.rstrip('/')}/"
+    moved._local_sandbox_dir = Path(local_folder)
+    return moved

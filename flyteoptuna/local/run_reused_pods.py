@@ -11,6 +11,7 @@ from typing import Any
 from flytekit.core.context_manager import FlyteContextManager
 
 from flyteoptuna.errors import SearchFailedError, TaskNotLoadedError
+from flyteoptuna.flyte.caller_context import CallerContext
 from flyteoptuna.flyte.references import make_reference, msgpack_literal
 from flyteoptuna.flyte.workflow_scope import task_context
 from flyteoptuna.local.local_search import begin_local_search, end_local_search, link_study
@@ -80,7 +81,8 @@ def run_search_with_reused_pods(request: SearchRequest) -> Any:
 def _run_workers(tasks: ReusedPodTasks, inputs: dict[str, Any], n_workers: int, n_trials: int) -> None:
     if needs_process(n_workers, tasks.objective.metadata.timeout):
         logger.info(STARTING)
-        transport = TaskTransport(tasks.worker, rebuild_reused_pod_task, tasks.origin, tasks.objective)
+        origins = tasks.origin, tasks.objective
+        transport = TaskTransport(tasks.worker, rebuild_reused_pod_task, *origins, context=CallerContext.current())
         reason = _run_in_processes(transport, inputs, n_workers, n_trials)
         if reason is None:
             return
@@ -141,5 +143,5 @@ def run_worker(payload: TaskPayload, environment: ProcessEnvironment, index: int
         TaskNotLoadedError: as ``load_task``.
     """
     task = load_task(payload, environment)
-    with task_context():
+    with environment.context.enter(), task_context():
         return int(task.execute(optuna_worker=index, on_timeout=end_process, **unpack_inputs(packed)))

@@ -15,8 +15,8 @@ from pickle import loads
 from typing import Any, NamedTuple
 
 from flyteoptuna.errors import TaskNotLoadedError
+from flyteoptuna.flyte.caller_context import CallerContext
 from flyteoptuna.flyte.references import Reference, literal_from_bytes, make_reference
-from flyteoptuna.flyte.workflow_scope import task_context
 from flyteoptuna.internals.cloudpickle_internals import protect_readers, unpickle
 from flyteoptuna.local.shared_definitions import MainScript, publish_definitions
 from flyteoptuna.logs import logger
@@ -32,20 +32,21 @@ class TaskNotSentError(RuntimeError):
 
 
 class ProcessEnvironment(NamedTuple):
-    """Environment variables, working folder and Python path of a process."""
+    """Environment variables, working folder and Python path of a process, and flytekit's context in it."""
 
     variables: dict[str, str]
     folder: str | None
     path: list[str]
+    context: CallerContext
 
     @classmethod
-    def of_this_process(cls, roots: list[str]) -> ProcessEnvironment:
-        """Return the environment of this process."""
+    def of_this_process(cls, roots: list[str], context: CallerContext) -> ProcessEnvironment:
+        """Return the environment of this process, with a context that a thread of it has taken."""
         try:
             folder = os.getcwd()
         except OSError:
             folder = None
-        return cls(dict(os.environ), folder, [*roots, *sys.path])
+        return cls(dict(os.environ), folder, [*roots, *sys.path], context)
 
 
 class TaskPayload(NamedTuple):
@@ -201,7 +202,7 @@ def unpack_inputs(packed: Mapping[str, Any]) -> dict[str, Any]:
 def run_trial(payload: TaskPayload, environment: ProcessEnvironment, packed: dict[str, Any]) -> Any:
     """Run one trial; return its report. Raises as ``load_task``."""
     task = load_task(payload, environment)
-    with task_context(), trial_timeout(task.metadata.timeout, _log_timeout, end_process):
+    with environment.context.enter(), trial_timeout(task.metadata.timeout, _log_timeout, end_process):
         return task.execute(**unpack_inputs(packed))
 
 

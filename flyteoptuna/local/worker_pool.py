@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from flyteoptuna.flyte.workflow_scope import task_context
+from flyteoptuna.flyte.caller_context import CallerContext
 from flyteoptuna.local import worker_main
 from flyteoptuna.local.worker_process import TaskTransport, WorkerDiedError, WorkerProcess, acquire, release
 from flyteoptuna.logs import logger
@@ -91,6 +91,8 @@ class TrialPool:
         self._n_workers = worker_count(slots)
         timeout = task.metadata.timeout
         self._uses_processes = needs_process(self._n_workers, timeout)
+        # Of the thread that searches: the workers may be started by another one.
+        self._context = CallerContext.current()
         self._starts_late = self._uses_processes and not timeout and not os.environ.get(WORKERS)
         self._n_remaining = n_trials
         # Of the trials that ran in this process.
@@ -155,8 +157,7 @@ class TrialPool:
             self._n_running += 1
             self._trial_start = time.monotonic()
         try:
-            with task_context():
-                return position, self._task.execute(**trial_inputs)
+            return position, self._task.execute(**trial_inputs)
         finally:
             with self._changed:
                 self._n_running -= 1
@@ -188,7 +189,7 @@ class TrialPool:
 
     def _start_workers(self) -> None:
         build = functools.partial(rebuild_trial_task, on_flyte=False)
-        transport = TaskTransport(self._task, build, self._objective)
+        transport = TaskTransport(self._task, build, self._objective, context=self._context)
         with self._changed:
             if self._closed:
                 return

@@ -19,6 +19,7 @@ from typing import Any
 import cloudpickle
 
 from flyteoptuna.errors import TaskNotLoadedError
+from flyteoptuna.flyte.caller_context import CallerContext
 from flyteoptuna.flyte.objective import import_location
 from flyteoptuna.local import worker_main
 from flyteoptuna.local.shared_definitions import MAIN, MainScript, pickle_definitions
@@ -183,8 +184,8 @@ class TaskTransport:
     ``build`` rebuilds the task in a worker process, from its loader arguments.
     """
 
-    def __init__(self, task: Any, build: Callable[..., Any], *origins: Any) -> None:
-        self._task, self._origins = task, origins
+    def __init__(self, task: Any, build: Callable[..., Any], *origins: Any, context: CallerContext) -> None:
+        self._task, self._origins, self._context = task, origins, context
         self._lock = threading.Lock()
         self._modules = [import_location(origin)[0] for origin in origins]
         script = next(filter(None, map(_main_script, origins, self._modules)), None)
@@ -221,7 +222,7 @@ class TaskTransport:
             return worker.call(function, self._payload_with_pickle, self._environment(), *args)
 
     def _environment(self) -> ProcessEnvironment:
-        return ProcessEnvironment.of_this_process(self._roots)
+        return ProcessEnvironment.of_this_process(self._roots, self._context)
 
     def _try_by_name(self, worker: WorkerProcess) -> str | None:
         """Load the task by name; return the reason if that fails, else None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,6 @@ from typing import Any, TypeAlias
 
 import optuna
 from flytekit.core.promise import Promise
-from flytekit.core.python_function_task import AsyncPythonFunctionTask
 from optuna.trial import FrozenTrial
 
 from flyteoptuna.errors import FlyteOptunaError, SearchFailedError
@@ -28,8 +28,8 @@ from flyteoptuna.optimizer import Optimizer
 from flyteoptuna.search import generation
 from flyteoptuna.search.request import SearchRequest
 from flyteoptuna.search.reused.worker_loop import WorkerLoop
+from flyteoptuna.search.run_trial import run_function
 from flyteoptuna.search.trial_inputs import TrialJob, input_builder
-from flyteoptuna.search.trial_task import report_function
 from flyteoptuna.space.annotations import convert_suggested
 from flyteoptuna.storage.file_format import dump_study, restore_study
 from flyteoptuna.storage.search_study import SearchStudy
@@ -164,7 +164,8 @@ class _SimulatedSearch:
         self._output_kinds = output_kinds(self._task)
         values = {name: kind for name, kind in self._output_kinds.items() if kind == VALUE}
         function = self._wrap_objective(self._task.task_function if objective is None else objective)
-        self._run_trial = report_function(function, self._task, on_flyte=False, outputs=ObjectiveOutputs(values))
+        outputs = ObjectiveOutputs(values)
+        self._run_trial = functools.partial(run_function, function, self._task, outputs=outputs)
         self.settings = request.settings(request.counts)
         types, by_callback = input_types(request.origin), request.origin is not request.objective
         # A callback reads them as in its pod; an objective gets them as they are.
@@ -226,7 +227,7 @@ class _SimulatedSearch:
         shared = {n: copy.deepcopy(v) if isinstance(v, (dict, list)) else v for n, v in self._shared.items()}
         self._pod_lost = False
         inputs = {STUDY: _StudyCopy(self.study), **job.flyte_inputs(), **shared}
-        report: TrialReport = _await_if_coroutine(self._run_trial(**inputs))
+        report = self._run_trial(inputs)
         if self._pod_lost:
             return None
         return replace(report, start=EPOCH + trial_run.start, end=EPOCH + trial_run.end)
@@ -236,20 +237,12 @@ class _SimulatedSearch:
 
         def call(**inputs: Any) -> Any:
             try:
-                return self._float_values(_await_if_coroutine(function(**inputs)))
+                return self._float_values(_await_if_awaitable(function(**inputs)))
             except PodLostError:
                 self._pod_lost = True
                 raise
 
-        async def call_async(**inputs: Any) -> Any:
-            try:
-                result = function(**inputs)
-                return self._float_values(await result if inspect.isawaitable(result) else result)
-            except PodLostError:
-                self._pod_lost = True
-                raise
-
-        return call_async if isinstance(self._task, AsyncPythonFunctionTask) else call
+        return call
 
     def _float_values(self, result: Any) -> Any:
         """Keep the float values of a result; its ints and bools become user attributes."""
@@ -327,9 +320,13 @@ class _StudyInMemory(SharedStudy):
         tell_trials(self.study, [report], self.study.callbacks, trusted=True, numbers=[number])
 
 
-def _await_if_coroutine(result: Any) -> Any:
-    """Await a coroutine in a thread of its own, because an event loop may run here, as in a notebook."""
-    if not inspect.iscoroutine(result):
+def _await_if_awaitable(result: Any) -> Any:
+    """Await a result in a thread of its own, because an event loop may run here, as in a notebook."""
+    if not inspect.isawaitable(result):
         return result
+
+    async def wait() -> Any:
+        return await result
+
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(copy_context().run, asyncio.run, result).result()
+        return thread.submit(copy_context().run, asyncio.run, wait()).result()

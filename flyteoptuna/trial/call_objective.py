@@ -84,14 +84,19 @@ def outcome_of_exception(error: BaseException) -> tuple[str, str]:
 
 @contextmanager
 def record_trial(
-    report: TrialReport, active: ActiveTrial, limit: int, passes: tuple[type[BaseException], ...] = ()
+    report: TrialReport,
+    active: ActiveTrial,
+    limit: int,
+    passes: tuple[type[BaseException], ...] = (),
+    outcome: Callable[[BaseException], tuple[str, str]] = outcome_of_exception,
 ) -> Iterator[Callable[[Any, ObjectiveOutputs], None]]:
     """Run the body as one call of the objective, and fill ``report``.
 
     The body passes the result to the yielded function.
 
     ``current_trial()`` returns ``active`` in the body. No exception leaves the body except Ctrl-C, which ends the
-    search, and those in ``passes``. ``limit`` is as in ``fill_report``.
+    search, and those in ``passes``. ``limit`` is as in ``fill_report``; ``outcome`` returns the trial's state and the
+    reason for an exception.
     """
 
     def record_result(result: Any, outputs: ObjectiveOutputs) -> None:
@@ -114,7 +119,7 @@ def record_trial(
     except through:
         raise
     except BaseException as error:
-        report.discard_result(*outcome_of_exception(error))
+        report.discard_result(*outcome(error))
     finally:
         report.end = time.time()
     try:

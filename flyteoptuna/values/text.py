@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 import traceback
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import cast
 
 # Maximum length of an exception in one line, characters.
@@ -17,6 +17,8 @@ MAX_CAUSES = 50
 # Units of time, the seconds in each, and the seconds from which the next unit is used.
 _UNITS = (("ms", 0.001, 0.9995), ("s", 1, 60), ("min", 60, 2 * 3600), ("h", 3600, 2 * 86_400))
 
+# Packages that call the function of a task. Async functions run in a thread, whose result is awaited.
+_CALLERS = ("flytekit", "concurrent")
 _PACKAGE = str(Path(__file__).parents[1])
 
 
@@ -90,10 +92,10 @@ def exception_line(error: BaseException, limit: int = MAX_TEXT) -> str:
 
 
 def format_traceback(error: BaseException) -> str:
-    """Traceback of an exception and its latest causes, without this package's own frames at the start."""
+    """Traceback of an exception and its latest causes, without the frames at the start that call the user's code."""
     whole = cast("TracebackType | None", BaseException.__dict__["__traceback__"].__get__(error))
     shown = whole
-    while shown is not None and shown.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+    while shown is not None and _calls_user_code(shown.tb_frame):
         shown = shown.tb_next
     trace, causes = shown or whole, _causes(error)
     try:
@@ -108,6 +110,11 @@ def format_traceback(error: BaseException) -> str:
         lines = ["Traceback (most recent call last):\n", *traceback.format_tb(trace, limit=-MAX_FRAMES)]
         lines += [exception_line(error), *(f"\nfrom {exception_line(cause)}" for cause in causes)]
         return _printable_text("".join(lines))
+
+
+def _calls_user_code(frame: FrameType) -> bool:
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package in _CALLERS or frame.f_code.co_filename.startswith(_PACKAGE)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

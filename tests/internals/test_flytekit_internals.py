@@ -11,6 +11,8 @@ import flytekit as fl
 import pytest
 from flytekit.configuration import ImageConfig, SerializationSettings
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
+from flytekit.core.checkpointer import SyncCheckpoint
+from flytekit.core.data_persistence import FileAccessProvider
 from flytekit.core.interface import Interface
 from flytekit.core.promise import Promise, flyte_entity_call_handler
 from flytekit.core.type_engine import TypeEngine, TypeTransformer
@@ -20,7 +22,9 @@ from flytekit.tools.translator import get_serializable
 import flyteoptuna
 from flyteoptuna.internals.flytekit_internals import (
     branch_nodes,
+    checkpoint_folders,
     clone_task,
+    move_file_access,
     register_first,
     rename_map_task,
     rename_task,
@@ -158,6 +162,33 @@ def test_a_promises_path_can_be_extended():
         return other if x.is_ready else x[1]
 
     assert workflow(x=[4, 5]) == 5
+
+
+@pytest.mark.parametrize("source", ["", "there"])
+def test_a_checkpoint_writes_to_its_first_folder_and_reads_from_its_second(tmp_path, source):
+    """Where there is one to read."""
+    given = str(tmp_path / source) if source else None
+    if source:
+        SyncCheckpoint(given).write(b"before")
+    checkpoint = SyncCheckpoint(str(tmp_path / "here"), given)
+    assert checkpoint_folders(checkpoint) == (str(tmp_path / "here"), given or "")
+    assert checkpoint.read() == (b"before" if source else None)
+    checkpoint.write(b"now")
+    assert SyncCheckpoint("unused", checkpoint_folders(checkpoint)[0]).read() == b"now"
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_moved_file_access_writes_below_another_prefix_and_into_another_folder(tmp_path, end):
+    """The original stays as it was."""
+    access = FileAccessProvider(str(tmp_path / "local"), str(tmp_path / "raw"))
+    (tmp_path / "other").mkdir()
+    moved = move_file_access(access, f"{tmp_path}/prefix{end}", str(tmp_path / "other"))
+    assert moved.raw_output_prefix == f"{tmp_path}/prefix/"
+    assert moved.get_random_remote_path("x").startswith(f"{tmp_path}/prefix/")
+    assert moved.get_random_local_directory().startswith(f"{tmp_path}/other/")
+    assert moved.data_config is access.data_config
+    assert access.get_random_remote_path("x").startswith(f"{tmp_path}/raw/")
+    assert access.get_random_local_directory().startswith(f"{tmp_path}/local/")
 
 
 def private_names(tree):

@@ -16,8 +16,9 @@ from optuna.trial import TrialState
 
 from flyteoptuna.flyte.objective import STUDY, TRIAL
 from flyteoptuna.flyte.references import to_reference
+from flyteoptuna.search.pruning import PruningDecision
 from flyteoptuna.search.search_tasks import map_task
-from flyteoptuna.search.trial_task import REPORT_FORMAT, PruningDecision, trial_task
+from flyteoptuna.search.trial_task import REPORT_FORMAT, trial_task
 from flyteoptuna.testing.engine.engine import SETTINGS, Engine
 from flyteoptuna.trial.current_trial import ActiveTrial
 from flyteoptuna.trial.report import ERROR_ATTRIBUTE

@@ -66,7 +66,7 @@ def open_worker(
     if settings.slots > 1 or shared.claims:
         # A worker must suggest neither what the other workers do, nor what it did before its pod died.
         base.sampler.reseed_rng()
-    return TrialWorker(shared, settings, objective, build, mapped, fixed, on_timeout)
+    return TrialWorker(shared, settings, objective, build, mapped, fixed, on_timeout, journal=journal)
 
 
 def finish_search(study: Reference, journal: str, settings: SearchSettings, *, draw: bool = True) -> SearchStudy:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, NoReturn
 
+from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.exceptions.user import FlyteRecoverableException
 
 from flyteoptuna.flyte.objective import STUDY
-from flyteoptuna.flyte.references import Reference, msgpack_literal
+from flyteoptuna.flyte.references import Reference, make_reference, msgpack_literal
+from flyteoptuna.flyte.trial_context import local_call, reused_pod_call
 from flyteoptuna.internals.optuna_internals import trial_record
 from flyteoptuna.logs import logger
+from flyteoptuna.search.reused.checkpoints import trial_checkpoint
 from flyteoptuna.search.reused.worker_loop import WorkerLoop
+from flyteoptuna.search.run_trial import run_trial
 from flyteoptuna.search.trial_inputs import Build, TrialJob
-from flyteoptuna.search.trial_task import trial_task
+from flyteoptuna.search.trial_task import FOR_FLYTE
+from flyteoptuna.storage.file_format import dump_study
 from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study.progress import trial_line
 from flyteoptuna.study.settings import SearchSettings
@@ -35,9 +41,15 @@ class LiveStudy(Reference):
         """Return the study."""
         return self._study
 
+    def for_other_process(self, folder: str) -> bytes:
+        """Save the study as it is now, and serialise a reference to the file."""
+        path = Path(folder, "study")
+        path.write_bytes(dump_study(self._study))
+        return make_reference(msgpack_literal({"_path": str(path)})).serialised()
+
 
 class TrialWorker:
-    """Runs the trials of a ``WorkerLoop`` in this process."""
+    """Runs the trials of a ``WorkerLoop`` in this process; ``journal`` is the folder of the journal."""
 
     def __init__(
         self,
@@ -48,10 +60,14 @@ class TrialWorker:
         mapped: tuple[str, ...],
         fixed: Mapping[str, Reference],
         on_timeout: Callable[[], NoReturn] | None = None,
+        *,
+        journal: str,
     ) -> None:
-        self._objective, self._fixed, self._on_timeout = objective, fixed, on_timeout
+        self._objective, self._fixed, self._on_timeout, self._journal = objective, fixed, on_timeout, journal
         self._retries: int = objective.metadata.retries
-        self._task = trial_task(objective, mapped, tuple(fixed))
+        state = FlyteContextManager.current_context().execution_state
+        self._in_pod = state is not None and state.mode is ExecutionState.Mode.TASK_EXECUTION
+        self._passes = FOR_FLYTE if self._in_pod else (FlyteRecoverableException,)
         self._loop = WorkerLoop(shared, settings, build, mapped, retries=self._retries, on_told=self._log_trial)
 
     def run(self) -> int:
@@ -72,15 +88,22 @@ class TrialWorker:
 
     def _run_trial(self, job: TrialJob, attempt: int) -> TrialReport:
         handle = job.handle
-        inputs = {STUDY: LiveStudy(self._loop.shared.study), **job.flyte_inputs()}
-        for _ in range(attempt, self._retries + 1):
+        inputs = {STUDY: LiveStudy(self._loop.shared.study), **job.flyte_inputs(), **self._fixed}
+        for now in range(attempt, self._retries + 1):
+            context = self._context(handle.number, now)
             try:
                 with self._timeout(handle.number, handle.key):
-                    report: TrialReport = self._task.execute(**inputs, **self._fixed)
-                    return report
+                    return run_trial(self._objective, inputs, context, self._passes)
             except FlyteRecoverableException as error:
                 state, reason = outcome_of_exception(error)
         return TrialReport(handle.number, handle.key, state=state, error=reason)
+
+    def _context(self, number: int, attempt: int) -> AbstractContextManager[None]:
+        """Context of an attempt at a trial: that of a pod of its own, or that of a local call of its task."""
+        checkpoint = trial_checkpoint(self._journal, number, again=attempt > 0)
+        if not self._in_pod:
+            return local_call(self._objective, checkpoint)
+        return reused_pod_call(self._objective, f"trial-{number}-{attempt}", attempt, checkpoint)
 
     def _timeout(self, number: int, key: str) -> AbstractContextManager[None]:
         """Fail a trial that exceeds the objective's timeout, and restart the process."""

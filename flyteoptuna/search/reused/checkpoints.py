@@ -1,0 +1,31 @@
+"""Checkpoints of the trials of reused pods, in a folder beside the journal."""
+
+from __future__ import annotations
+
+from flytekit.core.checkpointer import SyncCheckpoint
+from flytekit.core.context_manager import FlyteContextManager
+
+from flyteoptuna.journal.object_store import ObjectStore
+
+
+def trial_checkpoint(journal: str, number: int, *, again: bool) -> SyncCheckpoint:
+    """Checkpoint of an attempt at a trial: it writes to a folder of its own, and reads the latest of the others.
+
+    Args:
+        journal: folder of the journal.
+        number: number of the trial.
+        again: whether there has been an attempt before.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    folder = f"{journal.rstrip('/')}.checkpoints/{number}"
+    latest = _latest_attempt(folder) if again else -1
+    return SyncCheckpoint(f"{folder}/{latest + 1}", f"{folder}/{latest}" if latest >= 0 else None)
+
+
+def _latest_attempt(folder: str) -> int:
+    """Number of the latest attempt that has saved a checkpoint; -1 if none has."""
+    files = FlyteContextManager.current_context().file_access.get_filesystem_for_path(folder)
+    names = ObjectStore(folder, files).list_names()
+    return max((int(name) for name in names if name.isdecimal()), default=-1)

@@ -1,0 +1,87 @@
+"""Objectives that look at flytekit's context, and at what stands around it."""
+
+import dataclasses
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import flytekit as fl
+import optuna
+from flytekit.core.context_manager import FlyteContextManager
+from flytekit.types.file import FlyteFile
+
+from flyteoptuna import Optimizer, current_trial, suggest
+
+X = suggest.float(0, 1)
+# Depths of stacks, and variables of each process alone.
+OTHER = ("level", "origin_stackframe", "LOKY_", "PYTEST_", "FLYTEOPTUNA_", "KMP_", "OMP_")
+
+
+def described(value: Any) -> str:
+    """A value as text, without what is different in each call: random folders and addresses."""
+    text = repr(value) if type(value).__repr__ is not object.__repr__ else type(value).__qualname__
+    text = re.sub(r"/tmp/flyte[^/]*/|/tmp/[^']*?/(?=local_flytekit)", "/tmp/", text)
+    return re.sub(r"0x[0-9a-f]+", "", re.sub(r"user_space\w*", "user_space", text))
+
+
+def properties(value: Any) -> dict[str, Any]:
+    """Public attributes of an object, those that raise with their exception."""
+    found = {}
+    for name in dir(value):
+        if not name.startswith("_"):
+            try:
+                found[name] = getattr(value, name)
+            except Exception as error:
+                found[name] = error
+    return {name: each for name, each in found.items() if not callable(each)}
+
+
+def look() -> dict[str, str]:
+    """Each attribute of flytekit's context, of its state, its parameters and their parts, and the environment."""
+    ctx, params = FlyteContextManager.current_context(), fl.current_context()
+    state = ctx.execution_state
+    assert state is not None
+    parts = {
+        "context": {field.name: getattr(ctx, field.name) for field in dataclasses.fields(ctx)},
+        "state": vars(state) | {"local": state.is_local_execution()},
+        "params": properties(params) | {"builder": vars(params.builder())},
+        "access": properties(ctx.file_access),
+        "checkpoint": properties(params.checkpoint) | {"read": params.checkpoint.read()},
+        "environment": dict(os.environ),
+        "process": {"folder": os.getcwd()},
+    }
+    parts["params"]["builder"] = {name: described(each) for name, each in parts["params"]["builder"].items()}
+    found = {f"{part}.{name}": described(each) for part, each in parts.items() for name, each in each.items()}
+    return {name: text for name, text in found.items() if not name.partition(".")[2].startswith(OTHER)}
+
+
+@fl.task(retries=2, enable_deck=True)
+def looking(x: float) -> str:
+    fl.Deck("of the user", str(x))
+    return json.dumps(look())
+
+
+@fl.task(retries=2, enable_deck=True)
+def looking_trial(x: float) -> float:
+    fl.Deck("of the user", str(x))
+    current_trial().set_user_attr("seen", json.dumps(look()))
+    return x
+
+
+@fl.workflow
+def batches() -> tuple[str, optuna.Study]:
+    return looking(x=1.0), Optimizer(looking_trial, 2, 3)(x=X)
+
+
+@fl.workflow
+def reused() -> tuple[str, optuna.Study]:
+    return looking(x=1.0), Optimizer(looking_trial, 2, 3, reuse_pods=True)(x=X)
+
+
+@fl.task
+def storing(x: float) -> tuple[float, FlyteFile]:
+    path = Path(fl.current_context().working_directory, "x")
+    path.write_text(str(x))
+    return x, FlyteFile(str(path))
