@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from datetime import datetime, timezone
 from typing import Any
 
 import wrapt
@@ -97,9 +98,10 @@ def reused_pod_call(task: PythonFunctionTask[Any], call: str, attempt: int, chec
     ctx, state, given = _current()
     params, access = given.builder(), ctx.file_access
     folder = tempfile.mkdtemp(dir=access.local_sandbox_dir)
-    access = move_file_access(access, access.join(access.raw_output_prefix, call), folder)
-    params.raw_output_prefix, params.working_dir = access.raw_output_prefix, os.path.join(folder, "user_space")
-    params.checkpoint = checkpoint
+    params.raw_output_prefix = access.join(access.raw_output_prefix, call)
+    params.working_dir, params.checkpoint = os.path.join(folder, "user_space"), checkpoint
+    params.execution_date = datetime.now(timezone.utc)
+    access = move_file_access(access, params.raw_output_prefix, folder)
     own = _own_params(task, params)
     context = ctx.with_execution_state(state.with_params(user_space_params=own)).with_file_access(access)
     context = context.with_output_metadata_tracker(OutputMetadataTracker())

@@ -20,7 +20,7 @@ from flyteoptuna.flyte.resolver import decode_names, encode_names, name_task, sh
 from flyteoptuna.flyte.trial_context import local_call, pod_call
 from flyteoptuna.flyte.types.study_attributes import STUDY_TYPE
 from flyteoptuna.internals.flytekit_internals import clone_task
-from flyteoptuna.search.run_trial import run_trial
+from flyteoptuna.search.run_objective import run_objective
 from flyteoptuna.trial.report import TrialReport
 
 # Version of the report. It is part of the cache version, so that no cached report has another format.
@@ -81,11 +81,11 @@ def rebuild_trial_task(module: str, name: str, mapped: str, fixed: str, *, on_fl
 
 
 def _run_here(objective: PythonFunctionTask[Any], **inputs: Any) -> TrialReport:
-    return run_trial(objective, inputs, local_call(objective))
+    return run_objective(objective, inputs, local_call(objective))
 
 
 def _run_in_pod(objective: PythonFunctionTask[Any], **inputs: Any) -> TrialReport:
-    report = run_trial(objective, inputs, pod_call(objective), FOR_FLYTE)
+    report = run_objective(objective, inputs, pod_call(objective), FOR_FLYTE)
     # Flyte would cache the report. A plugin may start several pods with this command, and Flyte reads the outputs of
     # one of them, but the errors of all.
     if report.state != "COMPLETE" and (objective.metadata.cache or objective.task_type != ONE_POD):

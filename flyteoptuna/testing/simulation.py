@@ -28,7 +28,7 @@ from flyteoptuna.optimizer import Optimizer
 from flyteoptuna.search import generation
 from flyteoptuna.search.request import SearchRequest
 from flyteoptuna.search.reused.worker_loop import WorkerLoop
-from flyteoptuna.search.run_trial import run_function
+from flyteoptuna.search.run_objective import run_function
 from flyteoptuna.search.trial_inputs import TrialJob, input_builder
 from flyteoptuna.space.annotations import convert_suggested
 from flyteoptuna.storage.file_format import dump_study, restore_study

@@ -75,7 +75,7 @@ class RankFile:
 
 @dataclass
 class RankRecords:
-    """What one rank has recorded."""
+    """Records of one rank."""
 
     intermediate: dict[int, float] = field(default_factory=dict)
     user_attrs: dict[str, str | None] = field(default_factory=dict)  # as JSON; None for a value too large

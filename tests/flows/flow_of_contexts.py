@@ -15,8 +15,11 @@ from flytekit.types.file import FlyteFile
 from flyteoptuna import Optimizer, current_trial, suggest
 
 X = suggest.float(0, 1)
-# Depths of stacks, and variables of each process alone.
-OTHER = ("level", "origin_stackframe", "LOKY_", "PYTEST_", "FLYTEOPTUNA_", "KMP_", "OMP_")
+# Depths of stacks, variables of each process alone, and objects whose parts are compared.
+OTHER = (
+    *("context.level", "context.origin_stackframe", "context.execution_state", "state.user_space_params"),
+    *(f"environment.{name}_" for name in ("LOKY", "PYTEST", "FLYTEOPTUNA", "KMP", "OMP")),
+)
 
 
 def described(value: Any) -> str:
@@ -46,15 +49,15 @@ def look() -> dict[str, str]:
     parts = {
         "context": {field.name: getattr(ctx, field.name) for field in dataclasses.fields(ctx)},
         "state": vars(state) | {"local": state.is_local_execution()},
-        "params": properties(params) | {"builder": vars(params.builder())},
+        "params": properties(params),
+        "builder": vars(params.builder()),
         "access": properties(ctx.file_access),
-        "checkpoint": properties(params.checkpoint) | {"read": params.checkpoint.read()},
+        "checkpoint": {"type": type(params.checkpoint), "read": params.checkpoint.read()},
         "environment": dict(os.environ),
         "process": {"folder": os.getcwd()},
     }
-    parts["params"]["builder"] = {name: described(each) for name, each in parts["params"]["builder"].items()}
     found = {f"{part}.{name}": described(each) for part, each in parts.items() for name, each in each.items()}
-    return {name: text for name, text in found.items() if not name.partition(".")[2].startswith(OTHER)}
+    return {name: text for name, text in found.items() if not name.startswith(OTHER)}
 
 
 @fl.task(retries=2, enable_deck=True)
@@ -85,3 +88,9 @@ def storing(x: float) -> tuple[float, FlyteFile]:
     path = Path(fl.current_context().working_directory, "x")
     path.write_text(str(x))
     return x, FlyteFile(str(path))
+
+
+@fl.workflow
+def contexts() -> tuple[str, optuna.Study, optuna.Study]:
+    first, second = Optimizer(looking_trial, 2, 2), Optimizer(looking_trial, 1, 3, reuse_pods=True)
+    return looking(x=1.0), first(x=X), second(x=X)

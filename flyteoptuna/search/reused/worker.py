@@ -17,7 +17,7 @@ from flyteoptuna.internals.optuna_internals import trial_record
 from flyteoptuna.logs import logger
 from flyteoptuna.search.reused.checkpoints import trial_checkpoint
 from flyteoptuna.search.reused.worker_loop import WorkerLoop
-from flyteoptuna.search.run_trial import run_trial
+from flyteoptuna.search.run_objective import run_objective
 from flyteoptuna.search.trial_inputs import Build, TrialJob
 from flyteoptuna.search.trial_task import FOR_FLYTE
 from flyteoptuna.storage.file_format import dump_study
@@ -93,7 +93,7 @@ class TrialWorker:
             context = self._context(handle.number, now)
             try:
                 with self._timeout(handle.number, handle.key):
-                    return run_trial(self._objective, inputs, context, self._passes)
+                    return run_objective(self._objective, inputs, context, self._passes)
             except FlyteRecoverableException as error:
                 state, reason = outcome_of_exception(error)
         return TrialReport(handle.number, handle.key, state=state, error=reason)

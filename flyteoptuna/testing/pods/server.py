@@ -43,6 +43,8 @@ def run_command(command: dict[str, Any]) -> int:
     signal.setitimer(signal.ITIMER_REAL, command["seconds"])
     time.sleep(command["delay"])
     sys.argv = command["args"]
+    # A process that the command spawns runs this file first, and must not run the server's.
+    sys.modules["__main__"].__file__ = os.path.join(os.path.dirname(sys.executable), sys.argv[0])
     sys.path[:0] = command["path"]
     importlib.invalidate_caches()
     tempfile.tempdir = None

@@ -21,7 +21,7 @@ from flyteoptuna.trial.current_trial import ActiveTrial
 from flyteoptuna.trial.report import TrialReport
 
 
-def run_trial(
+def run_objective(
     objective: PythonFunctionTask[Any],
     inputs: Mapping[str, Any],
     context: AbstractContextManager[None],
@@ -63,7 +63,7 @@ def run_function(
     Args:
         function: called with the objective's inputs.
         objective: the user's task.
-        inputs: as in ``run_trial``.
+        inputs: as in ``run_objective``.
         outputs: outputs of the function.
     """
     call = _TrialCall(objective, inputs)
