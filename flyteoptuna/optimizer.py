@@ -208,11 +208,8 @@ class Optimizer(ScopedSettings):
             continued=self._get("given") is not None,
         )
         counts, reuse = settings["counts"], settings["reuse_pods"]
-        if reuse and objective.metadata.cache:
-            raise ValueError(
-                f"With `reuse_pods` there is no pod for each trial, and nothing to cache, but {objective.name} has "
-                "`cache=True`."
-            )
+        if reuse:
+            optimizer_settings.check_reusable(objective)
         open_ended = counts["n_trials"] is None
         counts["n_trials"] = optimizer_settings.trial_limit(
             counts["n_trials"],

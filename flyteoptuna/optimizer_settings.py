@@ -21,6 +21,9 @@ from flyteoptuna.values.text import safe_repr
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+# Types of tasks of which a plugin runs the command in several pods: PyTorch and elastic jobs of several nodes, MPI and
+# Horovod, TensorFlow.
+SEVERAL_PODS = ("pytorch", "mpi", "tensorflow")
 # Settings of a new study; they replace a study made by `optuna.create_study`.
 NEW_STUDY_SETTINGS = ("direction", "directions", "sampler", "pruner")
 
@@ -152,6 +155,24 @@ def check_reuse_pods(value: Any, batch_size: Any) -> bool:
             "number of pods."
         )
     return value
+
+
+def check_reusable(objective: Any) -> None:
+    """Check that one pod can run several trials of an objective.
+
+    Raises:
+        ValueError: it is cached, or its plugin starts several pods.
+    """
+    if objective.metadata.cache:
+        raise ValueError(
+            f"With `reuse_pods` there is no pod for each trial, and nothing to cache, but {objective.name} has "
+            "`cache=True`."
+        )
+    if objective.task_type in SEVERAL_PODS:
+        raise ValueError(
+            f"With `reuse_pods` each worker is one pod, but the plugin of {objective.name} starts several pods for a "
+            f"task, of type {objective.task_type!r}: leave `reuse_pods` out."
+        )
 
 
 def check_callbacks(given: Any) -> list[Callable[..., None]]:
