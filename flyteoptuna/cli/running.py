@@ -21,7 +21,7 @@ class Snapshot(NamedTuple):
         phase: the phase of its execution; empty for any other source.
         study: the study; None if there is none yet.
         progress: the progress of its latest search; None for a study without searches.
-        ended: whether the search has ended.
+        ended: whether the search has ended; of an execution, whether the execution has.
         problem: the error of the latest attempt in one line, if an earlier attempt succeeded; else empty.
     """
 
@@ -59,8 +59,9 @@ def take_snapshot(source: str, last: Snapshot | None = None) -> Snapshot:
             raise
         return Snapshot(phase, None, None, ended=False)
     progress = latest_progress(study)
-    finished = _has_ended(study, progress)
-    return Snapshot("" if finished and phase == UNFINISHED else phase, study, progress, ended or finished)
+    # An execution can fail after its last trial.
+    finished = phase in ("", UNFINISHED) and _has_ended(study, progress)
+    return Snapshot("" if finished else phase, study, progress, ended or finished)
 
 
 def latest_progress(study: optuna.Study) -> Progress | None:

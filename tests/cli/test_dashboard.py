@@ -139,8 +139,8 @@ def test_only_requests_for_this_machine_are_answered(saved, monkeypatch):
 def test_a_search_in_batches_is_loaded_again_while_it_runs(monkeypatch):
     """As long as there may be something new, through looks that fail."""
 
-    def admin(trials):
-        return Admin({}, [("n0", "", {}, {"o0": literal_of(study_at(trials))})], "RUNNING")
+    def admin(trials, phase="RUNNING"):
+        return Admin({}, [("n0", "", {}, {"o0": literal_of(study_at(trials))})], phase)
 
     class Broken:
         def get_execution(self, identifier):
@@ -156,7 +156,8 @@ def test_a_search_in_batches_is_loaded_again_while_it_runs(monkeypatch):
         assert states(url) == ("watched", {"Complete": 1, "Running": 1})
         now[0] = admin("cfcc")
         until(lambda: states(url) == ("watched", {"Complete": 3, "Fail": 1}))
-    # The thread that looked has ended with the search.
+        now[0] = admin("cfcc", "SUCCEEDED")
+    # The thread that looked has ended with the execution.
     until(lambda: THREAD_NAME not in [thread.name for thread in threading.enumerate()])
 
 

@@ -57,18 +57,19 @@ def watched(monkeypatch):
     return watch
 
 
-def test_a_line_at_each_change_until_the_search_has_ended(watched):
+def test_a_line_at_each_change_until_the_execution_has_ended(watched):
     """Of an execution that is queued at first; a look that finds nothing new writes nothing."""
     states = [("QUEUED", None), ("RUNNING", None), ("RUNNING", "rr"), ("RUNNING", "rr"), ("RUNNING", "cfrr")]
-    lines, pauses = watched(batches(*states, ("RUNNING", "cfcc")), "--every", 3)
+    lines, pauses = watched(batches(*states, ("RUNNING", "cfcc"), ("SUCCEEDED", "cfcc")), "--every", 3)
     assert lines == [
         "QUEUED: no study yet",
         "RUNNING: no study yet",
         "RUNNING: generation 0/2: 0/4 trials, 2 running, 0 failed, none complete",
         "RUNNING: generation 1/2: 2/4 trials, 2 running, 1 failed, best 9 (trial 0)",
         "RUNNING: generation 2/2: 4/4 trials, 0 running, 1 failed, best 6 (trial 3)",
+        "SUCCEEDED: generation 2/2: 4/4 trials, 0 running, 1 failed, best 6 (trial 3)",
     ]
-    assert pauses == [3] * 5
+    assert pauses == [3] * 6
 
 
 def test_an_execution_that_ends_early_ends_it(watched):
@@ -80,7 +81,7 @@ def test_an_execution_that_ends_early_ends_it(watched):
 @pytest.mark.parametrize("phase", ["FAILED", "ABORTED", "TIMED_OUT"])
 def test_an_execution_that_has_not_succeeded(watched, phase):
     """The last state, and an error."""
-    lines, _ = watched(batches(("RUNNING", "cr"), (phase, "cr")), code=1)
+    lines, _ = watched(batches(("RUNNING", "cr"), ("RUNNING", "ffff"), (phase, "ffff")), code=1)
     assert lines == [f"Error: {FLYTE} has {phase.lower().replace('_', ' ')}."]
 
 
@@ -130,10 +131,10 @@ def test_a_search_with_reused_pods(watched, tmp_path_factory):
         execution = execution_of(tmp_path_factory.mktemp("engine"), "flow_of_journals", {})
     folder, count = tmp_path_factory.mktemp("journals"), length(Path(journal_of(execution)))
     admins = [Admin({}, with_entries(execution, folder / str(n), n), "RUNNING") for n in range(1, count + 1)]
-    lines, _ = watched(admins)
+    lines, _ = watched([*admins, Admin({}, with_entries(execution, folder / "all", count), "SUCCEEDED")])
     assert lines[0] == "RUNNING: 0/5 trials, 0 running, 0 failed, none complete"
     assert "RUNNING: 0/5 trials, 1 running, 0 failed, none complete" in lines
-    assert lines[-1].startswith("RUNNING: 5/5 trials, 0 running, ")
+    assert lines[-1].startswith("SUCCEEDED: 5/5 trials, 0 running, ")
     counts = [int(line.split()[1].partition("/")[0]) for line in lines]
     assert counts == sorted(counts) and set(counts) == set(range(6))
 

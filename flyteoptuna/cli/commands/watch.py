@@ -34,7 +34,8 @@ MAX_RUNNING = 20
     short_help="A running search, live in the terminal.",
     help=inspect.cleandoc("""Follow a search while it runs: progress, best trial, running trials, failures.
 
-    It looks again every few seconds, and ends when the search has, or at Ctrl-C, which does nothing to the search.
+    It looks again every few seconds, and ends when the search has, or the execution that it is of, or at Ctrl-C, which
+    does nothing to the search.
     Where standard output is no terminal, it writes a line at each change. It exits with 1 where the execution has
     failed or been aborted, and where no process runs a local search any more.
 
