@@ -74,7 +74,8 @@ def refuse_pickles(literal: Literal, python_type: Any = SHOWN) -> None:
     if reason:
         raise UntrustedError(
             f"it {reason}, so it may be a pickle, which can run any code, and its study comes from a source that is "
-            "not trusted. If you trust whoever wrote it, pass trusted=True to `load_study`, or to `outputs`."
+            "not trusted. If you trust whoever wrote it, pass trusted=True to `outputs`, or to `load_study` when you "
+            "load it first."
         )
 
 

@@ -126,7 +126,7 @@ def test_no_study_that_a_strangers_becomes_unpickles(reader, stranger, tmp_path)
         assert [*found] == TRAPS and dir(found) == sorted(TRAPS) and "trap.pickle" in repr(found)
         for name in TRAPS:
             with pytest.raises(
-                UntrustedError, match=rf"output `{name}` of Trial {number} .* pass trusted=True to `load"
+                UntrustedError, match=rf"output `{name}` of Trial {number} .* pass trusted=True to `out"
             ):
                 _ = found[name]
     assert not (tmp_path / "mark").exists()
@@ -327,7 +327,7 @@ def test_no_pod_unpickles(name, flows, tmp_path, saved):
     """Neither the pod of a task that takes the study, nor one that is given the best trial's output."""
     flow = flows("flow_of_outputs")
     study = load_study(saved(study_with({"o1": traps(tmp_path)["pickle"]})))
-    with pytest.raises(ExecutionFailedError, match=r"output .?o1.* trusted=True to `load_study`"):
+    with pytest.raises(ExecutionFailedError, match=r"output .?o1.* trusted=True to `outputs`"):
         run(getattr(flow, name), {"study": study})
     assert not (tmp_path / "mark").exists()
     if name == "read_by_number":
