@@ -1,10 +1,10 @@
-"""Chart axes: ranges without extreme outliers, and ticks."""
+"""Chart axes, linear or logarithmic: ranges without extreme outliers, and ticks."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,6 +12,8 @@ T = TypeVar("T")
 
 _MAX_VALUE = sys.float_info.max
 
+# Minimum number of orders of magnitude on a logarithmic axis.
+MIN_ORDERS = 2
 # Minimum distance between the values and the end of an axis.
 _MIN_PADDING = 1e-290
 
@@ -51,23 +53,18 @@ def format_number(value: float) -> str:
     return f"{mantissa}e{int(exponent)}" if e else mantissa
 
 
-def linear_axis(
-    values: Sequence[float], *, worse: int = 0, include: Sequence[float] = (), whole: bool = False, ticks: int = 6
-) -> Axis:
+def linear_axis(values: Sequence[float], *, worse: int = 0, whole: bool = False, ticks: int = 6) -> Axis:
     """The linear axis of some values.
 
     Args:
         values: the values. Infinite ones are ignored.
         worse: 1 if high values are worse, -1 if low ones are, else 0. The range excludes outliers on the worse side,
             because they would flatten the rest.
-        include: values that are in the range even if they are outliers.
         whole: whether the values are whole numbers.
         ticks: maximum number of intervals between ticks.
     """
     finite = sorted(v for v in values if math.isfinite(v)) or [0.0, 1.0]
     low, high = _without_outliers(finite, worse)
-    included = [v for v in include if math.isfinite(v)]
-    low, high = min([low, *included]), max([high, *included])
     pad = 0.05 * high - 0.05 * low
     if pad <= max(1e-13 * max(abs(low), abs(high)), _MIN_PADDING):
         pad = max(0.1 * abs(high), _MIN_PADDING) if high else 1.0
@@ -77,14 +74,37 @@ def linear_axis(
     return Axis(low, high, _ticks(low, high, ticks, whole))
 
 
+def value_axis(values: Sequence[float], *, worse: int = 0, ticks: int = 6) -> Axis:
+    """The axis of objective values: logarithmic if most of them span orders of magnitude, else linear.
+
+    The arguments are those of ``linear_axis``.
+    """
+    finite = sorted(v for v in values if math.isfinite(v))
+    if finite and finite[0] > 0:
+        low, high = _without_outliers([math.log10(v) for v in finite], worse, _is_gap_of_orders)
+        orders = [order for v in finite if low <= (order := math.log10(v)) <= high]
+        tenth = len(orders) // 10
+        if orders[-1 - tenth] - orders[tenth] >= MIN_ORDERS:
+            return _log_range(low, high)
+    return linear_axis(values, worse=worse, ticks=ticks)
+
+
 def log_axis(values: Sequence[float]) -> Axis:
-    """The logarithmic axis of some positive values; a linear one if they span less than two orders of magnitude."""
+    """The logarithmic axis of some positive values; a linear one if they span few orders of magnitude."""
     low, high = min(values), max(values)
-    if low <= 0 or math.log10(high) - math.log10(low) < 2:
+    if low <= 0 or math.log10(high) - math.log10(low) < MIN_ORDERS:
         return linear_axis(values, ticks=4)
-    orders = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    return _log_range(math.log10(low), math.log10(high))
+
+
+def _log_range(low: float, high: float) -> Axis:
+    """The logarithmic axis between two powers of ten, given by their exponents."""
+    orders = range(math.ceil(low), math.floor(high) + 1)
     powers = [10.0**order for order in orders[:: len(orders) // 5 + 1]]
-    return Axis(low / 1.2, min(high * 1.2, _MAX_VALUE), tuple((v, format_number(v)) for v in powers), log=True)
+    pad = 0.04 * (high - low)
+    # Below this, a power of ten is zero.
+    ends = 10.0 ** max(low - pad, -323.0), 10.0 ** (high + pad) if high + pad < 308 else _MAX_VALUE
+    return Axis(*ends, tuple((v, format_number(v)) for v in powers), log=True)
 
 
 def category_axis(labels: Sequence[str]) -> Axis:
@@ -92,16 +112,35 @@ def category_axis(labels: Sequence[str]) -> Axis:
     return Axis(-0.5, len(labels) - 0.5, tuple((i, labels[i]) for i in downsample(range(len(labels)), 8)))
 
 
-def _without_outliers(ordered: Sequence[float], worse: int) -> tuple[float, float]:
-    low, high = ordered[0], ordered[-1]
-    if not worse or len(ordered) < 10:
-        return low, high
-    best, worst = (low, high) if worse > 0 else (high, low)
-    usual = ordered[len(ordered) * 9 // 10] if worse > 0 else ordered[len(ordered) // 10]
-    if usual == best or abs(worst - best) <= 4 * abs(usual - best):
-        return low, high
-    limit = best + 1.5 * (usual - best)
-    return (low, limit) if worse > 0 else (limit, high)
+def _is_gap(loss: float, following: float) -> bool:
+    """Test whether a loss is an outlier beside those up to another one."""
+    return loss > 0 and following > 8 * loss
+
+
+def _is_gap_of_orders(loss: float, following: float) -> bool:
+    """The same for logarithms: wider than all other losses together, and than any usual gap."""
+    return following - loss > max(loss, MIN_ORDERS)
+
+
+def _without_outliers(
+    ordered: Sequence[float], worse: int, is_gap: Callable[[float, float], bool] = _is_gap
+) -> tuple[float, float]:
+    """The range of ordered values without those that are far worse than most."""
+    if not worse or len(ordered) < 5:
+        return ordered[0], ordered[-1]
+    best, *rest = ordered if worse > 0 else ordered[::-1]
+    # Halves, because a difference may be larger than the largest number.
+    losses = [0.0, *(abs(value / 2 - best / 2) for value in rest)]
+    for i in range(len(losses) // 2, len(losses) - 1):
+        # Penalties of invalid points, for example, may be many.
+        if is_gap(2 * losses[i], 2 * losses[i + 1]):
+            losses = losses[: i + 1]
+            break
+    limit, usual = losses[-1], losses[len(losses) * 9 // 10]
+    if len(losses) >= 10 and usual and limit > 4 * usual:
+        limit = 1.5 * usual
+    end = best + worse * limit + worse * limit
+    return (best, end) if worse > 0 else (end, best)
 
 
 def _ticks(low: float, high: float, limit: int, whole: bool) -> tuple[tuple[float, str], ...]:

@@ -28,6 +28,15 @@ def escape_text(value: object, limit: int) -> str:
     return html.escape(shorten(value, limit))
 
 
+def escape_block(text: str, limit: int) -> str:
+    """The end of a text as escaped lines of at most ``limit`` characters in all, before escaping.
+
+    The last lines of a traceback say most.
+    """
+    cut = text if len(text) <= limit else "\N{HORIZONTAL ELLIPSIS}" + text[1 - limit :]
+    return "&#10;".join(escape_text(line, limit) for line in cut.splitlines())
+
+
 def name_html(name: str, limit: int) -> str:
     """A name as HTML, shortened and escaped, with line breaks only between its words."""
     words = re.sub(r"([._/:-])(?=[^._/:-])", r"\1<wbr/>", escape_text(name, limit))

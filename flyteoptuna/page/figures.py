@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 from optuna.trial import FrozenTrial
 
-from flyteoptuna.page.axis import Axis, downsample, linear_axis
+from flyteoptuna.page.axis import Axis, downsample, linear_axis, value_axis
 from flyteoptuna.page.cost import Cost
 from flyteoptuna.page.elements import note_html, section
 from flyteoptuna.page.summary import Summary
-from flyteoptuna.page.svg import Layer, Points, chart
+from flyteoptuna.page.svg import Layer, Points, chart, dot_layers, log_note, outside_note
 from flyteoptuna.storage.study_summary import STATE_NAMES
 
 # Maximum number of objectives that have a chart.
@@ -43,14 +43,13 @@ def _history_chart(results: Summary, objective: int, max_dots: int) -> str:
     line += [(last, line[-1][1])] if line else []
     feasible, infeasible = to_points(results.feasible), to_points(results.infeasible)
     x = linear_axis([0, last], whole=True, ticks=5)
-    values, latest = [value for _, value in [*feasible, *infeasible]], [t.values[objective] for t in steps[-1:]]
-    y = linear_axis(values, worse=results.loss_sign(objective), include=latest)
+    y = value_axis([value for _, value in [*feasible, *infeasible]], worse=results.loss_sign(objective))
     layers = [
-        *_trial_dots(results, to_points, max_dots),
+        *_trial_dots(results, to_points, max_dots, x, y),
         Layer("line", line, line=True),
-        _dot_layer("best", steps[-1:], to_points, 1),
+        *_dot_layers("best", steps[-1:], to_points, 1, x, y),
     ]
-    caption = _caption(x, y, feasible, infeasible, max_dots)
+    caption = _caption(x, y, feasible, infeasible, max_dots) + log_note({name: y})
     return _figure(x, y, layers, f"{name} by trial number", f"; the line is the best so far.{caption}")
 
 
@@ -66,35 +65,35 @@ def _front_chart(results: Summary, max_dots: int) -> str:
             line.append((a, line[-1][1]) if results.loss_sign(0) > 0 else (line[-1][0], b))
         line.append((a, b))
     points = to_points([*results.feasible, *results.infeasible])
-    x, y = (
-        linear_axis([p[i] for p in points], worse=results.loss_sign(i), include=[t.values[i] for t in best], ticks=4)
-        for i in (0, 1)
-    )
+    x, y = (value_axis([p[i] for p in points], worse=results.loss_sign(i), ticks=4) for i in (0, 1))
     layers = [
-        *_trial_dots(results, to_points, max_dots),
+        *_trial_dots(results, to_points, max_dots, x, y),
         Layer("line", line, line=True),
-        _dot_layer("best", best, to_points, len(best)),
+        *_dot_layers("best", best, to_points, len(best), x, y),
     ]
     caption = _caption(x, y, to_points(results.feasible), to_points(results.infeasible), max_dots)
+    caption += log_note(dict(zip(results.labels, (x, y), strict=True)))
     label = f"{results.labels[1]} (upwards) against {results.labels[0]}"
     return _figure(x, y, layers, label, f"; the line is the Pareto front.{caption}", 300)
 
 
-def _trial_dots(results: Summary, to_points: Callable[..., Points], max_dots: int) -> list[Layer]:
-    infeasible = _dot_layer("infeasible", results.infeasible, to_points, max_dots // 4)
-    return [infeasible, _dot_layer("dots", results.feasible, to_points, max_dots)]
+def _trial_dots(results: Summary, to_points: Callable[..., Points], max_dots: int, x: Axis, y: Axis) -> list[Layer]:
+    infeasible = _dot_layers("infeasible", results.infeasible, to_points, max_dots // 4, x, y)
+    return [*infeasible, *_dot_layers("dots", results.feasible, to_points, max_dots, x, y)]
 
 
-def _dot_layer(style: str, trials: Sequence[FrozenTrial], to_points: Callable[..., Points], limit: int) -> Layer:
+def _dot_layers(
+    style: str, trials: Sequence[FrozenTrial], to_points: Callable[..., Points], limit: int, x: Axis, y: Axis
+) -> list[Layer]:
     sample = downsample(trials, limit)
-    return Layer(style, to_points(sample), trials=[t.number for t in sample])
+    return dot_layers(style, to_points(sample), [t.number for t in sample], x, y)
 
 
 def _caption(x: Axis, y: Axis, feasible: Points, infeasible: Points, max_dots: int) -> str:
     points = [*feasible, *infeasible]
     hidden = len(points) - sum([x.contains(a) and y.contains(b) for a, b in points])
     text = " The grey dots violate a constraint." if infeasible else ""
-    text += f" {hidden:,} of {len(points):,} trials lie outside and are drawn at the edge." if hidden else ""
+    text += outside_note(hidden, len(points))
     sampled = len(feasible) > max_dots or len(infeasible) > max_dots // 4
     return text + (" The dots are an even sample of the trials." if sampled else "")
 
@@ -113,10 +112,9 @@ def learning_curves(results: Summary, max_lines: int, max_points: int) -> str:
     chosen = [*sample, *(t for t in reported if t.number in best)]
     lines = [(t, _curve(t, max_points)) for t in chosen]
     worse = 0 if results.multi_objective else results.loss_sign(0)
-    ends = [line[-1][1] for _, line in lines]
     x = linear_axis([step for _, line in lines for step, _ in line], whole=True, ticks=5)
     values = [value for _, line in lines for _, value in line]
-    y = linear_axis(values, worse=worse, include=ends if len(ends) < 3 else ())
+    y = value_axis(values, worse=worse)
     # Drawn later means on top: complete trials first, pruned ones last, then the best.
     order = list(STATE_NAMES)
     layers: list[Layer] = []
@@ -130,6 +128,9 @@ def learning_curves(results: Summary, max_lines: int, max_points: int) -> str:
     about = "The values that trials reported, by step."
     if len(chosen) < len(reported):
         about += f" {len(chosen):,} of {len(reported):,} trials, an even sample."
+    if cut := sum(not all(y.contains(value) for _, value in line) for _, line in lines):
+        about += f" {cut:,} of {len(lines):,} lines are cut at the edge."
+    about += log_note({"the values": y})
     svg = chart(x, y, layers, label="reported values by step", height=240)
     caption = f'{about}<ul class="key">{key}</ul>'
     return section("Learning curves", f"<figure>{svg}<figcaption>{caption}</figcaption></figure>")

@@ -11,6 +11,7 @@ from flyteoptuna.page import figures, params, trials
 from flyteoptuna.page.axis import downsample, format_number
 from flyteoptuna.page.cost import Cost, epoch_seconds, search_cost
 from flyteoptuna.page.elements import (
+    escape_block,
     escape_text,
     format_value,
     name_html,
@@ -25,7 +26,7 @@ from flyteoptuna.page.elements import (
 from flyteoptuna.page.summary import Summary, summarise_study
 from flyteoptuna.page.svg import stacked_bar
 from flyteoptuna.storage.study_summary import STATE_NAMES
-from flyteoptuna.study.results import group_failures
+from flyteoptuna.study.results import failure_reason, group_failures
 from flyteoptuna.values.text import exception_line, format_duration, plural
 
 # Maximum number of dots in all charts by trial number together, or in that of the Pareto front.
@@ -36,6 +37,10 @@ MAX_VALUES = 6
 MAX_PARAMS = 20
 # Maximum number of failure reasons.
 MAX_REASONS = 20
+# Maximum number of tracebacks on the page of a running search, and in a report.
+MAX_RUNNING_TRACEBACKS, MAX_TRACEBACKS = 5, MAX_REASONS
+# Maximum length of a traceback, characters.
+MAX_TRACEBACK = 4000
 # Maximum number of Pareto-optimal trials.
 MAX_FRONT_ROWS = 10
 
@@ -59,13 +64,15 @@ def running_page(study: optuna.Study, *, generation: int, generations: int, n_tr
     bar = stacked_bar(parts, label=f"{done} of {n_trials} trials finished")
     head = f"Generation {generation} of {generations}"
     progress = tile(head, f"{done:,} of {n_trials:,}", "trials finished", bar)
+    failures = _failure_table(results, MAX_RUNNING_TRACEBACKS)
     return page_fragment(
         _page_head(results, progress)
+        + ("" if results.complete else failures)
         + section("Trials by state", _state_counts(results) or note_html("There are no trials yet."))
         + figures.outcome_figures(results, MAX_DOTS)
         + _best_trials(results)
         + figures.learning_curves(results, 30, 20)
-        + _failure_table(results)
+        + (failures if results.complete else "")
     )
 
 
@@ -87,14 +94,16 @@ def report_page(study: optuna.Study) -> str:
     with params.silence_optuna():
         parameter_section = _section_or_error("Parameters", lambda: params.parameter_charts(results))
     table, data = trials.trials_table(results)
+    failures = _failure_table(results, MAX_TRACEBACKS)
     page = (
         _page_head(results, progress, cost)
+        + ("" if results.complete else failures)
         + figures.outcome_figures(results, MAX_DOTS)
         + _best_trials(results)
         + parameter_section
         + _section_or_error("Learning curves", lambda: figures.learning_curves(results, 150, 60))
         + _section_or_error("Slots", lambda: figures.slot_figure(cost))
-        + _failure_table(results)
+        + (failures if results.complete else "")
         + table
     )
     return page_fragment(page, data)
@@ -214,14 +223,22 @@ def _front_table(results: Summary) -> str:
     return section("Pareto-optimal trials", table_html(head, rows), note_html(more))
 
 
-def _failure_table(results: Summary) -> str:
-    groups = group_failures((t for t in reversed(results.trials) if t.state == TrialState.FAIL), most=1000)
+def _failure_table(results: Summary, max_tracebacks: int) -> str:
+    failed = {t.number: t for t in reversed(results.trials) if t.state == TrialState.FAIL}
+    groups = group_failures(failed.values(), most=1000)
     if not groups:
         return ""
     rows = []
-    for reason, numbers in groups[:MAX_REASONS]:
+    for position, (reason, numbers) in enumerate(groups[:MAX_REASONS]):
         latest = ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
-        rows.append([("reason", escape_text(reason, 160)), ("n", f"{len(numbers):,}"), ("few", latest)])
+        text = escape_text(reason, 160)
+        whole = failure_reason(failed[numbers[0]])
+        if "\n" in whole and position < max_tracebacks:
+            # Where nothing else is to be seen, it is open.
+            opened = ' open="open"' * (not results.complete and position == 0)
+            block = escape_block(whole, MAX_TRACEBACK)
+            text = f"<details{opened}><summary>{text}</summary><pre>Trial {numbers[0]}: {block}</pre></details>"
+        rows.append([("reason", text), ("n", f"{len(numbers):,}"), ("few", latest)])
     more = len(groups) - len(rows)
     note = note_html(f"and {plural(more, 'earlier reason')}" if more > 0 else "")
     head = ["reason", "trials", "numbers"]

@@ -13,10 +13,10 @@ import optuna
 from optuna.trial import FrozenTrial, create_trial
 
 from flyteoptuna.logs import optuna_log_level
-from flyteoptuna.page.axis import Axis, category_axis, downsample, linear_axis, log_axis
+from flyteoptuna.page.axis import Axis, category_axis, downsample, linear_axis, log_axis, value_axis
 from flyteoptuna.page.elements import escape_text, longest_word, name_html, note_html, section, shorten
 from flyteoptuna.page.summary import Summary
-from flyteoptuna.page.svg import Layer, chart, percent
+from flyteoptuna.page.svg import Layer, chart, dot_layers, log_note, outside_note, percent
 
 # Maximum number of trials for the estimate of importances.
 MAX_IMPORTANCE_TRIALS = 1000
@@ -62,12 +62,13 @@ def _objective_charts(results: Summary, objective: int) -> str:
     weights = _importances(results, trials, objective) if len(names) > 1 else {}
     names.sort(key=lambda name: -weights.get(name, -1.0))
     worse = results.loss_sign(objective)
-    best = min(values.values(), key=lambda v: v * worse)
-    y = linear_axis(list(values.values()), worse=worse, include=[best], ticks=4)
+    y = value_axis(list(values.values()), worse=worse, ticks=4)
     styles = {t.number: "infeasible" for t in results.infeasible} | {t.number: "best" for t in results.best}
     params = [_param_axis(name, trials) for name in names[:MAX_SLICES]]
     charts = "".join(_slice_chart(p, y, values, styles, weights.get(p.name), results.labels[objective]) for p in params)
     notes = [f"Each dot is a trial: {results.labels[objective]}, upwards, by the parameter."]
+    notes.append(outside_note(sum(not y.contains(v) for v in values.values()), len(values)).strip())
+    notes.append(log_note({results.labels[objective]: y}).strip())
     notes.append(f"The {len(params)} of {len(names)} that matter most." if len(names) > len(params) else "")
     notes.append("The bars are Optuna's estimate of how much each parameter decides (PED-ANOVA)." if weights else "")
     columns = params[:MAX_COORDINATES]
@@ -125,11 +126,11 @@ def _choice_key(value: object) -> tuple[type, object]:
 def _slice_chart(
     p: _ParamAxis, y: Axis, values: dict[int, float], styles: dict[int, str], weight: float | None, name: str
 ) -> str:
-    layers = []
+    layers: list[Layer] = []
     for style, limit in (("infeasible", MAX_SLICE_DOTS // 4), ("dots", MAX_SLICE_DOTS), ("best", MAX_SLICE_DOTS // 4)):
         chosen = downsample([n for n in p.positions if styles.get(n, "dots") == style], limit)
         points = [(p.positions[n] + _jitter(p.axis, n), values[n]) for n in chosen]
-        layers.append(Layer(style, points, trials=chosen))
+        layers += dot_layers(style, points, chosen, p.axis, y)
     svg = chart(p.axis, y, layers, label=f"{name} against {escape_text(p.name, 60)}", height=150)
     share = ""
     if weight is not None:
@@ -169,6 +170,8 @@ def _parallel_coordinates(
     svg = chart(x, share, layers, label="the trials across their parameters", height=260, overlay="".join(marks))
     heads = "".join(f"<span>{name_html(p.name, 40)}</span>" for p in params) + f"<span>{name}</span>"
     about = "Each line is a trial, from its parameters to its value; the better, the stronger."
+    if not all(map(y.contains, values.values())):
+        about += " A value outside is at the end of its axis."
     if len(ordered) < len(values):
         about += f" {len(ordered):,} of {len(values):,} trials, an even sample of the values."
     width = min(max(96, *(24 + 8 * longest_word(p.name, 40) for p in columns)), 200) * len(columns)

@@ -46,6 +46,11 @@ class Summary:
         """Whether there are several objectives."""
         return len(self.maximize) > 1
 
+    @property
+    def complete(self) -> bool:
+        """Whether a trial is complete."""
+        return bool(self.feasible or self.infeasible)
+
     @cached_property
     def labels(self) -> list[str]:
         """The names of the objectives, shortened and escaped."""

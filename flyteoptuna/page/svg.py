@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from flyteoptuna.page.axis import Axis
@@ -32,6 +32,29 @@ class Layer(NamedTuple):
     trials: Sequence[int] = ()
     ends: Sequence[float] = ()
     width: float | None = None
+
+
+def log_note(axes: Mapping[str, Axis]) -> str:
+    """Sentence of a caption about logarithmic axes, by the names of their values; empty if there are none."""
+    names = [name for name, axis in axes.items() if axis.log]
+    return f" The scale of {' and '.join(names)} is logarithmic." if names else ""
+
+
+def dot_layers(style: str, points: Points, trials: Sequence[int], x: Axis, y: Axis) -> list[Layer]:
+    """The layers of dots of one style; those outside of the axes are squares at the edge."""
+    groups: dict[bool, list[tuple[tuple[float, float], int]]] = {True: [], False: []}
+    for point, trial in zip(points, trials, strict=True):
+        groups[x.contains(point[0]) and y.contains(point[1])].append((point, trial))
+    styles = {True: style, False: f"{style} outside"}
+    return [Layer(styles[key], [p for p, _ in pairs], trials=[t for _, t in pairs]) for key, pairs in groups.items()]
+
+
+def outside_note(outside: int, total: int) -> str:
+    """Sentence of a caption about dots outside of the axes; empty if there are none."""
+    if not outside:
+        return ""
+    lie = "lies outside: a square" if outside == 1 else "lie outside: squares"
+    return f" {outside:,} of {total:,} trials {lie} at the edge."
 
 
 def chart(x: Axis, y: Axis, layers: Iterable[Layer], *, label: str, height: int = 220, overlay: str = "") -> str:

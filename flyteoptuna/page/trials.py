@@ -134,7 +134,8 @@ def trials_table(results: Summary) -> tuple[str, str]:
         notes.append(f"{len(columns)} of {count} columns.")
     if notes:
         notes.append("<code>flyteoptuna export</code> writes all of it.")
-    first = f"The first {MAX_ROWS} of {len(rows):,}, the best first." if len(rows) > MAX_ROWS else "The best first."
+    best = ", the best first" if results.best else ""
+    first = f"The first {MAX_ROWS} of {len(rows):,}{best}." if len(rows) > MAX_ROWS else f"All {len(rows):,}{best}."
     note, table = note_html(" ".join(notes)), table_html(heads, html_rows, "trials")
     return section("Trials", note, f'<p class="muted pager">{first}</p>', table), data
 

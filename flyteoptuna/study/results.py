@@ -15,7 +15,8 @@ from flyteoptuna.internals.optuna_internals import constraint_values
 from flyteoptuna.trial.marks import OUTPUTS_ATTRIBUTE, UNTRUSTED_ATTRIBUTE
 from flyteoptuna.trial.report import ERROR_ATTRIBUTE, TRUNCATED_ATTRIBUTE
 
-_NUMBERS = re.compile(r"\b(generation )\d+|\b\d+\b")
+# Floats, which are a trial's own, numbers of generations, and other numbers.
+_NUMBERS = re.compile(r"(?<![\w.])-?\d+\.\d+(?:e[+-]?\d+)?|\b(generation )\d+|\b\d+\b")
 
 
 def is_feasible(trial: FrozenTrial) -> bool:
@@ -73,21 +74,30 @@ def truncation_note(trial: FrozenTrial) -> str:
 
 
 def group_failures(failed: Iterable[FrozenTrial], most: int | None = None) -> list[tuple[str, list[int]]]:
-    """Group failed trials by the first line of their reason.
+    """Group failed trials by the first line of their reason, as ``failure_key`` compares them.
 
-    Reasons that differ only in the numbers of their trial and generation count as equal. At most ``most`` characters of
-    a reason are read; None for all.
+    At most ``most`` characters of a reason are read; None for all.
 
     Returns:
         The first lines, each with the numbers of its trials, in the order of the trials.
     """
     groups: dict[str, tuple[str, list[int]]] = {}
     for trial in failed:
-        reason = str(trial.user_attrs.get(ERROR_ATTRIBUTE) or "no reason is known").strip()[:most].partition("\n")[0]
-        groups.setdefault(_without_trial_numbers(reason, str(trial.number)), (reason, []))[1].append(trial.number)
+        reason = failure_reason(trial)[:most].partition("\n")[0]
+        groups.setdefault(failure_key(reason, trial.number), (reason, []))[1].append(trial.number)
     return list(groups.values())
 
 
-def _without_trial_numbers(reason: str, own: str) -> str:
+def failure_reason(trial: FrozenTrial) -> str:
+    """Reason why a trial failed, with its traceback if there is one."""
+    return str(trial.user_attrs.get(ERROR_ATTRIBUTE) or "no reason is known").strip()
+
+
+def failure_key(reason: str, number: int) -> str:
+    """The first line of a reason without floats and the numbers of the trial and its generation.
+
+    Trials fail for one reason if this is equal.
+    """
+    own = str(number)
     # One pattern for all trials: compiling one for each of a million trials takes minutes.
-    return _NUMBERS.sub(lambda match: "#" if match[0] == own or match[1] else match[0], reason)
+    return _NUMBERS.sub(lambda match: "#" if match[0] == own or match[1] or "." in match[0] else match[0], reason)

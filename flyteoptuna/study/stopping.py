@@ -16,8 +16,8 @@ from flyteoptuna.space.space import iter_suggestions
 from flyteoptuna.space.suggestions import Suggestion, can_suggest, count_values
 from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study.ask import params_key
+from flyteoptuna.study.results import failure_key, failure_reason
 from flyteoptuna.study.system_attrs import FINISHED, require_search_mark, search_trials
-from flyteoptuna.trial.report import ERROR_ATTRIBUTE
 
 # Number of failed trials after which a search without any other outcome ends.
 MIN_TRIALS_TO_GIVE_UP = 10
@@ -89,9 +89,10 @@ def _describe_outcomes(n_failed: int, n_pruned: int) -> str:
 def _quote_causes(failed: Sequence[FrozenTrial], most: int = 3) -> Iterator[str]:
     seen: set[str] = set()
     for trial in failed:
-        cause = str(trial.user_attrs.get(ERROR_ATTRIBUTE, "no reason is known"))
-        head = cause.splitlines()[0] if cause else ""
-        if head not in seen and len(seen) < most:
+        cause = failure_reason(trial)
+        head = cause.partition("\n")[0]
+        key = failure_key(head, trial.number)
+        if key not in seen and len(seen) < most:
             # The first cause is quoted whole, because it is likely to be the cause of the others.
             yield f"Trial {trial.number}: {cause if not seen else head}"
-            seen.add(head)
+            seen.add(key)

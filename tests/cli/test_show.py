@@ -6,9 +6,10 @@ import optuna
 import pytest
 from command_line import run
 from mixed_study import mixed
-from optuna.trial import create_trial
+from optuna.trial import TrialState, create_trial
 
 from flyteoptuna import StudyFormatError, load_study
+from flyteoptuna.trial.report import ERROR_ATTRIBUTE
 
 
 def test_show_a_study_with_trials_of_every_state(saved):
@@ -64,6 +65,25 @@ def test_show_a_study_without_complete_trials(saved):
     """It says so."""
     study = optuna.create_study(study_name="empty")
     assert run("show", saved(study)) == "empty: minimize\n0 trials\n\nNo trial is complete.\n"
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_show_the_tracebacks_of_a_study_in_which_all_failed(saved, complete):
+    """Of one trial of each reason, whose floats differ from trial to trial; control characters are replaced."""
+    study = optuna.create_study(study_name="s")
+    reasons = [f"ValueError: at {x}\n\nTraceback:\n  File \x1b" for x in ("0.25", "-1.5e-07")] + [
+        "KeyError: 404",
+        "KeyError: 500",
+    ]
+    for reason in reasons:
+        study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={ERROR_ATTRIBUTE: reason}))
+    if complete:
+        study.add_trial(create_trial(value=1.0))
+    text = run("show", saved(study))
+    assert "2 0, 1 ValueError: at 0.25" in [" ".join(line.split()) for line in text.splitlines()]
+    assert text.count("KeyError") == 2
+    assert ("Trial 0: ValueError: at 0.25\n\nTraceback:\n  File \ufffd\n" in text) == (not complete)
+    assert text.count("Traceback") == (not complete)
 
 
 def test_show_unpickles_nothing(saved, tmp_path):

@@ -82,12 +82,39 @@ def test_failures_are_grouped_by_their_reason():
     study.add_trials([failed("ValueError: no\n\nTraceback 1"), failed("ValueError: no\n\nTraceback 2")])
     study.add_trials(failed(f"Trial {n} (generation {n}) sent no report") for n in (3, 4))
     rows = re.findall(r"<tr>(.*?)</tr>", pages.running_page(study, **SEARCH).partition("Failed trials")[2])
-    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows[1:]]
+    cells = [re.findall(r"<td[^>]*>(?:<details.*?<summary>)?(.*?)<", row) for row in rows[1:]]
     assert cells == [
         ["Trial 4 (generation 4) sent no report", "2", "4, 3"],
         ["ValueError: no", "2", "2, 1"],
         ["no reason is known", "1", "0"],
     ]
+
+
+@pytest.mark.parametrize("complete", [False, True])
+@pytest.mark.parametrize("page", [lambda study: pages.running_page(study, **SEARCH), pages.report_page])
+def test_a_failure_has_the_traceback_of_a_trial(page, complete):
+    """Escaped, of one trial of each reason; first on the page and open, if no trial is complete."""
+    study = make([1.0] if complete else [None])
+    whole = "ValueError: at {0}\n\nTraceback (most recent call last):\n  File '<a & b>', line 3\n    raise\nValueError"
+    study.add_trials([failed(whole.format(x)) for x in ("0.25", "-1.5e-07", "3.5")] + [failed("KeyError: 1\n\nlast")])
+    text = page(study)
+    blocks = re.findall(r"<pre>(.*?)</pre>", text)
+    assert blocks == [
+        "Trial 4: KeyError: 1&#10;&#10;last",
+        "Trial 3: ValueError: at 3.5&#10;&#10;Traceback (most recent call last):"
+        "&#10;  File &#x27;&lt;a &amp; b&gt;&#x27;, line 3&#10;    raise&#10;ValueError",
+    ]
+    assert text.count('<details open="open">') == (not complete)
+    titles = re.findall(r"<h3>(.*?)</h3>", text)
+    assert (titles[0] == "Failed trials, the latest first") == (not complete)
+
+
+def test_a_long_traceback_is_cut_at_its_start():
+    """Its last lines say most."""
+    study = make([])
+    study.add_trial(failed("E: no\n\n" + "\n".join(map(str, range(5000)))))
+    [block] = re.findall(r"<pre>(.*?)</pre>", pages.report_page(study))
+    assert block.endswith("&#10;4998&#10;4999") and block.startswith("Trial 0: &#8230;")
 
 
 def test_outliers_do_not_flatten_a_chart():

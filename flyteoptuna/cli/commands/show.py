@@ -25,6 +25,8 @@ MAX_REASON = 1000
 MAX_PARAM_COLUMNS = 50
 # Maximum number of failure reasons.
 MAX_REASONS = 20
+# Maximum number of tracebacks, and of characters of one, if no trial is complete.
+MAX_TRACEBACKS, MAX_TRACEBACK = 3, 4000
 # Maximum number of trial numbers for one failure reason.
 MAX_NUMBERS = 8
 
@@ -42,6 +44,8 @@ def show(study: str, best: int) -> None:
     _print_best(loaded, trials, best)
     if (failures := failure_table(trials)) is not None:
         print_parts("", failures)
+    if not any(trial.state.name == "COMPLETE" for trial in trials):
+        _print_tracebacks(trials)
 
 
 def _heading_lines(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[str]:
@@ -129,6 +133,19 @@ def _format_trial_duration(trial: FrozenTrial) -> str:
 
     duration = trial_duration(trial)
     return "" if duration is None else format_duration(duration.total_seconds())
+
+
+def _print_tracebacks(trials: Sequence[FrozenTrial]) -> None:
+    """Print the traceback of the first trial of each of the first failure reasons."""
+    from optuna.trial import TrialState
+
+    from flyteoptuna.study import results
+
+    failed = {t.number: t for t in trials if t.state == TrialState.FAIL}
+    for _, numbers in results.group_failures(failed.values(), MAX_REASON)[:MAX_TRACEBACKS]:
+        first, *lines = results.failure_reason(failed[numbers[0]])[:MAX_TRACEBACK].splitlines()
+        if lines:
+            print_parts("", *map(table_cell, [f"Trial {numbers[0]}: {truncate(first, MAX_REASON)}", *lines]))
 
 
 def failure_table(trials: Sequence[FrozenTrial]) -> Table | None:

@@ -54,7 +54,7 @@
     }));
     const to = page * size + shown.length;
     where.textContent = `${shown.length ? page * size + 1 : 0}\u2013${to} of ${order.length.toLocaleString("en")}`
-      + (sorted < 0 && !filter.value ? ", the best first" : "");
+      + (top && sorted < 0 && !filter.value ? ", the best first" : "");
     back.disabled = page === 0;
     forth.disabled = to >= order.length;
   };
