@@ -6,7 +6,7 @@ from typing import Any
 
 from flytekit.core.context_manager import FlyteContextManager
 
-from flyteoptuna.flyte.workflow_scope import in_conditional, in_own_context
+from flyteoptuna.flyte.workflow_scope import in_conditional, in_eager_task, in_own_context
 from flyteoptuna.search.request import SearchRequest
 from flyteoptuna.streams import usable_streams
 
@@ -36,16 +36,22 @@ def start_search(request: SearchRequest, *, local: bool) -> Any:
 
 
 def check_call_site() -> None:
-    """Raise where no search may start: in a conditional, or while a worker process imports its task.
+    """Raise where no search may start: in an eager task, in a conditional, or while a worker process imports its task.
 
     Raises:
         TaskNotLoadedError: this worker process is loading a task's module, and a script that searches when it is
             imported would do so again in each worker process.
-        TypeError: a conditional is open. Each of its branches is one node, and a search is several.
+        TypeError: this is the body of an eager task, whose pod would run all trials; or a conditional is open. Each of
+            its branches is one node, and a search is several.
     """
     from flyteoptuna.local.worker_main import refuse_while_loading
 
     refuse_while_loading()
+    if in_eager_task():
+        raise TypeError(
+            "A search runs its trials in pods of their own only in a workflow, but got a call in an eager task: write "
+            "`@workflow` and `def`, and drop each `await`; or write `@task`, to run all trials in one pod."
+        )
     if in_conditional():
         raise TypeError(
             "A search cannot stand in a conditional, of which each branch is one node of Flyte: call the optimizer in "

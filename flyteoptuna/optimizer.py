@@ -42,6 +42,8 @@ _SETTINGS = (
     *optimizer_settings.NEW_STUDY_SETTINGS,
 )
 _MADE_WITH = ("objective", "task")
+# Attributes of a study in Python alone.
+_OF_STUDIES = ("trials", "get_trials", "directions", "user_attrs", "trials_dataframe", "file")
 
 
 class Optimizer(ScopedSettings):
@@ -191,8 +193,8 @@ class Optimizer(ScopedSettings):
                 ``directions`` are missing for several values; or the call is awaited.
             SpaceError: a suggestion is misplaced, or could suggest a value that its input does not allow.
         """
-        check_call_site()
         optimizer_inputs.refuse_await(sys._getframe(1))
+        check_call_site()
         local = is_local()
         result = start_search(self._request(args, inputs, local=local), local=local)
         self._set("result", result)
@@ -235,9 +237,21 @@ class Optimizer(ScopedSettings):
             return " Call the optimizer itself, with the inputs of the objective."
         if name == "outputs":
             return " Those of the best trial are `best`, and those of any `flyteoptuna.outputs(study, number)`."
-        if name in (*ATTRIBUTES, "trials", "directions", "user_attrs", "trials_dataframe"):
-            return f" The study has it: optimizer.study.{name}."
+        if name in (*ATTRIBUTES, *_OF_STUDIES):
+            return self._study_hint(name)
         return super()._hint(name)
+
+    def _study_hint(self, name: str) -> str:
+        if self.study is None:
+            return f" A study has it, once there is one: `study = optimizer(...)`, and then `study.{name}`."
+        try:
+            getattr(self.study, name)
+        except AttributeError as error:
+            return f" {error}"
+        except Exception:
+            # The study has no complete trial, or several objectives.
+            return f" The study may have it: optimizer.study.{name}."
+        return f" The study has it: optimizer.study.{name}."
 
     def _mapped_task(self) -> Any:
         if objectives.is_task(self.objective):

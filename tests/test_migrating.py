@@ -33,7 +33,7 @@ def test_a_dictionary_and_a_study_are_taken_as_they_are(capsys):
 
     assert 0 < train() <= 9
     printed = capsys.readouterr().out
-    assert "Promise(node:" in printed
+    assert printed == "<promise of study.best_value>\n" * 2
 
 
 def test_a_callback_is_set_in_the_body_of_a_workflow():

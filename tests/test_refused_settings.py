@@ -9,7 +9,7 @@ import optuna
 import pytest
 from flytekit import map_task
 from flytekit.extras.tasks.shell import ShellTask
-from objectives import X, square
+from objectives import X, built, square
 
 from flyteoptuna import Optimizer, load_study, optimize
 
@@ -234,13 +234,48 @@ def test_an_objective_is_refused_for_what_it_is(objective, match):
         (lambda o: setattr(o, "n_trails", 3), "no setting `n_trails`; it has: .* Did you mean `n_trials`?"),
         (lambda o: o.n_trails, "no attribute `n_trails`. Did you mean `n_trials`?"),
         (lambda o: o.optimize(), "no attribute `optimize`. Call the optimizer itself, with the inputs"),
-        (lambda o: o.best_value, "no attribute `best_value`. The study has it: optimizer.study.best_value"),
+        (
+            lambda o: o.best_value,
+            r"`best_value`. A study has it, once .*: `study = optimizer\(...\)`, and then `study.best_v",
+        ),
     ],
 )
 def test_an_attribute_is_refused_with_what_was_meant(use, match):
     """Whether it is read or set."""
     with pytest.raises(AttributeError, match=match):
         use(Optimizer(square, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("objective", "name", "in_python", "in_a_workflow"),
+    [
+        (
+            square,
+            "best_value",
+            "The study has it: optimizer.study.best_value",
+            "The study has it: optimizer.study.best_value",
+        ),
+        (square, "trials", "The study has it: optimizer.study.trials", "A task that takes `study: optuna.Study`"),
+        (
+            two,
+            "best_value",
+            "The study may have it: optimizer.study.best_value",
+            "A study of several objectives has no",
+        ),
+    ],
+)
+def test_after_the_call_the_error_of_an_attribute_leads_to_the_study(objective, name, in_python, in_a_workflow):
+    """Or says what to do instead, where the study has none."""
+
+    def searched():
+        optimizer = Optimizer(objective, 1, 1, directions=["minimize"] * (1 if objective is square else 2))
+        optimizer(**X)
+        return getattr(optimizer, name)
+
+    with pytest.raises(AttributeError, match=f"no attribute `{name}`. {in_python}"):
+        searched()
+    with pytest.raises(AttributeError, match=f"no attribute `{name}`. .*{in_a_workflow}"):
+        built(searched)
 
 
 def test_the_numbers_of_numpy_and_the_enum_of_optuna_are_taken():

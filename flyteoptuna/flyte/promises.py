@@ -31,7 +31,27 @@ def _run_before(promise: NoValue, other: Any) -> Any:
     return other.__rshift__(promise) if isinstance(other, Promise) else _refuse_right_shift(promise)
 
 
-class StudyPromise(Promise, NoValue):
+class _SearchPromise(Promise, NoValue):
+    """Promise of a search. It has a name to print, and is refused in an f-string, whose text would be passed on."""
+
+    def _name(self) -> str:
+        """The promise, as written in code."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<promise of {self._name()}>"
+
+    def __format__(self, spec: str) -> str:
+        raise TypeError(
+            f"{self._stands_for()}, but got {f'a format, `{spec}`' if spec else 'an f-string or a format'}."
+        )
+
+    # In a local run too, where flytekit ignores them.
+    with_overrides = refuse_overrides
+    __rrshift__ = _run_before
+
+
+class StudyPromise(_SearchPromise):
     """Promise of a study. It refuses at once an attribute that Flyte would not find after the search.
 
     ``names`` are those of the parameters of each trial; None if they are unknown. ``best_output`` makes the promise of
@@ -57,7 +77,7 @@ class StudyPromise(Promise, NoValue):
         """Promise of an output of the best trial; ``AttributeError`` for a study of several objectives."""
         if self._best_output is None:
             raise AttributeError(NO_BEST_TRIAL)
-        return self._best_output(name)
+        return _OutputPromise(self._best_output(name), f"best.{name}")
 
     def __getattr__(self, key: str) -> Promise:
         if key.startswith("_"):
@@ -72,17 +92,45 @@ class StudyPromise(Promise, NoValue):
     def __getitem__(self, key: Any) -> Promise:
         raise TypeError(f"A study has attributes, as `study.best_value`, and no items, but got study[{key!r}].")
 
+    def _name(self) -> str:
+        return "a study"
+
     def _stands_for(self) -> str:
         return "A study is known once the search has run: a task that takes `study: optuna.Study` gets all of it"
 
     __iter__, __bool__ = refuse_operator("iter()"), refuse_operator("bool()")
     is_none = refuse_operator("is_none()")
-    # In a local run too, where flytekit ignores them.
-    with_overrides = refuse_overrides
-    __rrshift__ = _run_before
 
 
-class _AttributePromise(Promise, NoValue):
+def _value_or_reference(promise: Promise) -> Any:
+    """Second argument of the constructor of another promise of the same value."""
+    return promise.val if promise.is_ready else promise.ref
+
+
+class _OutputPromise(_SearchPromise):
+    """Promise of an output of the best trial, or of a part of it."""
+
+    def __init__(self, promise: Promise, path: str) -> None:
+        super().__init__(promise.var, _value_or_reference(promise))
+        self.attr_path.extend(promise.attr_path)
+        self._path = path  # as written in code
+
+    def __getattr__(self, key: str) -> Promise:
+        if key.startswith("_"):
+            raise AttributeError(key)
+        return _OutputPromise(super().__getattr__(key), f"{self._path}.{key}")
+
+    def __getitem__(self, key: Any) -> Promise:
+        return _OutputPromise(super().__getitem__(key), f"{self._path}[{key!r}]")
+
+    def _name(self) -> str:
+        return self._path
+
+    def _stands_for(self) -> str:
+        return f"`{self._path}` is known once the search has run: give it to a task, which gets the value"
+
+
+class _AttributePromise(_SearchPromise):
     """Promise of an attribute of a study: a number, parameters by name, or trial numbers by index."""
 
     def __init__(self, promise: Promise, path: str, names: Collection[str] | None) -> None:
@@ -91,7 +139,7 @@ class _AttributePromise(Promise, NoValue):
             # Resolved here, because a local conditional of flytekit compares whole values alone.
             super().__init__(promise.var, to_reference(value, type(value)).literal)
         else:
-            super().__init__(promise.var, promise.val if promise.is_ready else promise.ref)
+            super().__init__(promise.var, _value_or_reference(promise))
             self.attr_path.extend(promise.attr_path)
         self._path = path  # as written in code
         self._names = names  # of the parameters, if the attribute has them and they are known
@@ -139,14 +187,14 @@ class _AttributePromise(Promise, NoValue):
         number = " It is the number of a trial." if "best_trial" in self._path else ""
         return f"`study.{self._path}` has nothing inside, but got `study.{self._path}{written}`.{number} {_ALL}"
 
+    def _name(self) -> str:
+        return f"study.{self._path}"
+
     def _stands_for(self) -> str:
         return f"`study.{self._path}` is known once the search has run: give it to a task, which gets the value"
 
     __iter__, __bool__ = refuse_operator("iter()"), refuse_operator("bool()")
     is_none = refuse_operator("is_none()")
-    # In a local run too, where flytekit ignores them.
-    with_overrides = refuse_overrides
-    __rrshift__ = _run_before
 
 
 def _comparison(name: str, symbol: str) -> Callable[[Any, Any], Any]:

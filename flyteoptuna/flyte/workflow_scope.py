@@ -8,6 +8,7 @@ run a body, and keeps the present run in a context variable.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -16,6 +17,7 @@ from typing import Any, ClassVar, TypeVar
 import wrapt
 from flytekit.core import base_task, condition, workflow
 from flytekit.core.context_manager import ExecutionState, FlyteContext, FlyteContextManager, flyte_context_Var
+from flytekit.core.python_function_task import EagerAsyncPythonFunctionTask
 
 from flyteoptuna.values.did_you_mean import did_you_mean, join_names
 
@@ -30,28 +32,31 @@ class _Scope:
 
 
 _scope: ContextVar[_Scope | None] = ContextVar("flyteoptuna_workflow_scope", default=None)
+_eager: ContextVar[bool] = ContextVar("flyteoptuna_eager_task", default=False)
 
 
 @contextmanager
-def _enter(scope: _Scope | None) -> Iterator[None]:
-    token = _scope.set(scope)
+def _enter(scope: _Scope | None, *, eager: bool = False) -> Iterator[None]:
+    token, eager_token = _scope.set(scope), _eager.set(eager)
     try:
         yield
     finally:
         _scope.reset(token)
+        _eager.reset(eager_token)
 
 
 # A dynamic task runs its body by the same two methods, of a workflow that flytekit makes for it.
 @wrapt.patch_function_wrapper(workflow, "PythonFunctionWorkflow.compile")
 @wrapt.patch_function_wrapper(workflow, "PythonFunctionWorkflow.execute")
 def _run_workflow(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    _refuse_async_search(instance.function)
     with _enter(_Scope()):
         return wrapped(*args, **kwargs)
 
 
 @wrapt.patch_function_wrapper(base_task, "PythonTask.dispatch_execute")
 def _run_task(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-    with _enter(None):
+    with _enter(None, eager=isinstance(instance, EagerAsyncPythonFunctionTask)):
         return wrapped(*args, **kwargs)
 
 
@@ -63,9 +68,36 @@ def _open_conditional(wrapped: Callable[..., Any], instance: Any, args: Any, kwa
         scope.conditionals.append(FlyteContextManager.current_context())
 
 
+def _refuse_async_search(body: Callable[..., Any]) -> None:
+    """Raise a ``TypeError`` for the body of a workflow with a search that is a coroutine function.
+
+    Flytekit calls the body and does not await it, so the search would never begin.
+    """
+    function = inspect.unwrap(body)
+    if not inspect.iscoroutinefunction(function):
+        return
+    names = inspect.getclosurevars(function)
+    if any(map(_is_of_searches, (*names.globals.values(), *names.nonlocals.values()))):
+        raise TypeError(
+            f"A workflow must be a plain function, whose body Flyte runs to find its tasks and searches, but got "
+            f"`async def {function.__name__}`: write `@workflow` and `def`, and drop each `await`."
+        )
+
+
+def _is_of_searches(value: Any) -> bool:
+    """Test whether a value is an optimizer, or is defined in this package."""
+    home = getattr(value, "__name__" if inspect.ismodule(value) else "__module__", None)
+    return isinstance(value, ScopedSettings) or str(home).partition(".")[0] == __package__.partition(".")[0]
+
+
 def current_scope() -> object | None:
     """Identity of the present run of a workflow's body; None elsewhere, and in the body of a task."""
     return _scope.get()
+
+
+def in_eager_task() -> bool:
+    """Test whether this is the body of an eager task, and not that of a task or workflow that it calls."""
+    return _eager.get()
 
 
 def in_conditional() -> bool:

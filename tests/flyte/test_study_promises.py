@@ -1,7 +1,8 @@
 """The attributes of a study in a workflow: those that resolve, and those that are refused while it is written."""
 
 import operator
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 import flytekit as fl
 import optuna
@@ -82,6 +83,8 @@ def test_what_a_study_has_resolves(search, use, kind):
     assert isinstance(run(search, use, kind), getattr(kind, "__origin__", kind))
 
 
+# Ways to make text to pass on, of an object.
+TEXTS = (format, "{}".format, "best {0}, {0}".format, lambda promise: f"best {promise}")
 COMPARING = (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne)
 NO_VALUE = "is known once the search has run: give it to a task, which gets the value, but got"
 
@@ -136,6 +139,12 @@ NO_VALUE = "is known once the search has run: give it to a task, which gets the 
         ),
         (one, lambda s: {**s.best_params}, "is no dictionary where a workflow is written, .* `best_params.keys`"),
         (one, lambda s: f"{s.best_value:.3f}", rf"{NO_VALUE} a format, `\.3f`"),
+        *(
+            (one, lambda s, to=to: to(s.best_value), rf"`study.best_value` {NO_VALUE} an f-string or a format")
+            for to in TEXTS
+        ),
+        *((one, lambda s, to=to: to(s), "A study is known once .*, but got an f-string or a format") for to in TEXTS),
+        (one, lambda s: "best " + s.best_value, rf"{NO_VALUE} `\+`"),
         (one, lambda s: [*s.best_trials], rf"{NO_VALUE} `iter\(\)`"),
         (one, lambda s: len(s.best_trials), rf"{NO_VALUE} `len\(\)`"),
         (one, lambda s: 1.0 if s.best_value else 0.0, rf"{NO_VALUE} `bool\(\)`"),
@@ -152,6 +161,35 @@ def test_what_a_study_does_not_have_is_refused_while_the_workflow_is_written(sea
     """With what there is, or which task to give it to; flytekit would take any name."""
     with pytest.raises(Exception, match=match):
         run(search, use, Any)
+
+
+class Made(NamedTuple):
+    loss: float
+    words: dict[str, str]
+
+
+@fl.task
+def making(x: float) -> Made:
+    return Made(x, {"x": str(x)})
+
+
+def test_an_output_of_the_best_trial_has_a_name_and_no_text():
+    """Nor an item of it; its name, which nobody takes for a value, is there for `print`, debuggers and errors."""
+    found = []
+
+    def workflow() -> str:
+        optimizer = Optimizer(making, 2, 2)
+        optimizer(x=suggest.float(0, 1))
+        for promise, name in ((optimizer.best.words, "best.words"), (optimizer.best.words["x"], "best.words['x']")):
+            for to in TEXTS:
+                with pytest.raises(TypeError, match=re.escape(f"`{name}` {NO_VALUE} an f-string")):
+                    to(promise)
+            found.append({str(promise), repr(promise), "%s" % promise} == {f"<promise of {name}>"})  # noqa: UP031
+        found.append(str(optimizer.study.best_params["x"]) == "<promise of study.best_params['x']>")
+        return optimizer.best.words["x"]
+
+    assert 0 <= float(fl.workflow(workflow)()) <= 1
+    assert found and all(found)
 
 
 def test_an_attribute_that_there_is_none_of_is_an_attribute_error():
