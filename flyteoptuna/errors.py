@@ -82,12 +82,11 @@ class JournalError(FlyteOptunaError, RuntimeError):
 
 
 class StoreError(JournalError):
-    """A store did not answer in several attempts. A later attempt may succeed."""
+    """A store did not answer, in all attempts at a request. A later request may succeed."""
 
 
 class JournalConflictError(JournalError):
-    """Deferred records contradict an earlier entry of another writer.
+    """Records that belong together were not written, because another writer's entry has changed what they are about.
 
-    The records are stored, and every other reader agrees on their meaning. Discard the storage that deferred them, and
-    open the journal again.
+    The journal has none of them, and the storage has read the other entry: read the trial again.
     """

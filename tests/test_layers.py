@@ -20,7 +20,7 @@ BELOW = {
     "errors": set(),
     "streams": set(),
     "logs": set(),
-    "values": set(),
+    "values": {"errors", "logs"},
     "internals": set(),
     "space": {"errors", "values"},
     "trial": {"streams", "values"},

@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import threading
 import time
 import uuid
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from optuna.storages.journal import BaseJournalBackend
 
 from flyteoptuna.errors import JournalConflictError, JournalError
-from flyteoptuna.journal.entries import Entry, Record, entry_name, find_conflict, is_deferrable, pack_name, parse_entry
+from flyteoptuna.journal import packs
+from flyteoptuna.journal.conflicts import find_conflict, is_deferrable
+from flyteoptuna.journal.entries import Entry, Record, entry_name, pack_name, parse_entry
 from flyteoptuna.journal.object_store import CreateObject, ObjectStore
+from flyteoptuna.values.retries import PATIENCE
 
-# Number of entries in a pack.
-PACK = 1000
 # Maximum number of objects in one read.
 WINDOW = 256
 
 
-@dataclass
-class _Sent:
-    """Records that were sent, until their entry is read back."""
+class _Tip(NamedTuple):
+    """The end of the known journal: the number of entries, the mark of the last one, and the number of records."""
+
+    number: int = 0
+    mark: str = ""
+    records: int = 0
+
+
+class _Sent(NamedTuple):
+    """Records that are being sent, as this process replays them, and the mark of their entry."""
 
     mark: str
     records: list[Record]
-    known: bool  # whether this process serves them already
+
+
+class _Block(threading.local):
+    """What ``together`` holds in one thread: its depth, the held records, and the number of records known before."""
+
+    def __init__(self) -> None:
+        self.depth, self.held, self.since = 0, list[Record](), 0
 
 
 class JournalObjectBackend(BaseJournalBackend):
@@ -54,6 +65,8 @@ class JournalObjectBackend(BaseJournalBackend):
         create: function of (filesystem, path, bytes) that creates an object only if it does not exist; for filesystems
             other than the above.
         name: prefix of the ``worker_id`` of this writer's records, as other readers see them; a dot follows.
+        patience: time for which a request that fails is tried again, with growing pauses, seconds. Errors such as a
+            missing right are final at once. Default: 300.
 
     Raises:
         JournalError: the filesystem cannot guarantee that an object is created only once.
@@ -68,23 +81,24 @@ class JournalObjectBackend(BaseJournalBackend):
         read_only: bool = False,
         create: CreateObject | None = None,
         name: str = "",
+        patience: float = PATIENCE,
     ) -> None:
-        self._reopen = partial(type(self), url, fs=fs, poll=poll, read_only=read_only, create=create, name=name)
+        settings = {"fs": fs, "poll": poll, "read_only": read_only, "create": create, "name": name}
+        self._reopen = partial(type(self), url, **settings, patience=patience)
         self._name = name
-        self._objects = ObjectStore(url, fs, create)
+        self._objects = ObjectStore(url, fs, create, patience)
         self._poll, self._read_only = poll, read_only
-        self._served: list[Record] = []  # the records that this process replays, in its order
-        self._number, self._mark = 0, ""  # number of known entries, and the mark of the last one
+        self._served: list[Record] = []  # the records that this process replays
+        self._tip = _Tip()
         self._tail: list[bytes] = []  # bodies of the entries since the last pack
-        self._held: list[Record] = []
         self._sent: _Sent | None = None
-        self._conflict = ""
         self._fetched_at = -float("inf")
         self._opened = False
         self._start_process()
 
     def _start_process(self) -> None:
-        self._pid, self._lock, self._block = os.getpid(), threading.RLock(), threading.local()
+        # What is held in a parent is the parent's.
+        self._pid, self._lock, self._block, self._sent = os.getpid(), threading.RLock(), _Block(), None
         self._writer, self._written = f"{self._name}.{uuid.uuid4().hex}", 0
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
@@ -92,6 +106,11 @@ class JournalObjectBackend(BaseJournalBackend):
 
     def __str__(self) -> str:
         return self._objects.url
+
+    @property
+    def n_records(self) -> int:
+        """Number of known records."""
+        return self._tip.records
 
     def check(self) -> None:
         """Check that the store can hold a journal, by creating an object twice; if read-only, that a journal exists.
@@ -111,11 +130,11 @@ class JournalObjectBackend(BaseJournalBackend):
             JournalError: an entry is missing or damaged, or the store cannot be read.
         """
         with self._locked():
-            self._refuse_conflict()
-            if time.monotonic() - self._fetched_at >= self._poll:
+            # A block of `together` is not interrupted by a request.
+            due = time.monotonic() - self._fetched_at >= self._poll and not self._block.depth
+            if due or not self._opened:
                 self._fetch()
-                self._refuse_conflict()
-            return self._served[log_number_from:]
+            return self._served[log_number_from : self._tip.records]
 
     def append_logs(self, logs: list[Record]) -> None:
         """Write records as one entry, or hold them within ``together``; called by ``JournalStorage``.
@@ -124,141 +143,150 @@ class JournalObjectBackend(BaseJournalBackend):
             JournalError: the journal is read-only, damaged, or cannot be written. After a failed request it is unknown
                 whether the records were stored.
         """
+        records = self._as_read(logs)
+        with self._locked():
+            block = self._block
+            if block.depth and all(map(is_deferrable, records)):
+                if not block.held:
+                    block.since = self._tip.records
+                block.held += records
+            else:
+                self._send(records)
+
+    def append_together(self, logs: list[Record], since: int) -> None:
+        """Write records as one entry, unless another writer's entry conflicts with them.
+
+        Args:
+            logs: the records, of any kind.
+            since: number of records that the writer knew when it made them; later ones may conflict.
+
+        Raises:
+            JournalConflictError: as ``together``. Nothing was written.
+            JournalError: as ``append_logs``.
+        """
+        records = self._as_read(logs)
+        with self._locked():
+            self._send(records, since)
+
+    def _as_read(self, logs: list[Record]) -> list[Record]:
+        """Records as other readers get them, from JSON."""
         if self._read_only:
             raise JournalError(f"the journal {self} was opened read-only")
-        # Through JSON, so that this process serves what all others read.
-        records = [{**json.loads(json.dumps(log)), "worker_id": log["worker_id"]} for log in logs]
-        with self._locked():
-            self._refuse_conflict()
-            if getattr(self._block, "depth", 0) and all(map(is_deferrable, records)):
-                self._held += records
-                self._served += records
-                return
-            self._flush()
-            self._refuse_conflict()
-            self._send(records, known=False)
+        return [{**json.loads(json.dumps(log)), "worker_id": log["worker_id"]} for log in logs]
 
     def refresh(self) -> None:
         """Fetch new entries now."""
         with self._locked():
             self._fetch()
-            self._refuse_conflict()
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Write this thread's records about existing trials as one entry, at the end of the block.
+        """Write this thread's records about existing trials as one entry, at the end of the block, or not at all.
 
-        Parameters, attributes, intermediate values and final states are held; this process reads them immediately. Any
-        other record is written at once, after those held so far. The held records are written even if the block raises;
-        after a failed write they precede the next record. Blocks may be nested, and those of several threads may
-        overlap.
+        Parameters, attributes, intermediate values and final states are held, and this process reads them when the
+        block has ended. Any other record is written at once. If the block raises, what it held is discarded, and so it
+        is if the entry cannot be written. Blocks may be nested, and those of several threads may overlap. In a block,
+        no new entries are fetched.
 
         Raises:
-            JournalConflictError: meanwhile another writer wrote about the same trial, or gave one of its parameters an
-                incompatible distribution. This process has read a state that no other reader will see.
+            JournalConflictError: since the first of the records, another writer has written about the same trial, or
+                has given one of its parameters an incompatible distribution. Nothing was written.
             JournalError: the entry could not be written.
         """
-        self._block.depth = getattr(self._block, "depth", 0) + 1
+        with self._locked():
+            block, pid = self._block, self._pid
+        start = len(block.held)
+        block.depth += 1
         try:
             yield
-        finally:
-            self._block.depth -= 1
-            if not self._block.depth:
+            if block.depth == 1 and block.held:
+                if pid != os.getpid():
+                    raise JournalConflictError(f"{self}: the process was forked in a block, which its parent writes")
                 with self._locked():
-                    self._flush()
-                    self._refuse_conflict()
+                    self._send(block.held, block.since)
+                block.held = []
+        except BaseException:
+            del block.held[start:]
+            raise
+        finally:
+            block.depth -= 1
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         if self._pid != os.getpid():
-            if self._held or self._sent:
-                self._conflict = "the process was forked while records were held back"
-                self._held, self._sent = [], None
             self._start_process()
         with self._lock:
             yield
 
-    def _refuse_conflict(self) -> None:
-        if self._conflict:
-            raise JournalConflictError(f"{self} must be opened anew: {self._conflict}")
-
-    def _flush(self) -> None:
-        if self._sent is not None:  # an earlier attempt failed
-            self._send(self._sent.records, known=True)
-        if self._held:
-            records, self._held = self._held, []
-            self._send(records, known=True)
-
-    def _send(self, records: list[Record], known: bool) -> None:
-        """Write an entry under the first free number."""
-        if self._sent is None:
-            self._written += 1
-            self._sent = _Sent(f"{self._writer}-{self._written}", records, known)
+    def _send(self, records: list[Record], since: int | None = None) -> None:
+        """Write an entry under the first free number; with ``since``, only if no later record conflicts."""
+        self._written += 1
+        mark = f"{self._writer}-{self._written}"
         stored = [{key: value for key, value in record.items() if key != "worker_id"} for record in records]
         try:
             if not self._opened:
                 self._fetch()
-            attempts = 0
-            while (sent := self._sent) is not None:
-                body = Entry(sent.mark, self._mark, stored).body(self._number)
-                self._add_entry(self._objects.create(entry_name(self._number), body))
+            self._sent, attempts = _Sent(mark, records), 0
+            while self._sent is not None:
+                if since is not None:
+                    self._refuse_conflict(records, since)
+                    since = self._tip.records
+                body = Entry(mark, self._tip.mark, stored).body(self._tip.number)
+                self._add_entry(self._objects.create(entry_name(self._tip.number), body))
                 attempts += 1
                 # After one lost race, try the next number; after two, this process may be far behind.
                 if self._sent is not None and attempts % 2 == 0:
                     self._fetch()
-            if self._number % PACK == 0:
-                pack = gzip.compress(b"\n".join(self._tail), 6)
-                self._objects.try_create(pack_name(self._number // PACK - 1), pack)
         finally:
-            if not known:
-                self._sent = None
+            self._sent = None
+        if self._tip.number % packs.PACK == 0:
+            self._objects.try_create(pack_name(self._tip.number // packs.PACK - 1), packs.pack_entries(self._tail))
+
+    def _refuse_conflict(self, records: Sequence[Record], since: int) -> None:
+        if why := find_conflict(records, self._served[since : self._tip.records]):
+            raise JournalConflictError(f"{self}: {why}")
 
     def _add_entry(self, body: bytes, entry: Entry | None = None) -> None:
         """Serve the records of the next entry."""
-        entry = entry or parse_entry(body, self._number, self._mark, self._objects.object_url(entry_name(self._number)))
-        if self._sent is not None and self._sent.mark == entry.mark:
-            if not self._sent.known:
-                self._served += self._sent.records
-            self._sent = None
-            self._fetched_at = time.monotonic()
+        number, mark, known = self._tip
+        entry = entry or parse_entry(body, number, mark, self._objects.object_url(entry_name(number)))
+        sent = self._sent is not None and self._sent.mark == entry.mark
+        if self._sent is not None and sent:
+            records = self._sent.records
         else:
             writer = entry.mark.partition("-")[0]
-            held = [*(self._sent.records if self._sent is not None and self._sent.known else ()), *self._held]
-            for record in entry.records:
-                why = find_conflict(held, record) if held else ""
-                if why and not self._conflict:
-                    self._conflict = f"{entry_name(self._number)} stands before what was held back, and {why}"
-                record["worker_id"] = writer
-            self._served += entry.records
-        if self._number % PACK == 0:
-            self._tail = []
-        self._tail.append(body)
-        self._number, self._mark = self._number + 1, entry.mark
+            records = [{**record, "worker_id": writer} for record in entry.records]
+        # By position, and the tip at once: an interrupt between two of these lines loses and doubles nothing.
+        self._served[known:] = records
+        self._tail[number % packs.PACK :] = [body]
+        self._tip = _Tip(number + 1, entry.mark, known + len(records))
+        if sent:
+            self._sent, self._fetched_at = None, time.monotonic()
 
     def _fetch(self) -> None:
         """Read all new entries, in windows of growing size."""
         window, gap = 2, False
         while True:
-            if self._number % PACK == 0:
+            start = self._tip.number
+            if start % packs.PACK == 0:
                 self._fetch_packs()
-            next_pack = self._number - self._number % PACK + PACK
-            stop = max(self._number + 2, min(self._number + window, next_pack))
-            bodies = self._objects.read([entry_name(number) for number in range(self._number, stop)])
+                start = self._tip.number
+            next_pack = start - start % packs.PACK + packs.PACK
+            stop = max(start + 2, min(start + window, next_pack))
+            bodies = self._objects.read([entry_name(number) for number in range(start, stop)])
             if gap and bodies[0] is None:
-                name = entry_name(self._number)
-                raise JournalError(f"{self._objects.object_url(name)} is missing, but later ones exist")
-            start = self._number
+                raise JournalError(f"{self._objects.object_url(entry_name(start))} is missing, but later ones exist")
             for body in bodies:
                 if body is None:
                     break
                 self._add_entry(body)
-            new = self._number - start
+            new = self._tip.number - start
             # A gap may be an entry written during the read: it exists by now, and the next read finds it.
             gap = new + bodies.count(None) < len(bodies)
             if new < len(bodies) - 1 and not gap:
                 break
             window = min(2 * window, WINDOW)
-        if not self._number and not self._opened:
+        if not self._tip.number and not self._opened:
             self._require_first_entry()
         self._fetched_at, self._opened = time.monotonic(), True
 
@@ -271,24 +299,11 @@ class JournalObjectBackend(BaseJournalBackend):
     def _fetch_packs(self) -> None:
         window = 2
         while True:
-            first = self._number // PACK
+            first = self._tip.number // packs.PACK
             for body in self._objects.read([pack_name(number) for number in range(first, first + window)]):
-                entries = self._unpack(body) if body is not None else []
+                entries = packs.unpack_entries(body, self._tip.number, self._tip.mark) if body is not None else []
                 if not entries:
                     return
                 for line, entry in entries:
                     self._add_entry(line, entry)
             window = min(2 * window, WINDOW)
-
-    def _unpack(self, body: bytes) -> list[tuple[bytes, Entry]]:
-        """The entries of a pack; empty where it is damaged, because the entries exist as objects of their own too."""
-        entries, after = [], self._mark
-        try:
-            lines = gzip.decompress(body).split(b"\n")
-            for number, line in enumerate(lines, self._number):
-                entry = parse_entry(line, number, after, "")
-                entries.append((line, entry))
-                after = entry.mark
-        except (JournalError, OSError, EOFError, zlib.error):
-            return []
-        return entries if len(entries) == PACK else []

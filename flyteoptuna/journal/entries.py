@@ -1,16 +1,13 @@
-"""Entries of a journal: their names and their JSON, and the records in them that may be sent later."""
+"""Entries of a journal: their names and their JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.distributions import check_distribution_compatibility, json_to_distribution
-from optuna.trial import TrialState
-
 from flyteoptuna.errors import JournalError
+from flyteoptuna.journal.limits import exceeded_limit
 from flyteoptuna.values.text import exception_line
 
 # Version of the entries.
@@ -50,6 +47,8 @@ def parse_entry(body: bytes, number: int, after: str, where: str) -> Entry:
 
     Its number must be ``number``, and ``after`` the mark of the previous entry.
     """
+    if excess := exceeded_limit(body):
+        raise JournalError(f"{where} is no entry of a journal: {excess}")
     try:
         stored = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -76,30 +75,3 @@ def parse_entry(body: bytes, number: int, after: str, where: str) -> Entry:
 
 def _is_record(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("op_code"), int)
-
-
-def is_deferrable(record: Record) -> bool:
-    """Test whether a record may be sent later: it is about one existing trial, and does not claim it."""
-    return "trial_id" in record and ("state" not in record or TrialState(record["state"]).is_finished())
-
-
-def _distributions(record: Record) -> dict[str, str]:
-    if "param_name" in record:
-        return {record["param_name"]: record["distribution"]}
-    return record.get("distributions") or {}
-
-
-def find_conflict(held: Sequence[Record], other: Record) -> str:
-    """Why another writer's record must not come before the held ones; empty where their order does not matter."""
-    # A later claim of a trial has no effect, because the first one counts.
-    claims = "state" in other and TrialState(other["state"]) == TrialState.RUNNING
-    if not claims and other.get("trial_id") in {record["trial_id"] for record in held}:
-        return f"it is about the same trial, of id {other['trial_id']}"
-    mine = {name: text for record in held for name, text in _distributions(record).items()}
-    for name, text in _distributions(other).items():
-        if mine.get(name, text) != text:
-            try:
-                check_distribution_compatibility(json_to_distribution(mine[name]), json_to_distribution(text))
-            except ValueError as error:
-                return f"it gives {name!r} another distribution: {error}"
-    return ""

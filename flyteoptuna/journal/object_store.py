@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import random
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -15,16 +13,14 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from flyteoptuna.errors import JournalError, StoreError
+from flyteoptuna.journal.limits import MAX_BYTES
+from flyteoptuna.values import retries
 from flyteoptuna.values.text import exception_line
 
-# Maximum number of attempts at a request.
-ATTEMPTS = 5
-# Pause before the second attempt, seconds; it doubles before each further one.
-PAUSE = 0.1
+# HTTP status of a read from the first byte of an empty object.
+_EMPTY_RANGE = 416
 # Packages whose `pipe_file(mode="create")` is one conditional request; fsspec's default asks first, then writes.
 CONDITIONAL = ("s3fs", "gcsfs", "adlfs")
-# Errors of a request that another attempt cannot help.
-FINAL = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, TypeError, ValueError)
 
 _T = TypeVar("_T")
 # Creates an object atomically, from (filesystem, path, body); raises where the path exists.
@@ -57,16 +53,19 @@ def _creator(fs: Any) -> CreateObject:
 
 
 class ObjectStore:
-    """The objects of one folder. Methods make several attempts, then raise a ``JournalError`` that names the object.
+    """The objects of one folder. Methods raise a ``JournalError`` that names the object.
 
-    A filesystem other than local files and those in ``CONDITIONAL`` needs ``create``.
+    A filesystem other than local files and those in ``CONDITIONAL`` needs ``create``. Requests that fail are tried
+    again for ``patience`` seconds.
     """
 
-    def __init__(self, url: str, fs: Any = None, create: CreateObject | None = None) -> None:
+    def __init__(
+        self, url: str, fs: Any = None, create: CreateObject | None = None, patience: float = retries.PATIENCE
+    ) -> None:
         self._fs, root = fsspec.core.url_to_fs(url) if fs is None else (fs, url)
         self._root = str(root).rstrip("/")
         self._create = create or _creator(self._fs)
-        self._pid = os.getpid()
+        self._pid, self._patience = os.getpid(), patience
         self.url = url.rstrip("/")
 
     @property
@@ -97,15 +96,12 @@ class ObjectStore:
         missing, bodies = list(names), dict[str, bytes | None]()
 
         def read_missing() -> list[bytes | None]:
-            paths = [f"{self._root}/{name}" for name in missing]
-            # From the first byte on: for a whole object, s3fs first asks for its size, and trusts cached listings.
-            answers = self.fs.cat_ranges(paths, 0, None, on_error="return")
             failures = {}
-            for name, answer in zip(missing, answers, strict=True):
-                if isinstance(answer, BaseException) and not isinstance(answer, FileNotFoundError):
+            for name, answer in zip(missing, self._request(missing), strict=True):
+                if isinstance(answer, BaseException):
                     failures[name] = answer
                 else:
-                    bodies[name] = None if isinstance(answer, FileNotFoundError) else bytes(answer)
+                    bodies[name] = answer
             missing[:] = failures
             for failure in failures.values():
                 raise failure
@@ -113,17 +109,39 @@ class ObjectStore:
 
         return self._retry(lambda: self.object_url(missing[0]), "read", read_missing)
 
+    def _request(self, names: Sequence[str]) -> list[bytes | BaseException | None]:
+        """Request many objects once: the body of each, None where it does not exist, or the error."""
+        paths = [f"{self._root}/{name}" for name in names]
+        # From the first byte on: for a whole object, s3fs first asks for its size, and trusts cached listings.
+        answers = self.fs.cat_ranges(paths, 0, MAX_BYTES + 1, on_error="return")
+        return [self._body(name, answer) for name, answer in zip(names, answers, strict=True)]
+
+    def _body(self, name: str, answer: Any) -> bytes | BaseException | None:
+        if isinstance(answer, FileNotFoundError):
+            return None
+        if isinstance(answer, BaseException):
+            return b"" if retries.http_status(answer)[0] == _EMPTY_RANGE else answer
+        if len(answer) > MAX_BYTES:
+            return JournalError(f"{self.object_url(name)} is too large: more than {MAX_BYTES} bytes")
+        return bytes(answer)
+
     def create(self, name: str, body: bytes) -> bytes:
         """Create an object unless it exists; returns the body that the store holds.
 
         After an error, the object is read: this tells a lost answer from a refusal, whose form differs between stores.
         """
+        if len(body) > MAX_BYTES:
+            raise JournalError(
+                f"{self.object_url(name)} cannot be written: {len(body)} bytes, where {MAX_BYTES} are allowed"
+            )
 
         def create_or_read() -> bytes:
             try:
                 self._create(self.fs, f"{self._root}/{name}", body)
             except Exception:
-                (stored,) = self.read([name])
+                (stored,) = self._request([name])
+                if isinstance(stored, BaseException):
+                    raise stored from None
                 if stored is None:
                     raise
                 return stored
@@ -141,6 +159,8 @@ class ObjectStore:
         name, first, second = f"probe-{uuid.uuid4().hex}", b"first", b"second"
         try:
             self.read([name])
+        except StoreError:
+            raise
         except JournalError as error:
             # S3 answers so about a missing object to those who may not list the bucket.
             hint = "; it does not exist, so that the right to list may be missing"
@@ -164,17 +184,9 @@ class ObjectStore:
                 self.fs.rm_file(f"{self._root}/{name}")
 
     def _retry(self, where: Callable[[], str], done: str, call: Callable[[], _T]) -> _T:
-        attempt = 1
-        while True:
-            try:
-                return call()
-            except JournalError:
-                raise
-            except Exception as error:
-                final = isinstance(error, FINAL)
-                if final or attempt == ATTEMPTS:
-                    tried = "" if attempt == 1 else f" in {attempt} attempts"
-                    failure = JournalError if final else StoreError
-                    raise failure(f"{where()} cannot be {done}{tried}: {exception_line(error)}") from error
-            time.sleep(PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
-            attempt += 1
+        try:
+            return retries.retry(lambda: f"{where()} cannot be {done}", call, self._patience)
+        except JournalError:
+            raise
+        except Exception as error:
+            raise JournalError(f"{where()} cannot be {done}: {exception_line(error)}") from error

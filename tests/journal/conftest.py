@@ -2,15 +2,15 @@
 
 import pytest
 
-from flyteoptuna.journal import backend as journal
-from flyteoptuna.journal import object_store
+from flyteoptuna.journal import packs
+from flyteoptuna.values import retries
 
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
-    monkeypatch.setattr(object_store, "PAUSE", 0)
+    monkeypatch.setattr(retries, "sleep", lambda seconds: None)
 
 
 @pytest.fixture
 def small_packs(monkeypatch):
-    monkeypatch.setattr(journal, "PACK", 3)
+    monkeypatch.setattr(packs, "PACK", 3)

@@ -9,9 +9,8 @@ import pytest
 from journals import run_workers
 from optuna.storages import JournalStorage
 
-from flyteoptuna.errors import JournalError
-from flyteoptuna.journal import backend as journal
-from flyteoptuna.journal import object_store
+from flyteoptuna.errors import JournalError, StoreError
+from flyteoptuna.journal import packs
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.journal.entries import entry_name, pack_name
 
@@ -94,15 +93,13 @@ def test_a_bucket_that_does_not_exist_is_refused(server):
         JournalObjectBackend("s3://none/j", fs=server.fs()).check()
 
 
-def test_a_server_that_is_not_there_is_told(server, url, monkeypatch):
-    """After a bounded number of attempts."""
-    monkeypatch.setattr(object_store, "PAUSE", 0)
-    monkeypatch.setattr(object_store, "ATTEMPTS", 2)
+def test_a_server_that_is_not_there_is_told(server, url):
+    """When its patience is over."""
     config = {"connect_timeout": 1, "read_timeout": 1, "retries": {"max_attempts": 0}}
     fs = fsspec.filesystem("s3", **{**server.options, "endpoint_url": "http://127.0.0.1:9"}, config_kwargs=config)
     fs.retries = 1
-    with pytest.raises(JournalError, match=r"probe-\w+ cannot be read in 2 attempts: EndpointConnectionError: "):
-        JournalObjectBackend(url, fs=fs).check()
+    with pytest.raises(StoreError, match=r"probe-\w+ cannot be read: EndpointConnectionError: "):
+        JournalObjectBackend(url, fs=fs, patience=0).check()
 
 
 def test_eight_processes_agree_on_one_order(server, url):
@@ -118,7 +115,7 @@ def test_eight_processes_agree_on_one_order(server, url):
 
 def test_a_late_reader_of_a_bucket_takes_packs(server, url, monkeypatch):
     """And sees what the writer saw."""
-    monkeypatch.setattr(journal, "PACK", 10)
+    monkeypatch.setattr(packs, "PACK", 10)
     study = optuna.create_study(storage=JournalStorage(JournalObjectBackend(url, fs=server.fs())))
     for number in range(25):
         study.set_user_attr(f"a{number}", number)

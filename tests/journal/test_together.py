@@ -1,4 +1,4 @@
-"""Records that are held back and go out as one entry."""
+"""Records that are held back and go out as one entry, or not at all."""
 
 import threading
 
@@ -8,11 +8,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 from stores import Store
 
-from flyteoptuna.errors import JournalConflictError, JournalError
+from flyteoptuna.errors import JournalConflictError, StoreError
 
 
-def test_what_is_held_goes_as_one_entry_and_is_seen_here_at_once():
-    """And by others when the block has ended."""
+def test_what_is_held_goes_as_one_entry_when_the_block_ends():
+    """Nobody sees a part of it, its writer included."""
     store = Store()
     back, storage, trial = started(store)
     other = opened(store)[1]
@@ -22,13 +22,13 @@ def test_what_is_held_goes_as_one_entry_and_is_seen_here_at_once():
         storage.set_trial_system_attr(trial, "s", [1])
         storage.set_trial_intermediate_value(trial, 3, 0.25)
         storage.set_trial_state_values(trial, TrialState.COMPLETE, [1.0])
-        assert storage.get_trial(trial).state == TrialState.COMPLETE
-        assert other.get_trial(trial).params == {}
+        assert seen(storage) == seen(other) and other.get_trial(trial).params == {}
     assert len(entries(store)) == 3 and len(entries(store)[2]["records"]) == 6
+    assert storage.get_trial(trial).state == TrialState.COMPLETE
     assert seen(other) == seen(storage) == seen(opened(store)[1])
 
 
-def test_what_decides_an_order_goes_at_once_after_what_was_held():
+def test_what_decides_an_order_goes_at_once_and_by_itself():
     """A new trial, a claim and a study's attribute are seen by all while the block goes on."""
     store = Store()
     back, storage, trial = started(store)
@@ -37,47 +37,71 @@ def test_what_decides_an_order_goes_at_once_after_what_was_held():
     with back.together():
         storage.set_trial_user_attr(trial, "a", 1)
         assert storage.create_new_trial(0) == 2
-        assert other.get_trial(trial).user_attrs == {"a": 1}
         assert storage.set_trial_state_values(waiting, TrialState.RUNNING)
         assert other.get_trial(waiting).state == TrialState.RUNNING
         storage.set_study_user_attr(0, "b", 1)
         assert other.get_study_user_attrs(0) == {"b": 1}
-    assert [len(entry["records"]) for entry in entries(store)[3:]] == [1] * 4
+        storage.set_trial_user_attr(trial, "c", 1)
+        assert other.get_trial(trial).user_attrs == {}
+    assert other.get_trial(trial).user_attrs == {"a": 1, "c": 1}
+    assert [len(entry["records"]) for entry in entries(store)[3:]] == [1, 1, 1, 2]
 
 
-def test_nothing_held_is_lost_when_the_block_raises():
-    """It is sent, and the error goes on."""
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, GeneratorExit])
+def test_what_a_block_that_raises_has_held_is_discarded(error):
+    """Of a nested block that is caught, too; the storage goes on, and sees what all others see."""
     store = Store()
     back, storage, trial = started(store)
-    with pytest.raises(ZeroDivisionError), back.together():
+    with pytest.raises(error), back.together():
         storage.set_trial_user_attr(trial, "a", 1)
-        raise ZeroDivisionError
-    assert opened(store)[1].get_trial(trial).user_attrs == {"a": 1}
+        raise error
+    with back.together():
+        storage.set_trial_user_attr(trial, "b", 1)
+        with pytest.raises(error), back.together():
+            storage.set_trial_user_attr(trial, "c", 1)
+            raise error
+    storage.set_trial_user_attr(trial, "d", 1)
+    assert storage.get_trial(trial).user_attrs == opened(store)[1].get_trial(trial).user_attrs == {"b": 1, "d": 1}
 
 
-@pytest.mark.parametrize("fate", ["before", "after", "late"])
-def test_what_could_not_be_sent_is_kept_and_sent_once(fate):
-    """Before the next record, whether or not the store had it already."""
+@pytest.mark.parametrize(("fate", "stored"), [("before", False), ("after", True), ("late", True)])
+def test_what_could_not_be_sent_is_stored_whole_or_not_at_all(fate, stored):
+    """Whether or not the store had it already, the storage goes on and sees what all others see."""
     store = Store()
-    back, storage, trial = started(store)
-    told = r"mem://j/00000002.json cannot be read in 5 attempts: "
-    with pytest.raises(JournalError, match=told), back.together():
+    back, storage, trial = started(store, patience=0)
+    with pytest.raises(StoreError, match=r"mem://j/00000002.json cannot be written: "), back.together():
         storage.set_trial_user_attr(trial, "a", 1)
-        store.fate = lambda operation, name: fate
+        storage.set_trial_user_attr(trial, "b", 1)
+        # The answer, and the question whether it has been done all the same.
+        store.fate = lambda operation, name: fate if operation == "create" else "before"
     store.fate = lambda operation, name: ""
-    storage.set_trial_user_attr(trial, "a", 2)
-    assert [entry["records"][0]["user_attr"] for entry in entries(store)[2:]] == [{"a": 1}, {"a": 2}]
-    assert seen(storage) == seen(opened(store)[1])
+    storage.set_trial_user_attr(trial, "c", 1)
+    expected = {"a": 1, "b": 1, "c": 1} if stored else {"c": 1}
+    assert storage.get_trial(trial).user_attrs == opened(store)[1].get_trial(trial).user_attrs == expected
+
+
+def test_a_block_makes_no_request_until_it_ends():
+    """Nothing that the store does can end it."""
+    store = Store()
+    back, storage, trial = started(store)
+    before = len(store.requests)
+    with back.together():
+        for index in range(3):
+            storage.set_trial_param(trial, f"x{index}", 0.5, FLOAT)
+            storage.get_trial(trial)
+        assert len(store.requests) == before
 
 
 def test_blocks_of_threads_overlap():
-    """A thread outside of any block does not wait for one; the end of a block finds all of it stored."""
+    """Each writes an entry of its own, and a thread outside of any block does not wait for one."""
     store = Store()
     back, storage, trial = started(store)
     second = storage.create_new_trial(0)
 
     def outside():
         storage.set_trial_user_attr(second, "b", 1)
+        with back.together():
+            storage.set_trial_user_attr(second, "c", 1)
 
     with back.together():
         storage.set_trial_user_attr(trial, "a", 1)
@@ -85,10 +109,9 @@ def test_blocks_of_threads_overlap():
         thread.start()
         thread.join(600)
         other = opened(store)[1]
-        assert other.get_trial(trial).user_attrs == {"a": 1}
-        assert other.get_trial(second).user_attrs == {"b": 1}
+        assert other.get_trial(trial).user_attrs == {}
+        assert other.get_trial(second).user_attrs == {"b": 1, "c": 1}
         storage.set_trial_user_attr(trial, "c", 1)
-        assert other.get_trial(trial).user_attrs == {"a": 1}
     assert other.get_trial(trial).user_attrs == {"a": 1, "c": 1}
 
 
@@ -112,27 +135,25 @@ def added_with_other_distribution(storage):
 @pytest.mark.parametrize(
     "meddle, why",
     [
-        (fail, "about the same trial, of id 0"),
-        (same_trial, "about the same trial, of id 0"),
+        (fail, "is about the same trial, of id 0"),
+        (same_trial, "is about the same trial, of id 0"),
         (other_distribution, "gives 'x' another distribution"),
         (added_with_other_distribution, "gives 'x' another distribution"),
     ],
 )
 def test_what_was_taken_for_granted_and_is_not_so_is_told(meddle, why):
-    """A process that replayed what others never see is told so; its records are stored, and a new storage agrees."""
+    """Nothing is written, and the storage goes on and sees what all others see."""
     store = Store()
     back, storage, trial = started(store)
-    told = f"mem://j must be opened anew: 0000000[23].json stands before what was held back, and .*{why}"
-    with pytest.raises(JournalConflictError, match=told), back.together():
+    with pytest.raises(JournalConflictError, match=f"mem://j: another entry .*{why}"), back.together():
         storage.set_trial_param(trial, "x", 0.5, FLOAT)
+        storage.set_trial_user_attr(trial, "c", 1)
         meddle(opened(store)[1])
-    for use in (lambda: storage.get_all_trials(0), lambda: storage.create_new_trial(0), back.refresh):
-        with pytest.raises(JournalConflictError, match="opened anew"):
-            use()
-    assert entries(store)[-1]["records"][0]["param_name"] == "x"
-    fresh, writer = opened(store)[1], opened(store)[1]
-    writer.set_trial_user_attr(writer.create_new_trial(0), "a", 1)
-    assert seen(fresh) == seen(writer)
+        before = len(entries(store))
+    assert len(entries(store)) == before
+    assert storage.get_trial(trial).params == {} and "c" not in storage.get_trial(trial).user_attrs
+    storage.set_trial_user_attr(storage.create_new_trial(0), "d", 1)
+    assert seen(storage) == seen(opened(store)[1])
 
 
 def compatible(storage):

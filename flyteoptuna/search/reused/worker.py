@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.exceptions.user import FlyteRecoverableException
 
+from flyteoptuna.errors import StoreError
 from flyteoptuna.flyte.objective import STUDY
 from flyteoptuna.flyte.references import Reference, make_reference, msgpack_literal
 from flyteoptuna.flyte.trial_context import local_call, reused_pod_call
@@ -113,12 +114,18 @@ class TrialWorker:
 
         def report(seconds: float) -> None:
             error = f"Trial {number} took longer than the timeout of its task, {seconds:g} s."
-            try:
-                self._loop.tell(number, TrialReport(number, key, error=error))
-            except Exception as error:
-                self._loop.fail(error)
+            self._tell_timeout(TrialReport(number, key, error=error))
 
         return trial_timeout(self._objective.metadata.timeout, report, on_timeout)
+
+    def _tell_timeout(self, report: TrialReport) -> None:
+        try:
+            self._loop.tell(report.trial, report)
+        except StoreError as error:
+            # The next attempt of this worker finds the trial, as if its pod had died.
+            logger.warning("Trial %d is over, but cannot be told: %s", report.trial, error)
+        except Exception as error:
+            self._loop.fail(error)
 
     def _log_trial(self, number: int) -> None:
         trial = trial_record(self._loop.shared.study, number)

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Generator
 from typing import TypeAlias
 
-from flytekit.exceptions.user import FlyteRecoverableException
 from optuna.trial import FrozenTrial
 
-from flyteoptuna.errors import JournalConflictError, JournalError, StoreError
+from flyteoptuna.errors import JournalConflictError, JournalError
 from flyteoptuna.internals.optuna_internals import trial_id
+from flyteoptuna.logs import logger
 from flyteoptuna.search import generation
 from flyteoptuna.search.trial_inputs import Build, TrialJob, make_jobs
 from flyteoptuna.storage.search_study import SearchStudy
@@ -52,24 +52,21 @@ class WorkerLoop:
         """Ask, yield and tell trials until the search is over; receives the report of each trial, None without one.
 
         Raises:
-            FlyteRecoverableException: the store does not answer; a later attempt may succeed.
+            StoreError: the store does not answer; a later attempt may succeed.
             JournalError: the journal is damaged, or can no longer be read or written.
             BaseException: an exception of a callback, which ends the search for all workers.
         """
-        conflict, over = "", False
+        over = False
         while not over:
             try:
                 for trial in self.shared.unfinished_trials():
-                    yield from self._resume(trial, conflict)
+                    yield from self._resume(trial)
                 while not self._is_over() and (claimed := self.shared.claim()) is not None:
                     yield from self._begin(claimed)
                 over = True
             except JournalConflictError as error:
-                # Another worker has given a parameter of this name another kind of distribution first.
-                conflict = f"It contradicts a trial that another worker has asked meanwhile. {error}"
-                self.shared = self.shared.reopen()
-            except StoreError as error:
-                raise FlyteRecoverableException(str(error)) from error
+                # A trial of this worker, or the distribution of its parameter, has changed; nothing was written.
+                logger.info("A trial is asked again: %s", error)
             except (JournalError, KeyboardInterrupt, GeneratorExit):
                 raise
             except BaseException as error:
@@ -108,7 +105,7 @@ class WorkerLoop:
     def _make_jobs(self, study: SearchStudy, trial: AskedTrial) -> list[TrialJob]:
         return make_jobs(study, [trial], self._mapped)
 
-    def _resume(self, trial: FrozenTrial, conflict: str) -> Steps:
+    def _resume(self, trial: FrozenTrial) -> Steps:
         """Run a trial again that an earlier attempt of this pod was running, or fail it."""
         mark = TrialMark.from_attributes(trial.system_attrs)
         if mark is None:
@@ -119,9 +116,9 @@ class WorkerLoop:
         if mark.state:
             # Its final state was known before it ran.
             self.tell(trial.number, None)
-        elif conflict or attempt > self._retries:
+        elif attempt > self._retries:
             last = f", in attempt {attempt} of {self._retries + 1}" if self._retries else ""
-            error = conflict or f"The pod of worker {mark.worker} died while it ran trial {trial.number}{last}."
+            error = f"The pod of worker {mark.worker} died while it ran trial {trial.number}{last}."
             self.tell(trial.number, TrialReport(trial.number, mark.key, error=error))
         else:
             jobs = self.shared.rebuild_jobs(trial, self._build, self._make_jobs, attempt=attempt)

@@ -1,4 +1,4 @@
-"""Trial ownership among workers, derived from the order of journal entries."""
+"""Trial ownership among workers, and the end of their search, derived from the order of journal entries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState
+
+from flyteoptuna.trial.marks import ENDED_ATTRIBUTE
 
 
 class Claim(NamedTuple):
@@ -16,15 +18,20 @@ class Claim(NamedTuple):
     enqueued: bool = False
 
 
-class Claims:
-    """Claims of a search's workers, in the order of the journal, so that all workers agree on them.
+class JournalOrder:
+    """What the order of the journal decides, so that all workers agree on it.
 
-    It reads Optuna's journal records, because a storage has no order between created trials and enqueued ones. The
-    first ``base`` trials are those before the search.
+    It reads Optuna's journal records, because a storage has no order between created trials and enqueued ones, nor
+    between two values of an attribute. The first ``base`` trials are those before the search.
+
+    Attributes:
+        claims: claims of all workers.
+        ended: the first reason why the search has ended, and whether it has failed; empty while it goes on.
     """
 
     def __init__(self, base: int) -> None:
-        self.in_order: list[Claim] = []
+        self.claims: list[Claim] = []
+        self.ended: tuple[Any, ...] = ()
         self._base, self._read, self._trials = base, 0, 0
         self._waiting: set[int] = set()
 
@@ -38,12 +45,14 @@ class Claims:
                     self._waiting.add(self._trials)
                 elif self._trials >= self._base and state is None:
                     # Trials that a callback adds have a state, and are not run.
-                    self.in_order.append(Claim(self._trials, _writer(record, own)))
+                    self.claims.append(Claim(self._trials, _writer(record, own)))
                 self._trials += 1
             elif state == TrialState.RUNNING and record["trial_id"] in self._waiting:
                 # The first of several claims of an enqueued trial counts.
                 self._waiting.remove(record["trial_id"])
-                self.in_order.append(Claim(record["trial_id"], _writer(record, own), enqueued=True))
+                self.claims.append(Claim(record["trial_id"], _writer(record, own), enqueued=True))
+            elif "study_id" in record and ENDED_ATTRIBUTE in record.get("system_attr", ()):
+                self.ended = self.ended or tuple(record["system_attr"][ENDED_ATTRIBUTE])
 
 
 def _writer(record: dict[str, Any], own: str) -> str:

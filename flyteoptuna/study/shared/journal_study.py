@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import logging
-from typing import Any
 
-from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.internals.optuna_internals import (
-    copy_study,
     renumber_trial,
     replace_study_attributes,
     study_attributes,
     trial_id,
 )
 from flyteoptuna.journal.backend import JournalObjectBackend
-from flyteoptuna.logs import optuna_log_level
 from flyteoptuna.storage.search_study import SearchStudy
+from flyteoptuna.study.shared.recorder import Recorder
 from flyteoptuna.study.shared.shared_study import Ending, SharedStudy, copy_with_state, copy_with_trials
 from flyteoptuna.trial.marks import ENDED_ATTRIBUTE, TRIAL_ATTRIBUTE, TrialMark
 
@@ -28,28 +23,19 @@ from flyteoptuna.trial.marks import ENDED_ATTRIBUTE, TRIAL_ATTRIBUTE, TrialMark
 BEGUN = "begun.study"
 
 
-class _Recorder(BaseJournalBackend):
-    """A journal backend in memory."""
-
-    def __init__(self) -> None:
-        self.records: list[dict[str, Any]] = []
-
-    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
-        return self.records[log_number_from:]
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        self.records += logs
-
-
 def publish_study(study: SearchStudy, backend: JournalObjectBackend) -> None:
     """Write a study into an empty journal, as one entry, so that no reader sees a part of it."""
-    recorder = _Recorder()
-    storage = JournalStorage(recorder)
-    with optuna_log_level(logging.WARNING):
-        study_id = copy_study(study, storage, study.study_name)
+    recorder = Recorder(study.study_name, study.directions)
+    user, system = study_attributes(study)
+    for key, value in user.items():
+        recorder.storage.set_study_user_attr(recorder.study_id, key, value)
+    for key, value in system.items():
+        # A study that was read from another journal may say that its search has ended.
+        if key != ENDED_ATTRIBUTE:
+            recorder.storage.set_study_system_attr(recorder.study_id, key, value)
     for trial in study.get_trials(deepcopy=False):
-        storage.create_new_trial(study_id, template_trial=trial)
-    backend.append_logs(recorder.records)
+        recorder.storage.create_new_trial(recorder.study_id, template_trial=trial)
+    backend.append_logs(recorder.take_all())
 
 
 def collect_study(backend: JournalObjectBackend, base: SearchStudy, n_trials: int) -> tuple[SearchStudy, Ending]:

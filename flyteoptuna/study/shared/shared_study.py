@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,17 +12,18 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from flyteoptuna.errors import JournalConflictError
 from flyteoptuna.internals import optuna_internals as internals
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study import serialisable_attributes, tell
 from flyteoptuna.study.ask import AskedTrial, ask_trial
-from flyteoptuna.study.shared.claims import Claim, Claims
-from flyteoptuna.study.system_attrs import require_search_mark, trial_mark, update_trial_mark
+from flyteoptuna.study.shared.claims import Claim, JournalOrder
+from flyteoptuna.study.shared.recorder import Recorder
+from flyteoptuna.study.system_attrs import require_search_mark, update_trial_mark
 from flyteoptuna.trial.call_objective import outcome_of_exception
 from flyteoptuna.trial.marks import ENDED_ATTRIBUTE, TRIAL_ATTRIBUTE, TrialMark
 from flyteoptuna.trial.report import TrialReport
-from flyteoptuna.values.text import exception_line
 
 JobT = TypeVar("JobT")
 
@@ -39,6 +39,9 @@ class _Draft(NamedTuple):
     """A copy of the study in memory, changed before its changes are written."""
 
     study: SearchStudy
+    # The trial that changes, as the journal has it, and the number of records of the journal then.
+    trial: FrozenTrial
+    since: int
     # Number of trials without those that callbacks add.
     known: int
     # User and system attributes before the changes.
@@ -57,16 +60,13 @@ class SharedStudy:
     """
 
     def __init__(self, backend: JournalObjectBackend, base: SearchStudy, worker: str, n_trials: int) -> None:
-        self._backend, self._base, self._worker, self._n_trials = backend, base, worker, n_trials
+        self._backend, self._worker, self._n_trials = backend, worker, n_trials
         storage = JournalStorage(backend)
         self.study = SearchStudy(base.study_name, storage, base.sampler, base.pruner)
         self.study.callbacks = base.callbacks
-        self._claims = Claims(len(base.get_trials(deepcopy=False)))
+        self._recorder = Recorder(base.study_name, base.directions)
+        self._order = JournalOrder(len(base.get_trials(deepcopy=False)))
         self.search = require_search_mark(self.study).count
-
-    def reopen(self) -> SharedStudy:
-        """Return another ``SharedStudy`` of the same worker, read anew from the journal."""
-        return SharedStudy(copy.copy(self._backend), self._base, self._worker, self._n_trials)
 
     def refresh(self) -> None:
         """Read what other workers have written."""
@@ -75,27 +75,31 @@ class SharedStudy:
     @property
     def claims(self) -> list[Claim]:
         """Claims of all workers; the first ``n_trials`` belong to the search."""
-        self._claims.read(self._backend, self._worker)
-        return self._claims.in_order
+        self._order.read(self._backend, self._worker)
+        return self._order.claims
 
     def claim(self) -> int | None:
         """Claim a trial and return its id; None if the search has claimed all of its trials.
 
-        Enqueued trials come first, as in ``optuna.Study.ask``.
+        A trial that this worker has claimed and not asked comes first: its request may have arrived after it had
+        failed. Then come enqueued trials, as in ``optuna.Study.ask``.
         """
+        for trial in self.unfinished_trials():
+            if TRIAL_ATTRIBUTE not in trial.system_attrs:
+                return internals.trial_id(trial)
         if len(self.claims) >= self._n_trials:
             return None
-        storage = internals.storage_of(self.study)
         waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         trial_id = next((internals.trial_id(trial) for trial in waiting if self._try_to_claim(trial)), None)
         if trial_id is None:
-            trial_id = storage.create_new_trial(internals.study_id(self.study))
+            trial_id = internals.storage_of(self.study).create_new_trial(internals.study_id(self.study))
         if any(claim.trial_id == trial_id for claim in self.claims[: self._n_trials]):
             return trial_id
-        with self._backend.together():
-            # Otherwise it would count as a running trial.
-            storage.set_trial_system_attr(trial_id, TRIAL_ATTRIBUTE, TrialMark(beyond=True).to_attribute())
-            storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        # Otherwise it would count as a running trial.
+        record = self._recorder.storage
+        record.set_trial_system_attr(trial_id, TRIAL_ATTRIBUTE, TrialMark(beyond=True).to_attribute())
+        record.set_trial_state_values(trial_id, TrialState.FAIL)
+        self._backend.append_logs(self._recorder.take())
         return None
 
     def _try_to_claim(self, trial: FrozenTrial) -> bool:
@@ -121,18 +125,23 @@ class SharedStudy:
         *,
         fresh: bool = False,
     ) -> tuple[int, list[JobT]]:
-        """Ask a trial that this worker has claimed, and write its suggestions as one journal entry.
+        """Ask a trial that this worker has claimed, and write its suggestions and its mark as one journal entry.
 
         It is asked in memory, where asking again for a new point needs no requests to the store. ``jobs`` makes the
         jobs to run of an asked trial, and stores their keys in the trial's mark.
 
         Returns:
             The number of the trial, and the jobs to run.
+
+        Raises:
+            JournalConflictError: the trial, or the distribution of a parameter, has changed meanwhile.
         """
         draft = self._draft_before(trial_id)
         knew = sum(trial.state.is_finished() for trial in draft.study.get_trials(deepcopy=False))
         asked = ask_trial(draft.study, None, build, fresh=fresh, worker=self._worker, knew=knew)
-        return asked.number, self._write_jobs(draft, asked, jobs)
+        prepared = jobs(draft.study, asked)
+        self._write(draft)
+        return asked.number, prepared
 
     def rebuild_jobs(
         self,
@@ -141,7 +150,11 @@ class SharedStudy:
         jobs: Callable[[SearchStudy, AskedTrial], list[JobT]],
         **fields: Any,
     ) -> list[JobT]:
-        """Make the jobs of a trial again, from the parameters that it has."""
+        """Make the jobs of a trial again, from the parameters that it has.
+
+        Raises:
+            JournalConflictError: as ``ask``.
+        """
         draft = self._draft_now(trial.number)
         memory = draft.study
         # Optuna returns the parameters that a trial has, and the sampler suggests only new ones.
@@ -159,97 +172,120 @@ class SharedStudy:
             update_trial_mark(memory, trial.number, state="FAIL", error=lost)
             inputs = None
         params = dict(internals.trial_record(memory, trial.number).params)
-        return self._write_jobs(draft, AskedTrial(trial.number, params, inputs), jobs)
-
-    def _write_jobs(
-        self, draft: _Draft, asked: AskedTrial, jobs: Callable[[SearchStudy, AskedTrial], list[JobT]]
-    ) -> list[JobT]:
-        """Make the jobs of an asked trial and write its draft; no jobs if its distributions contradict the journal."""
-        prepared = jobs(draft.study, asked)
-        try:
-            self._write(draft, asked.number)
-        except ValueError as error:
-            # Another worker has meanwhile suggested this parameter with another kind of distribution.
-            mark = trial_mark(internals.trial_record(draft.study, asked.number))
-            lost = dataclasses.replace(mark, state="FAIL", error=exception_line(error)).to_attribute()
-            trial = internals.trial_record(self.study, asked.number)
-            internals.set_trial_system_attribute(self.study, trial, TRIAL_ATTRIBUTE, lost)
-            return []
+        prepared = jobs(memory, AskedTrial(trial.number, params, inputs))
+        self._write(draft)
         return prepared
 
     def tell(self, number: int, report: TrialReport | None) -> None:
-        """Tell a trial of this worker, run the callbacks, and write all changes to the journal.
+        """Tell a trial of this worker, run the callbacks, and write all changes as one journal entry.
+
+        An exception of a callback ends the search for all workers. The trial is told once more, with callbacks, if it
+        has changed meanwhile and still runs.
 
         Raises:
             BaseException: an exception of a callback, after the trial has been told.
         """
-        draft = self._draft_now(number)
-        try:
-            tell.tell_trials(draft.study, [report], self.study.callbacks, numbers=[number])
-        finally:
-            self._write(draft, number)
+        while True:
+            draft, failure = self._draft_now(number), None
+            try:
+                tell.tell_trials(draft.study, [report], self.study.callbacks, numbers=[number])
+            except BaseException as error:
+                failure = error
+            try:
+                self._write(draft, failure)
+            except JournalConflictError:
+                running = internals.trial_record(self.study, number).state == TrialState.RUNNING
+                if running and not isinstance(failure, KeyboardInterrupt):
+                    continue
+            if failure is not None:
+                raise failure
+            return
 
     def _draft_now(self, number: int) -> _Draft:
         """A draft of the present study in which one trial is changed."""
+        since = self._backend.n_records
         trials = self.study.get_trials(deepcopy=False)
-        trials[number] = copy_trial(trials[number])
-        return _draft(copy_with_trials(self.study, trials), len(trials))
+        trial = trials[number]
+        trials[number] = copy_trial(trial)
+        return _draft(copy_with_trials(self.study, trials), trial, since, len(trials))
 
     def _draft_before(self, trial_id: int) -> _Draft:
         """Copy of the study in which ``study.ask()`` returns this claimed trial."""
-        number = internals.storage_of(self.study).get_trial(trial_id).number
+        since = self._backend.n_records
+        claimed = internals.storage_of(self.study).get_trial(trial_id)
+        number = claimed.number
         enqueued = next(claim.enqueued for claim in self.claims if claim.trial_id == trial_id)
-        trials = self.study.get_trials(deepcopy=False)[: None if enqueued else number]
+        known = self.study.get_trials(deepcopy=False)
+        trials = known[: None if enqueued else number]
         for position, trial in enumerate(trials):
             if trial.state == TrialState.WAITING:
                 # `ask` must not take an enqueued trial that this worker has not claimed.
                 trials[position] = copy_with_state(trial, TrialState.RUNNING)
         if enqueued:
             trials[number] = copy_with_state(trials[number], TrialState.WAITING)
-        return _draft(copy_with_trials(self.study, trials), len(trials) + (not enqueued))
+        copied = copy_with_trials(self.study, trials, declared_by=known)
+        return _draft(copied, claimed, since, len(trials) + (not enqueued))
 
-    def _write(self, draft: _Draft, number: int) -> None:
-        """Write the changes of a draft to the journal; those of the trial as one entry."""
-        memory, storage, study_id = draft.study, internals.storage_of(self.study), internals.study_id(self.study)
-        after, before = internals.trial_record(memory, number), internals.trial_record(self.study, number)
-        trial_id = internals.trial_id(before)
-        with self._backend.together():
-            for name in [name for name in after.params if name not in before.params]:
-                distribution = after.distributions[name]
-                internal = distribution.to_internal_repr(after.params[name])
-                storage.set_trial_param(trial_id, name, internal, distribution)
-            for key, value in _changed(before.user_attrs, after.user_attrs):
-                storage.set_trial_user_attr(trial_id, key, value)
-            for key, value in _changed(before.system_attrs, after.system_attrs):
-                storage.set_trial_system_attr(trial_id, key, value)
-            for step, value in _changed(before.intermediate_values, after.intermediate_values):
-                storage.set_trial_intermediate_value(trial_id, step, value)
-            if after.state != before.state:
-                storage.set_trial_state_values(trial_id, after.state, after.values)
+    def _write(self, draft: _Draft, failure: BaseException | None = None) -> None:
+        """Write the changes of a draft to the journal, as one entry.
+
+        ``failure`` is an exception of a callback, which ends the search.
+
+        Raises:
+            JournalConflictError: the trial has changed since the draft was made. Nothing was written.
+        """
         draft.attributes.restore_unserialisable()
-        setters = storage.set_study_user_attr, storage.set_study_system_attr
+        self._record_trial(draft.trial, internals.trial_record(draft.study, draft.trial.number))
+        record, study_id = self._recorder.storage, internals.study_id(self.study)
+        setters = record.set_study_user_attr, record.set_study_system_attr
         # Only own changes, because other workers may have changed other attributes meanwhile.
-        for setter, attrs, now in zip(setters, draft.before, _copy_attributes(memory), strict=True):
+        for setter, attrs, now in zip(setters, draft.before, _copy_attributes(draft.study), strict=True):
             for key, value in _changed(attrs, now):
                 setter(study_id, key, value)
-        for added in memory.get_trials(deepcopy=False)[draft.known :]:
-            storage.create_new_trial(study_id, template_trial=added)
-        if memory.stopped:
-            self.end("stopped")
+        for added in draft.study.get_trials(deepcopy=False)[draft.known :]:
+            record.create_new_trial(study_id, template_trial=added)
+        if failure is not None and not isinstance(failure, KeyboardInterrupt):
+            self._record_end(outcome_of_exception(failure)[1], failed=True)
+        elif draft.study.stopped:
+            self._record_end("stopped")
+        if records := self._recorder.take():
+            self._backend.append_together(records, draft.since)
+
+    def _record_trial(self, before: FrozenTrial, after: FrozenTrial) -> None:
+        record, trial_id = self._recorder.storage, internals.trial_id(before)
+        for name in [name for name in after.params if name not in before.params]:
+            distribution = after.distributions[name]
+            internal = distribution.to_internal_repr(after.params[name])
+            record.set_trial_param(trial_id, name, internal, distribution)
+        for key, value in _changed(before.user_attrs, after.user_attrs):
+            record.set_trial_user_attr(trial_id, key, value)
+        for key, value in _changed(before.system_attrs, after.system_attrs):
+            record.set_trial_system_attr(trial_id, key, value)
+        for step, number in _changed(before.intermediate_values, after.intermediate_values):
+            record.set_trial_intermediate_value(trial_id, step, number)
+        if after.state != before.state:
+            record.set_trial_state_values(trial_id, after.state, after.values)
 
     def end(self, why: str, *, failed: bool = False) -> None:
         """End the search for all workers after their running trials; the first reason counts."""
         if not self.ending.why:
-            internals.set_system_attribute(self.study, ENDED_ATTRIBUTE, [why, failed])
+            self._record_end(why, failed=failed)
+            self._backend.append_logs(self._recorder.take())
+
+    def _record_end(self, why: str, *, failed: bool = False) -> None:
+        study_id = internals.study_id(self.study)
+        self._recorder.storage.set_study_system_attr(study_id, ENDED_ATTRIBUTE, [why, failed])
 
     @property
     def ending(self) -> Ending:
-        """Reason why a worker has ended the search for all workers."""
-        return Ending(*(internals.system_attributes(self.study).get(ENDED_ATTRIBUTE) or ()))
+        """The first reason why a worker has ended the search for all workers."""
+        self._order.read(self._backend, self._worker)
+        return Ending(*self._order.ended)
 
 
-def _draft(study: SearchStudy, known: int) -> _Draft:
-    return _Draft(study, known, _copy_attributes(study), serialisable_attributes.AttributeGuard(study))
+def _draft(study: SearchStudy, trial: FrozenTrial, since: int, known: int) -> _Draft:
+    guard = serialisable_attributes.AttributeGuard(study)
+    return _Draft(study, trial, since, known, _copy_attributes(study), guard)
 
 
 def _copy_attributes(study: optuna.Study) -> list[dict[str, Any]]:
@@ -280,10 +316,15 @@ def copy_with_state(trial: FrozenTrial, state: TrialState) -> FrozenTrial:
     return copied
 
 
-def copy_with_trials(study: optuna.Study, trials: Sequence[FrozenTrial]) -> SearchStudy:
-    """A copy of a study in memory, with other trials."""
+def copy_with_trials(
+    study: optuna.Study, trials: Sequence[FrozenTrial], declared_by: Sequence[FrozenTrial] | None = None
+) -> SearchStudy:
+    """A copy of a study in memory, with other trials.
+
+    Its parameters must be compatible with those of ``declared_by``, by default the trials.
+    """
     declared: dict[str, BaseDistribution] = {}
-    for trial in trials:
+    for trial in trials if declared_by is None else declared_by:
         # Most trials have the same parameters as the trials before.
         if not trial.distributions.keys() <= declared.keys():
             declared.update(trial.distributions)

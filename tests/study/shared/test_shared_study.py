@@ -12,7 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from stores import Store, Turns
 
-from flyteoptuna.errors import JournalConflictError
+from flyteoptuna.errors import JournalConflictError, StoreError
 from flyteoptuna.internals.optuna_internals import in_memory_storage
 from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study import system_attrs
@@ -221,11 +221,12 @@ def test_a_study_that_is_stopped_while_a_trial_is_asked_is_stopped_for_all():
     assert [t.state.name for t in other.study.trials] == ["RUNNING", "WAITING"]
 
 
-def test_whoever_ends_the_search_first_says_why():
-    """Later reasons are its consequences."""
+@pytest.mark.parametrize("poll", [0, 1000])
+def test_whoever_ends_the_search_first_says_why(poll):
+    """Later reasons are its consequences, whether their worker knows of the first or not."""
     base, store = based(), Store()
     publish_study(base, backend(store))
-    one, other = shared(store, base, "1", 9), shared(store, base, "2", 9)
+    one, other = shared(store, base, "1", 9), shared(store, base, "2", 9, poll=poll)
     one.end("broken", failed=True)
     other.end("stopped")
     assert collect_study(backend(store), base, 9)[1] == Ending("broken", failed=True)
@@ -233,7 +234,7 @@ def test_whoever_ends_the_search_first_says_why():
 
 @pytest.mark.parametrize("poll", [0, 1000])
 def test_a_parameter_that_two_workers_suggest_at_once_in_different_kinds_fails_the_later_trial(poll):
-    """Whether the worker knows of the other before it writes, or finds it before what it has written."""
+    """Whether the worker knows of the other before it writes or not: nothing is written, and it asks again."""
     base, store = based(), Store()
     publish_study(base, backend(store))
     late = shared(store, base, "late", 9, poll=poll)
@@ -241,23 +242,99 @@ def test_a_parameter_that_two_workers_suggest_at_once_in_different_kinds_fails_t
 
     def meanwhile(trial):
         first = shared(store, base, "first", 9)
-        first.ask(first.claim(), build, asked)
+        if not first.study.trials[1:]:
+            first.ask(first.claim(), build, asked)
         return trial.suggest_categorical("x", ["a", "b"])
 
-    if poll:
-        with pytest.raises(JournalConflictError, match="another distribution"):
-            late.ask(trial_id, meanwhile, asked)
-        late = late.reopen()
-        [orphan] = late.unfinished_trials()
-        assert orphan._trial_id == trial_id
-        late.tell(orphan.number, TrialReport(orphan.number, error="contradicts"))
-    else:
-        number, jobs = late.ask(trial_id, meanwhile, asked)
-        assert jobs == []
-        late.tell(number, None)
+    before = late.study.trials
+    with pytest.raises(JournalConflictError, match="another distribution"):
+        late.ask(trial_id, meanwhile, asked)
+    assert [trial._trial_id for trial in late.unfinished_trials()] == [trial_id] == [late.claim()]
+    assert late.study.trials[:1] == before
+    number, jobs = late.ask(trial_id, meanwhile, asked)
+    assert jobs == []
+    late.tell(number, None)
     study, _ = collect_study(backend(store), base, 9)
     assert [t.state.name for t in study.trials] == ["FAIL", "RUNNING"]
     assert study.trials[0].params == {}
+    assert "different distribution kind" in study.trials[0].user_attrs["flyteoptuna:error"]
+
+
+def entry_names(store):
+    return {name for name in store.objects if "pack" not in name}
+
+
+def test_all_that_a_tell_changes_is_one_entry():
+    """The result, what a callback notes and adds, and the end of the search."""
+    base, store = based(), Store()
+    publish_study(base, backend(store))
+
+    def callback(study, trial):
+        study.set_user_attr("noted", trial.number)
+        study.enqueue_trial({"x": 0.5})
+        study.add_trial(create_trial(value=1.0))
+        study.stop()
+
+    one, number = worked(store, base)
+    one.study.callbacks, before = [callback], entry_names(store)
+    one.tell(number, report(number))
+    assert len(entry_names(store) - before) == 1
+    other = shared(store, base, "2", 9)
+    assert [t.state.name for t in other.study.trials] == ["COMPLETE", "WAITING", "COMPLETE"]
+    assert other.study.user_attrs == {"noted": 0} and other.ending == Ending("stopped")
+
+
+@pytest.mark.parametrize(("error", "failed"), [(KeyboardInterrupt, False), (KeyError, True), (SystemExit, True)])
+def test_a_callback_that_raises_ends_the_search_in_the_entry_that_tells_its_trial(error, failed):
+    """A worker that dies right after it takes nothing of this with it; Ctrl-C ends this worker alone."""
+    base, store = based(), Store()
+    publish_study(base, backend(store))
+
+    def callback(study, trial):
+        raise error("gone")
+
+    one, number = worked(store, base)
+    one.study.callbacks, before = [callback], entry_names(store)
+    with pytest.raises(error, match="gone"):
+        one.tell(number, report(number))
+    assert len(entry_names(store) - before) == 1
+    other = shared(store, base, "2", 9)
+    assert other.study.trials[number].state == TrialState.COMPLETE
+    assert (other.ending.failed, "gone" in other.ending.why) == (failed, failed)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_trial_that_has_changed_while_it_is_told_is_told_once(told):
+    """As by a request of the worker's earlier attempt that arrives late: whoever is first counts."""
+    base, store = based(), Store()
+    publish_study(base, backend(store))
+    one, number = worked(store, base, poll=1000)
+    late, calls = shared(store, base, "0", 9), []
+    one.study.callbacks = [lambda study, trial: calls.append(study.trials[number].user_attrs)]
+    if told:
+        late.tell(number, report(number, 0.75))
+    else:
+        late.study._storage.set_trial_user_attr(0, "late", 1)
+    one.tell(number, report(number, 0.5))
+    trial = shared(store, base, "2", 9).study.trials[number]
+    assert trial == one.study.trials[number]
+    assert (trial.value, trial.user_attrs) == ((0.75, {}) if told else (0.5, {"late": 1}))
+    assert calls == ([{}] if told else [{}, {"late": 1}])
+
+
+def test_a_claim_that_arrives_late_is_not_lost():
+    """The worker asks it before it claims another."""
+    base, store = based(), Store()
+    publish_study(base, backend(store))
+    one = shared(store, base, "0", 9, patience=0)
+    store.fate = lambda operation, name: "late" if operation == "create" else "before"
+    with pytest.raises(StoreError):
+        one.claim()
+    store.fate = lambda operation, name: ""
+    again = shared(store, base, "0", 9)
+    assert again.claim() == again.claim() == 0
+    again.ask(0, build, asked)
+    assert again.claim() == 1
 
 
 def test_a_trial_is_asked_again_with_the_parameters_that_it_has():
@@ -288,9 +365,9 @@ def test_a_trial_that_asks_and_tells_is_three_entries():
     base, store = based(), Store()
     publish_study(base, backend(store))
     one = shared(store, base, "0", 9)
-    before = len([name for name in store.objects if "pack" not in name])
+    before = len(entry_names(store))
     number, _ = one.ask(one.claim(), lambda trial: [trial.suggest_float(f"x{i}", 0, 1) for i in range(10)], asked)
     told = report(number)
     told.steps, told.intermediate, told.user_attrs = [1, 2, 3], [1.0, 2.0, 3.0], '{"a": 1, "b": 2}'
     one.tell(number, told)
-    assert len([name for name in store.objects if "pack" not in name]) == before + 3
+    assert len(entry_names(store)) == before + 3
