@@ -12,14 +12,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flytekit.core.context_manager import FlyteContext, FlyteContextManager
+from flytekit.core.data_persistence import FileAccessProvider
 from flytekit.core.type_engine import TypeEngine, TypeTransformer
 from flytekit.models import types as model_types
 from flytekit.models.literals import Literal
 
-from flyteoptuna.errors import TrialNotCompleteError
+from flyteoptuna.errors import StoreError, TrialNotCompleteError
 from flyteoptuna.flyte.references import Reference, msgpack_fields, msgpack_literal
 from flyteoptuna.trial.check_report import parse_report
 from flyteoptuna.trial.report import ReportingTrial, TrialHandle, TrialReport
+from flyteoptuna.values.retries import retry
 from flyteoptuna.values.text import exception_line
 
 
@@ -84,20 +86,33 @@ def write_failure_report(report: TrialReport, study: Reference) -> None:
 
 
 def read_failure_reports(study: Reference, trials: Iterable[ReportingTrial]) -> Iterator[TrialReport]:
-    """Read the reports of trials beside a study. An unreadable one becomes the report of a failure with the reason."""
+    """Read the reports of trials beside a study. An unreadable one becomes the report of a failure with the reason.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
     access = FlyteContextManager.current_context().file_access
     for trial in trials:
         path = _report_path(study, trial.number)
         try:
-            with access.get_filesystem_for_path(path).open(path) as file:
-                fields = json.load(file)
+            fields = json.loads(_read_file(access, path))
         except FileNotFoundError:
             continue
+        except StoreError:
+            raise
         except Exception as error:
             reason = f"The report that the trial left cannot be read: {exception_line(error)}"
             yield TrialReport(trial.number, trial.key, error=reason)
         else:
             yield parse_report(fields, trial.number, trial.key)
+
+
+def _read_file(access: FileAccessProvider, path: str) -> bytes:
+    def read() -> bytes:
+        with access.get_filesystem_for_path(path).open(path) as file:
+            return bytes(file.read())
+
+    return retry(lambda: f"{path} cannot be read", read)
 
 
 class ReportTransformer(TypeTransformer[TrialReport]):

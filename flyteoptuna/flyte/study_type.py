@@ -6,7 +6,6 @@ import functools
 import operator
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -17,6 +16,7 @@ from flytekit.models.literals import Literal
 from optuna.trial import TrialState
 
 from flyteoptuna.flyte.references import Reference, msgpack_fields, msgpack_literal, to_reference
+from flyteoptuna.flyte.transfers import download, upload
 from flyteoptuna.flyte.types.study_attributes import PYTHON_TYPES, STUDY_TAG, STUDY_TYPE
 from flyteoptuna.internals.flytekit_internals import register_first
 
@@ -81,13 +81,6 @@ def serialise_given_study(study: optuna.Study) -> bytes:
     return file_format.dump_study(study)
 
 
-def _upload(ctx: FlyteContext, data: bytes) -> str:
-    """Upload a new file to Flyte's raw data; return its path."""
-    local = ctx.file_access.get_random_local_path()
-    Path(local).write_bytes(data)
-    return str(ctx.file_access.put_raw_data(local))
-
-
 class StudyTransformer(TypeTransformer[optuna.Study]):
     """A study as a struct of its attributes and the path of its file, or the file itself at registration."""
 
@@ -114,7 +107,7 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
                 )
             fields["_data"] = data
         else:
-            fields["_path"] = _upload(ctx, data)
+            fields["_path"] = upload(ctx, data)
         return msgpack_literal(fields)
 
     def guess_python_type(self, literal_type: model_types.LiteralType) -> type[optuna.Study]:
@@ -133,9 +126,7 @@ class StudyTransformer(TypeTransformer[optuna.Study]):
             raise StudyFormatError(f"Not the literal of an optuna.Study: {lv}")
         if "_data" in fields:
             return file_format.restore_study(fields["_data"])
-        local = ctx.file_access.get_random_local_path()
-        ctx.file_access.get_data(fields["_path"], local)
-        return file_format.restore_study(Path(local).read_bytes())
+        return file_format.restore_study(download(ctx, fields["_path"]))
 
 
 class StudyReference(Reference):
@@ -155,7 +146,7 @@ class StudyReference(Reference):
             return StudyTransformer().to_literal(ctx, self.study, optuna.Study, None)
         except UnpicklableError as error:
             # The search cannot continue; its results are saved.
-            path = _upload(ctx, dump_study(self.study, pickles=False))
+            path = upload(ctx, dump_study(self.study, pickles=False))
             raise UnpicklableError(
                 f"{error}\nThe study as it stands: {path}\nIt holds the results alone: read it with load_study"
             ) from error

@@ -41,7 +41,7 @@ class _Sent(NamedTuple):
 
 
 class _Block(threading.local):
-    """What ``together`` holds in one thread: its depth, the held records, and the number of records known before."""
+    """State of ``together`` in one thread: its depth, the held records, and the number of records known before."""
 
     def __init__(self) -> None:
         self.depth, self.held, self.since = 0, list[Record](), 0

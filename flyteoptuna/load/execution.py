@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flyteoptuna.errors import StudyNotFoundError
-from flyteoptuna.load.journal_folder import collect_search, open_journal
+from flyteoptuna.load.journal_folder import PATIENCE, collect_search, open_journal
 from flyteoptuna.load.stored_file import parse_study, read_stored_file
 from flyteoptuna.study.settings import SearchSettings
+from flyteoptuna.values.retries import limited_patience
 
 if TYPE_CHECKING:
     from flytekit.models.core.identifier import WorkflowExecutionIdentifier
@@ -96,7 +97,8 @@ class StoredStudy(NamedTuple):
             return collect_search(self.journal.open(), study, self.journal.n_trials, self.journal.url, trusted=trusted)
         if self.reports is not None and find_search_mark(study):
             reports = read_map_reports(make_reference(self.reports))
-            reports += read_failure_reports(make_reference(self.study), without_report(study, reports))
+            with limited_patience(PATIENCE):
+                reports += read_failure_reports(make_reference(self.study), without_report(study, reports))
             tell_trials(study, reports)
         return study
 

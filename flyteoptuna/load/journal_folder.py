@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from optuna.storages import JournalStorage
 
-from flyteoptuna.errors import StudyFormatError, StudyNotFoundError
+from flyteoptuna.errors import StoreError, StudyFormatError, StudyNotFoundError
 from flyteoptuna.load.stored_file import parse_study, read_stored_file, refuse_special
 from flyteoptuna.storage import file_format
 from flyteoptuna.storage.search_study import SearchStudy
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from flyteoptuna.journal.backend import JournalObjectBackend
 
 _T = TypeVar("_T")
+
+# Time for which a request that fails is tried again while a user waits, seconds.
+PATIENCE = 5.0
 
 
 def open_journal(url: str) -> JournalObjectBackend:
@@ -41,7 +44,7 @@ def open_journal(url: str) -> JournalObjectBackend:
                 with suppress(FileNotFoundError):
                     refuse_special(str(path), path.stat())
         fs = FlyteContextManager.current_context().file_access.get_filesystem_for_path(url)
-        backend = JournalObjectBackend(url, fs=fs, read_only=True)
+        backend = JournalObjectBackend(url, fs=fs, read_only=True, patience=PATIENCE)
         backend.check()
     except StudyNotFoundError:
         raise
@@ -103,12 +106,15 @@ def collect_search(
         trusted: whether its records need no check, and the sampler of ``base`` is kept.
 
     Raises:
+        StudyNotFoundError: the journal cannot be read.
         StudyFormatError: the journal is damaged, or not that of the search.
     """
     from flyteoptuna.study.shared.journal_study import collect_study
 
     try:
         collected = collect_study(backend, base, n_trials)[0]
+    except StoreError as error:
+        raise StudyNotFoundError(f"The journal {url} cannot be read: {error}") from error
     except Exception as error:
         # A journal that is not from a search, or has been damaged, causes any type.
         reason = exception_line(error)
@@ -143,6 +149,8 @@ def _checked(study: SearchStudy, url: str) -> SearchStudy:
 def _convert_errors(read: Callable[[], _T], url: str) -> _T:
     try:
         return read()
+    except StoreError as error:
+        raise StudyNotFoundError(f"The journal {url} cannot be read: {error}") from error
     except Exception as error:
         # Records that are not Optuna's cause any type.
         raise StudyFormatError(f"The journal {url} holds no study: {exception_line(error)}") from error

@@ -112,6 +112,9 @@ def _load_stored(path: str, *, trusted: bool) -> SearchStudy:
         if find_journal(path) is None:
             raise
         return load_journal_study(path, trusted=trusted)
+    # s3fs reads a folder as an empty file.
+    if not content and find_journal(path) is not None:
+        return load_journal_study(path, trusted=trusted)
     for prefix, kind in _OPTUNA_FILES.items():
         if content.startswith(prefix):
             raise StudyFormatError(f"Not a study file, but a {kind}, {_OPTUNA_HINT}")

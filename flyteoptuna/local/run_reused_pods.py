@@ -144,4 +144,4 @@ def run_worker(payload: TaskPayload, environment: ProcessEnvironment, index: int
     """
     task = load_task(payload, environment)
     with environment.context.enter(), task_context():
-        return int(task.execute(optuna_worker=index, on_timeout=end_process, **unpack_inputs(packed)))
+        return int(task.work(optuna_worker=index, on_timeout=end_process, **unpack_inputs(packed)))

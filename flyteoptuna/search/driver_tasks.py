@@ -13,8 +13,9 @@ from flytekit.core.promise import create_and_link_node
 from flytekit.core.python_function_task import PythonFunctionTask
 
 from flyteoptuna.flyte.objective import container_image
-from flyteoptuna.flyte.references import by_reference
+from flyteoptuna.flyte.references import Reference, by_reference
 from flyteoptuna.flyte.resolver import name_task, resolver, short_digest
+from flyteoptuna.search.outages import recoverable
 
 # Retries of a driver pod after its own failure, such as running out of memory.
 RETRIES = 3
@@ -67,7 +68,13 @@ def driver_task(
     """Build a task that runs a function in a pod of its own, with the image and environment of the objective."""
 
     def function(**kwargs: Any) -> Any:
-        return body(**kwargs)
+        with recoverable():
+            outputs = body(**kwargs)
+            # Flytekit would save a study later, and give up at the first failure.
+            for value in outputs if isinstance(outputs, tuple) else (outputs,):
+                if isinstance(value, Reference):
+                    _ = value.literal
+        return outputs
 
     kind = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter(key, kind, annotation=t) for key, t in inputs.items()]

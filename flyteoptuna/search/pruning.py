@@ -8,9 +8,12 @@ import threading
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
+from flyteoptuna.errors import StoreError
 from flyteoptuna.flyte.references import Reference
+from flyteoptuna.logs import logger
 from flyteoptuna.trial.current_trial import ActiveTrial
 from flyteoptuna.trial.report import TrialHandle
+from flyteoptuna.values.retries import limited_patience
 
 TrialT = TypeVar("TrialT", bound=ActiveTrial)
 
@@ -74,23 +77,33 @@ class PruningDecision:
         self._context = contextvars.copy_context()
 
     def __call__(self, active: ActiveTrial) -> bool:
-        """Ask the pruner. System attributes that it sets on the trial are set on ``active``."""
+        """Ask the pruner; False where the store of a shared study does not answer.
+
+        System attributes that it sets on the trial are set on ``active``.
+        """
+        with self._lock, limited_patience(0):
+            try:
+                return self._ask_pruner(active)
+            except StoreError as error:
+                logger.warning("Trial %d goes on, because its pruner cannot be asked: %s", active.number, error)
+                return False
+
+    def _ask_pruner(self, active: ActiveTrial) -> bool:
         from flyteoptuna.internals.optuna_internals import set_intermediate_value
 
-        with self._lock:
-            study = self._read_study()
-            trial = study.get_trials(deepcopy=False)[active.number]
-            intermediate = active.intermediate
-            for step in [step for step in intermediate if step not in self._reported]:
-                set_intermediate_value(study, trial, step, intermediate[step])
-            self._reported.update(intermediate)
-            # Not through an `optuna.Trial`, whose constructor lets the sampler suggest.
-            before = study.get_trials(deepcopy=False)[active.number]
-            pruned = bool(study.pruner.prune(study, copy.deepcopy(before)))
-            after = study.get_trials(deepcopy=False)[active.number].system_attrs
-            # Successive halving compares a trial with the rungs in the system attributes of others.
-            active.set_system_attrs({k: after[k] for k in after if before.system_attrs.get(k, self) != after[k]})
-            return pruned
+        study = self._read_study()
+        trial = study.get_trials(deepcopy=False)[active.number]
+        intermediate = active.intermediate
+        for step in [step for step in intermediate if step not in self._reported]:
+            set_intermediate_value(study, trial, step, intermediate[step])
+        self._reported.update(intermediate)
+        # Not through an `optuna.Trial`, whose constructor lets the sampler suggest.
+        before = study.get_trials(deepcopy=False)[active.number]
+        pruned = bool(study.pruner.prune(study, copy.deepcopy(before)))
+        after = study.get_trials(deepcopy=False)[active.number].system_attrs
+        # Successive halving compares a trial with the rungs in the system attributes of others.
+        active.set_system_attrs({k: after[k] for k in after if before.system_attrs.get(k, self) != after[k]})
+        return pruned
 
     def _read_study(self) -> Any:
         import optuna

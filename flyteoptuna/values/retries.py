@@ -40,7 +40,7 @@ _PERMANENT_NAMES = {"NoCredentialsError", "PartialCredentialsError", "ProfileNot
 # The only clock and the only pause here; tests replace them.
 clock, sleep = time.monotonic, time.sleep
 
-_patient: ContextVar[bool] = ContextVar("patient", default=True)
+_limit: ContextVar[float] = ContextVar("limit", default=float("inf"))
 _T = TypeVar("_T")
 
 
@@ -53,7 +53,7 @@ def is_transient(error: BaseException) -> bool:
     status, code = http_status(error)
     if 0 < status < 500 and status not in _TRANSIENT_STATUSES and code not in _TRANSIENT_CODES:
         return False
-    return not any(map(_is_permanent, _causes(error)))
+    return not any(map(_is_permanent, causes(error)))
 
 
 def _is_permanent(error: BaseException) -> bool:
@@ -63,19 +63,23 @@ def _is_permanent(error: BaseException) -> bool:
     return isinstance(error, OSError) and (error.errno in _PERMANENT_NUMBERS or str(error).startswith("Forbidden: "))
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what caused it."""
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, its cause, the cause of that, and so on."""
     current: BaseException | None = error
     while current is not None:
         yield current
-        # Flytekit wraps the errors of its transfers, and names no cause.
-        wrapped = type(current).__module__.startswith("flytekit.")
-        current = current.__cause__ or (current.__context__ if wrapped else None)
+        cause = current.__cause__
+        if cause is None and type(current).__module__.startswith("flytekit."):
+            cause = current.__context__
+            # Flytekit wraps the errors of its transfers, and tries a failed download again without credentials.
+            if isinstance(cause, PermissionError) and cause.__context__ is not None:
+                cause = cause.__context__
+        current = cause
 
 
 def http_status(error: BaseException) -> tuple[int, str]:
     """HTTP status and error code of an exception of botocore, gcsfs, Azure or aiohttp; 0 and "" for any other."""
-    for each in _causes(error):
+    for each in causes(error):
         response = getattr(each, "response", None)
         if isinstance(response, dict):
             status, code = response.get("ResponseMetadata", {}).get("HTTPStatusCode"), response.get("Error", {})
@@ -90,13 +94,13 @@ def _to_int(status: Any) -> int:
 
 
 @contextmanager
-def without_retries() -> Iterator[None]:
-    """Try each request in the body once, whatever its patience."""
-    token = _patient.set(False)
+def limited_patience(seconds: float) -> Iterator[None]:
+    """Try requests in the body again for at most this time, whatever their patience; 0 for one attempt."""
+    token = _limit.set(min(seconds, _limit.get()))
     try:
         yield
     finally:
-        _patient.reset(token)
+        _limit.reset(token)
 
 
 def retry(what: Callable[[], str], call: Callable[[], _T], patience: float = PATIENCE) -> _T:
@@ -121,7 +125,7 @@ def retry(what: Callable[[], str], call: Callable[[], _T], patience: float = PAT
             if not is_transient(error):
                 raise
             # Whichever is longer, because the clock of a test may stand still.
-            left = (patience if _patient.get() else 0.0) - max(clock() - start, paused)
+            left = min(patience, _limit.get()) - max(clock() - start, paused)
             if left <= 0:
                 tried = "" if attempt == 1 else f" in {attempt} attempts"
                 raise StoreError(f"{what()}{tried}: {exception_line(error)}") from error

@@ -1,53 +1,18 @@
 """The journal on a real S3 server, over the network."""
 
 import json
-import threading
 
 import fsspec
 import optuna
 import pytest
 from journals import run_workers
 from optuna.storages import JournalStorage
+from s3_server import Server
 
 from flyteoptuna.errors import JournalError, StoreError
 from flyteoptuna.journal import packs
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.journal.entries import entry_name, pack_name
-
-
-class Server:
-    """An S3 server on a free port of this machine, that does one request at a time: its checks are not atomic."""
-
-    def __init__(self):
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-        from werkzeug.serving import make_server
-
-        lock, app = threading.Lock(), DomainDispatcherApplication(create_backend_app)
-        self.ignores_conditions = False
-
-        def one(environ, start_response):
-            if self.ignores_conditions:
-                environ.pop("HTTP_IF_NONE_MATCH", None)
-            with lock:
-                return [b"".join(app(environ, start_response))]
-
-        self.server = make_server("127.0.0.1", 0, one, threaded=True)
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-        self.options = {
-            "key": "k",
-            "secret": "s",
-            "endpoint_url": f"http://127.0.0.1:{self.server.server_port}",
-            "client_kwargs": {"region_name": "eu-west-1"},
-        }
-
-    def fs(self):
-        return fsspec.filesystem("s3", **self.options)
-
-    def close(self):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from flyteoptuna.flyte.resolver import name_task, short_digest
 from flyteoptuna.internals.flytekit_internals import clone_task
 from flyteoptuna.search.best_outputs import NONE_USED, USED
 from flyteoptuna.search.driver_tasks import add_node, driver_task, output_tuple, study_input
+from flyteoptuna.search.outages import recoverable
 from flyteoptuna.search.request import PROMISABLE, SearchRequest
 from flyteoptuna.search.search_tasks import SearchTasks, map_task, search_inputs, study_promise
 from flyteoptuna.search.trial_inputs import input_builder
@@ -74,6 +76,7 @@ class ReusedPodTasks(SearchTasks):
         task = clone_task(self.objective, interface=interface, metadata=metadata)
         # A plugin's work around one call of the objective belongs around each trial, not around them all.
         task.execute = self._work_in_pod
+        task.work = self.work
         args = self._loader_args("worker")
         return name_task(task, f"{self._task_name('worker')}-{short_digest(args)}", args)
 
@@ -99,8 +102,9 @@ class ReusedPodTasks(SearchTasks):
         state, journal = begin_journal(study, settings, self.directions, strategies, name)
         return StudyReference(state), journal, settings.to_json(), list(range(settings.slots))
 
-    def _work_in_pod(self, on_timeout: Callable[[], NoReturn] | None = None, **inputs: Any) -> int:
-        return self.work(**inputs, on_timeout=on_timeout or _restarter())
+    def _work_in_pod(self, **inputs: Any) -> int:
+        with recoverable():
+            return self.work(**inputs, on_timeout=_restarter())
 
     def work(
         self,
@@ -135,7 +139,8 @@ class ReusedPodTasks(SearchTasks):
         """Collect the study from the journal and output it."""
         from flyteoptuna.search.reused.search_journal import finish_search
 
-        return self._finish_with(finish_search(study, journal, SearchSettings.from_json(settings)), used)
+        with recoverable(f"The results of the search are in its journal: flyteoptuna show {shlex.quote(journal)}"):
+            return self._finish_with(finish_search(study, journal, SearchSettings.from_json(settings)), used)
 
 
 def _restarter() -> Callable[[], NoReturn]:

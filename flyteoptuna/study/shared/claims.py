@@ -19,7 +19,7 @@ class Claim(NamedTuple):
 
 
 class JournalOrder:
-    """What the order of the journal decides, so that all workers agree on it.
+    """Claims of trials, and the end of a search, by the order of the journal, so that all workers agree on them.
 
     It reads Optuna's journal records, because a storage has no order between created trials and enqueued ones, nor
     between two values of an attribute. The first ``base`` trials are those before the search.
