@@ -93,7 +93,7 @@ class Search:
     def attempt(self, name):
         build = input_builder(objective, objective, self.settings.space, {})
         worker = search_journal.open_worker(
-            name, self.study, "mem://j", self.settings, objective, build, ("x", "k"), {}, None
+            name, self.study, "/no/journal", self.settings, objective, build, ("x", "k"), {}, None
         )
         return worker.run()
 
