@@ -113,7 +113,8 @@ def _is_safe(python_type: Any) -> bool:
         return transformer in {
             type_engine.SimpleTransformer,
             type_engine.EnumTransformer,
-            type_engine.LiteralTypeTransformer,
+            # Flytekit 1.15 has none.
+            getattr(type_engine, "LiteralTypeTransformer", None),
             # It decodes fields by itself, never by other transformers.
             type_engine.DataclassTransformer,
             FlyteFilePathTransformer,
