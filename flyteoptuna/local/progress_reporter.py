@@ -97,13 +97,6 @@ def _make_bar(total: int | None) -> Bar | None:
     return TerminalBar(total) if is_terminal(sys.stderr) else None
 
 
-def log_begin(n_trials: int | None, at_once: str, study: str) -> None:
-    """Log that a search begins, and where its study is while it runs; see ``ProgressReporter``."""
-    length = "until its timeout" if n_trials is None else f"of {plural(n_trials, 'trial')}"
-    logger.info("A search %s begins, %s.", length, at_once)
-    logger.info("Its study as it runs: flyteoptuna watch %s", shlex.quote(study))
-
-
 class ProgressReporter:
     """Logs a line for each trial, or shows a bar in a terminal or a notebook. A context manager."""
 
@@ -121,7 +114,9 @@ class ProgressReporter:
         self._reasons: set[str] = set()
 
     def __enter__(self) -> Self:
-        log_begin(self._n_trials, self._at_once, self._study)
+        length = "until its timeout" if self._n_trials is None else f"of {plural(self._n_trials, 'trial')}"
+        logger.info("A search %s begins, %s.", length, self._at_once)
+        logger.info("Its study as it runs: flyteoptuna watch %s", shlex.quote(self._study))
         self._bar = _make_bar(self._n_trials)
         if self._bar is not None:
             _open_bars.append(self._bar)

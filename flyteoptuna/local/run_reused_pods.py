@@ -14,8 +14,9 @@ from flyteoptuna.errors import SearchFailedError, TaskNotLoadedError
 from flyteoptuna.flyte.caller_context import CallerContext
 from flyteoptuna.flyte.references import make_reference, msgpack_literal
 from flyteoptuna.flyte.workflow_scope import task_context
+from flyteoptuna.local.journal_follower import JournalFollower
 from flyteoptuna.local.local_search import begin_local_search, end_local_search, link_study
-from flyteoptuna.local.progress_reporter import log_begin
+from flyteoptuna.local.progress_reporter import ProgressReporter
 from flyteoptuna.local.study_file import StudyFile
 from flyteoptuna.local.worker_main import (
     ProcessEnvironment,
@@ -56,13 +57,17 @@ def run_search_with_reused_pods(request: SearchRequest) -> Any:
     folder = FlyteContextManager.current_context().file_access.get_random_local_directory()
     search_journal.publish_search(search.study, folder)
     n_trials = None if request.open_ended else settings.n_trials
-    log_begin(n_trials, describe_workers(search.settings.slots), folder)
+    reporter = ProgressReporter(n_trials, describe_workers(search.settings.slots), folder)
     study = make_reference(msgpack_literal({"_path": str(Path(folder, BEGUN))}))
     tasks = ReusedPodTasks.for_request(request)
     inputs = {"study": study, "journal": folder, "settings": settings.to_json(), **tasks.by_variable(search.fixed)}
     with link_study(folder) as link:
         try:
-            with interruptible():
+            with (
+                interruptible(),
+                reporter,
+                JournalFollower(folder, search.study, settings.n_trials, reporter),
+            ):
                 _run_workers(tasks, inputs, n_workers, settings.n_trials)
             state = search_journal.finish_search(study, folder, settings, draw=False)
         except SearchFailedError:

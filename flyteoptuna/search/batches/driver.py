@@ -86,10 +86,12 @@ def tell_or_save(
     *,
     last: bool,
     draw: bool = True,
+    log: bool = True,
     failure: str = "",
 ) -> SearchStudy:
     """Tell a study the reports of its running trials; if the search fails, save it first.
 
+    ``draw`` says whether the deck shows the progress, and ``log`` whether the log does.
     ``failure`` is the reason why the search has failed already; empty if it has not.
 
     Raises:
@@ -97,7 +99,8 @@ def tell_or_save(
     """
 
     def show(progress: Progress) -> None:
-        logger.info("%s", progress)
+        if log:
+            logger.info("%s", progress)
         if draw:
             _draw_deck(state, progress, last=last)
 

@@ -72,6 +72,8 @@ def open_worker(
 def finish_search(study: Reference, journal: str, settings: SearchSettings, *, draw: bool = True) -> SearchStudy:
     """Collect the study of a search whose workers have ended, and fail the trials without a report.
 
+    ``draw`` says whether the pod's deck and log show the study.
+
     Raises:
         SearchFailedError: the search has failed; names the file of the study.
     """
@@ -83,4 +85,4 @@ def finish_search(study: Reference, journal: str, settings: SearchSettings, *, d
     if failure:
         # A callback may have ended the search.
         state.callbacks = []
-    return driver.tell_or_save(state, [], settings.max_failures, last=True, draw=draw, failure=failure)
+    return driver.tell_or_save(state, [], settings.max_failures, last=True, draw=draw, log=draw, failure=failure)

@@ -128,6 +128,9 @@ class TrialWorker:
             self._loop.fail(error)
 
     def _log_trial(self, number: int) -> None:
+        if not self._in_pod:
+            # The process that started the workers reports their trials.
+            return
         trial = trial_record(self._loop.shared.study, number)
         seconds = trial.duration.total_seconds() if trial.duration else 0.0
         reason = str(trial.user_attrs.get(ERROR_ATTRIBUTE, ""))
