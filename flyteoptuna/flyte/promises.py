@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
-from flytekit.core.promise import Promise
+from flytekit.core.promise import ComparisonExpression, ComparisonOps, Promise
 from flytekit.models.literals import Literal
 from flytekit.models.types import LiteralType, SimpleType
 
@@ -197,7 +197,20 @@ class _AttributePromise(_SearchPromise):
     is_none = refuse_operator("is_none()")
 
 
-def _comparison(name: str, symbol: str) -> Callable[[Any, Any], Any]:
+class _Comparison(ComparisonExpression):
+    """Comparison of a study's number, for a conditional of Flyte."""
+
+    def __repr__(self) -> str:
+        return f"{self.lhs!r} {self.op.value} {self.rhs!r}"
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            "A comparison is decided once the search has run: give it to `fl.conditional(...).if_(...)`, and join "
+            f"several by `&` and `|`, but got the truth value of {self!r}."
+        )
+
+
+def _comparison(symbol: str) -> Callable[[Any, Any], Any]:
     refuse = refuse_operator(symbol)
 
     def compare(self: _AttributePromise, other: Any) -> Any:
@@ -212,14 +225,15 @@ def _comparison(name: str, symbol: str) -> Callable[[Any, Any], Any]:
             )
         if type(other) is float and kind is int:
             raise TypeError(f"`study.{self._path}` is an int, and Flyte compares ints with ints, but got {other!r}.")
-        return getattr(Promise, f"__{name}__")(self, float(other) if type(other) is int and kind is float else other)
+        operand = float(other) if type(other) is int and kind is float else other
+        return _Comparison(self, ComparisonOps(symbol), operand)
 
     return compare
 
 
 for _name, _symbol in {"eq": "==", "ne": "!=", **ORDER_OPERATORS}.items():
     setattr(StudyPromise, f"__{_name}__", refuse_operator(_symbol))
-    setattr(_AttributePromise, f"__{_name}__", _comparison(_name, _symbol))
+    setattr(_AttributePromise, f"__{_name}__", _comparison(_symbol))
 
 
 def contains_promise(value: Any) -> bool:

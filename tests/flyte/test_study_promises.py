@@ -203,3 +203,20 @@ def test_an_attribute_that_there_is_none_of_is_an_attribute_error():
         return study.best_value
 
     fl.workflow(workflow)()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda s: 1 if s.best_value > 1 else 0,
+        lambda s: not s.best_value > 1,
+        lambda s: s.best_value > 1 and s.n_complete == 2,
+        lambda s: 1 if s.n_complete == 2 else 0,
+        lambda s: 0 < s.best_value < 1,
+        lambda s: [s.best_trial] if s.best_trial >= 1 else [],
+    ],
+)
+def test_the_truth_value_of_a_comparison_is_refused(use):
+    """It is decided after the search; the message names the conditional, and what was written."""
+    with pytest.raises(TypeError, match=r"give it to `fl\.conditional.*got the truth value of .*study\."):
+        run(one, use, int)
