@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flyteoptuna.load.load_study import load_study
     from flyteoptuna.optimizer import Optimizer, optimize
     from flyteoptuna.page.html_report import report
+    from flyteoptuna.study.inputs import inputs
     from flyteoptuna.trial.current_trial import current_trial
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "UntrustedError",
     "current_trial",
     "export",
+    "inputs",
     "load_study",
     "optimize",
     "outputs",
@@ -64,6 +66,7 @@ _MODULES = {
     "Optimizer": "optimizer",
     "current_trial": "trial.current_trial",
     "export": "load.export",
+    "inputs": "study.inputs",
     "load_study": "load.load_study",
     "optimize": "optimizer",
     "outputs": "flyte.outputs",

@@ -25,7 +25,7 @@ BELOW = {
     "space": {"errors", "values"},
     "trial": {"streams", "values"},
     "journal": {"errors", "values"},
-    "storage": {"errors", "values", "internals", "trial"},
+    "storage": {"errors", "values", "internals", "space", "trial"},
     "study": {"errors", "logs", "values", "internals", "space", "trial", "journal", "storage"},
     "flyte": {"errors", "values", "internals", "space", "trial", "storage", "study"},
     "page": {"logs", "values", "trial", "storage", "study", "flyte"},
@@ -40,7 +40,7 @@ BELOW = {
     "optimizer_inputs": {"errors", "values", "space", "flyte", "optimizer_settings"},
     "suggest": {"values", "space"},
     "optimizer": {*("optimizer_settings", "optimizer_inputs", "local_or_graph", "space", "storage", "flyte", "search")},
-    "__init__": {"errors", "trial", "journal", "flyte", "page", "load", "suggest", "optimizer"},
+    "__init__": {"errors", "trial", "journal", "study", "flyte", "page", "load", "suggest", "optimizer"},
     "cli": {
         *("errors", "streams", "values", "internals", "trial", "storage", "study", "flyte", "page", "load", "search")
     },

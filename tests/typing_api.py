@@ -26,6 +26,7 @@ from flyteoptuna import (
     UntrustedError,
     current_trial,
     export,
+    inputs,
     load_study,
     optimize,
     outputs,
@@ -92,6 +93,8 @@ errors: list[type[FlyteOptunaError]] = [
 loaded: optuna.Study = load_study("study.zip")
 report(loaded, "report.html")
 kept: Mapping[str, object] = outputs(loaded, 0)
+given: dict[str, object] = inputs(loaded, 0)
+given_typed: object = inputs(loaded, number=0, types={"depth": int})["depth"]
 model: object = outputs(loaded, number=0, types={"model": str}, trusted=True).model
 written: str = export(loaded, "trials.csv", overwrite=True)
 refusals: list[type[Exception]] = [JournalError, JournalConflictError]
@@ -113,6 +116,7 @@ of_decorated: float = bare(depth=1).best_value + called(depth=1).best_value
 counts: int = optimizer(x=x, depth=3).n_complete + bare.study.n_trials + called.study.n_fail
 file: str | None = optimizer.study.file
 params: dict[str, object] = bare(depth=1).best_params
+nested: dict[str, object] = bare(depth=1).best_inputs
 bare.study = optimizer.study
 bare.concurrency, bare.n_trials = 4, 20
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
@@ -26,6 +26,7 @@ class ObjectiveCall(NoValue):
 
     objective: Any
     inputs: Mapping[str, Any]  # by name
+    stored: Mapping[str, str] = field(default_factory=dict)  # as JSON, by name; see `stored_inputs`
 
     def __await__(self) -> Generator[Any, None, ObjectiveCall]:
         # An async callback may await the call, as in an eager task.

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, get_origin
 
 from flytekit.core.context_manager import ExecutionState, FlyteContextManager
-from flytekit.core.promise import Promise
 from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.models.literals import Literal
 
@@ -164,27 +163,14 @@ def outputs(
         LookupError: the study has no trial of that number, or the trial no output that ``types`` names.
         UntrustedError: on access to an output that may be a pickle, without trust.
     """
-    import optuna
-
     from flyteoptuna.storage.search_study import SearchStudy
     from flyteoptuna.study import results
 
-    if not isinstance(study, optuna.Study):
-        hint = ""
-        if isinstance(study, Promise):
-            hint = " In a workflow, `optimizer.best` has those of the best trial, and a task that takes the study all."
-        raise TypeError(f"`study` must be an optuna.Study, but got {value_and_type(study)}.{hint}")
-    if type(number) is not int:
-        hint = " Pass its `number`." if isinstance(number, optuna.trial.FrozenTrial) else ""
-        raise TypeError(f"`number` must be the number of a trial, but got {value_and_type(number)}.{hint}")
+    hint = "In a workflow, `optimizer.best` has those of the best trial, and a task that takes the study all."
+    trial = results.find_trial(study, number, hint)
     # Exactly a bool: a truthy value such as "no" must not unpickle anything.
     if not isinstance(trusted, bool):
         raise TypeError(f"`trusted` must be True or False, but got {value_and_type(trusted)}.")
-    trials = study.get_trials(deepcopy=False)
-    if not 0 <= number < len(trials):
-        has = f"its trials are 0 to {len(trials) - 1}" if trials else "it has none yet"
-        raise LookupError(f"Study {study.study_name!r} has no trial {safe_repr(number)}: {has}.")
-    trial = trials[number]
     described = f"Trial {number} of study {study.study_name!r} ({trial.state.name})"
     serialised = results.stored_outputs(trial)
     if types is not None and not isinstance(types, Mapping):

@@ -11,7 +11,13 @@ from flytekit.models.types import LiteralType, SimpleType
 
 from flyteoptuna.flyte.references import literal_value, to_reference
 from flyteoptuna.flyte.search_nodes import refuse_overrides
-from flyteoptuna.flyte.types.study_attributes import ATTRIBUTES, OF_ONE_OBJECTIVE, PYTHON_TYPES, STUDY_TAG
+from flyteoptuna.flyte.types.study_attributes import (
+    ATTRIBUTES,
+    DICTIONARIES,
+    OF_ONE_OBJECTIVE,
+    PYTHON_TYPES,
+    STUDY_TAG,
+)
 from flyteoptuna.values.did_you_mean import PlainMessage, did_you_mean, join_names
 from flyteoptuna.values.no_value import ORDER_OPERATORS, NoValue, refuse_operator
 
@@ -56,7 +62,8 @@ class StudyPromise(_SearchPromise):
 
     ``names`` are those of the parameters of each trial; None if they are unknown. ``best_output`` makes the promise of
     an output of the best trial, of its name; None for several objectives. ``attribute`` makes the promise of an
-    attribute, of its name. Default: a field of the study.
+    attribute, of its name. Default: a field of the study. ``inputs`` are the names of the inputs that differ from trial
+    to trial, and ``best_input`` makes the promise of such an input of the best trial.
     """
 
     def __init__(
@@ -67,9 +74,12 @@ class StudyPromise(_SearchPromise):
         names: Collection[str] | None = None,
         best_output: Callable[[str], Promise] | None = None,
         attribute: Callable[[str], Promise] | None = None,
+        inputs: Collection[str] = (),
+        best_input: Callable[[str], Promise] | None = None,
     ) -> None:
         super().__init__(var, val, literal_type)
         self._names = names
+        self._inputs, self._best_input = inputs, best_input
         self._best_output = best_output
         self._attribute = attribute or super().__getattr__
 
@@ -87,6 +97,8 @@ class StudyPromise(_SearchPromise):
             raise AttributeError(f"A study has no `{key}` in a workflow; it has: {', '.join(ATTRIBUTES)}.{hint} {_ALL}")
         if self._best_output is None and key in OF_ONE_OBJECTIVE:
             raise AttributeError(f"A study of several objectives has no `{key}`, but `best_trials`. {_ALL}")
+        if key == "best_inputs" and self._best_input is not None:
+            return _InputsPromise(self._attribute(key), self._inputs, self._best_input)
         return _AttributePromise(self._attribute(key), key, self._names)
 
     def __getitem__(self, key: Any) -> Promise:
@@ -133,6 +145,8 @@ class _OutputPromise(_SearchPromise):
 class _AttributePromise(_SearchPromise):
     """Promise of an attribute of a study: a number, parameters by name, or trial numbers by index."""
 
+    _kind = "parameter"
+
     def __init__(self, promise: Promise, path: str, names: Collection[str] | None) -> None:
         value = promise_value(promise) if promise.is_ready else None
         if isinstance(value, (bool, int, float, str)):
@@ -147,13 +161,13 @@ class _AttributePromise(_SearchPromise):
     def __getattr__(self, key: str) -> Promise:
         if key.startswith("_"):
             raise AttributeError(key)
-        if self._path != "best_params":
+        if self._path not in DICTIONARIES:
             raise AttributeError(self._no_item_message(f".{key}"))
         if hasattr(dict, key) and key not in (self._names or ()):
             # Python looks for `keys` in `**best_params`, and hides an AttributeError.
             raise (TypeError if key == "keys" else AttributeError)(
-                f"`best_params` is no dictionary where a workflow is written, but got `best_params.{key}`: read one as "
-                "`best_params[name]`, or give all to a task that takes a `dict`."
+                f"`{self._path}` is no dictionary where a workflow is written, but got `{self._path}.{key}`: read one "
+                f"as `{self._path}[name]`, or give all to a task that takes a `dict`."
             )
         try:
             return self[key]
@@ -165,10 +179,10 @@ class _AttributePromise(_SearchPromise):
         if self._path == "best_trials":
             if type(key) is not int or key < 0:
                 raise TypeError(f"`best_trials` has the numbers of trials, by an index from 0, but got {path}. {_ALL}")
-        elif self._path != "best_params":
+        elif self._path not in DICTIONARIES:
             raise TypeError(self._no_item_message(f"[{key!r}]"))
         elif not isinstance(key, str):
-            raise TypeError(f"`best_params` has the parameters by their names, but got {path}.")
+            raise TypeError(f"`{self._path}` has the {self._kind}s by their names, but got {path}.")
         elif self._names is None:
             raise TypeError(
                 f"Flyte checks a parameter's type when the workflow is registered, and what a callback suggests is not "
@@ -177,10 +191,13 @@ class _AttributePromise(_SearchPromise):
         elif key not in self._names:
             raise KeyError(
                 PlainMessage(
-                    f"The search has no parameter {key!r}; it has: {join_names(sorted(self._names))}."
+                    f"The search has no {self._kind} {key!r}; it has: {join_names(sorted(self._names))}."
                     f"{did_you_mean(key, self._names)}"
                 )
             )
+        return self._item(key, path)
+
+    def _item(self, key: Any, path: str) -> Promise:
         return _AttributePromise(super().__getitem__(key), path, None)
 
     def _no_item_message(self, written: str) -> str:
@@ -195,6 +212,19 @@ class _AttributePromise(_SearchPromise):
 
     __iter__, __bool__ = refuse_operator("iter()"), refuse_operator("bool()")
     is_none = refuse_operator("is_none()")
+
+
+class _InputsPromise(_AttributePromise):
+    """Promise of the best trial's inputs. Each is a promise of the objective's own type."""
+
+    _kind = "varied input"
+
+    def __init__(self, promise: Promise, names: Collection[str], best_input: Callable[[str], Promise]) -> None:
+        super().__init__(promise, "best_inputs", names)
+        self._best_input = best_input
+
+    def _item(self, key: Any, path: str) -> Promise:
+        return _OutputPromise(self._best_input(key), f"study.{path}")
 
 
 class _Comparison(ComparisonExpression):
@@ -214,7 +244,7 @@ def _comparison(symbol: str) -> Callable[[Any, Any], Any]:
     refuse = refuse_operator(symbol)
 
     def compare(self: _AttributePromise, other: Any) -> Any:
-        if self._path in ("best_params", "best_trials"):
+        if self._path in (*DICTIONARIES, "best_trials"):
             refuse(self)
         # Flyte requires operands of the same type.
         kind = PYTHON_TYPES.get(self._path)

@@ -13,11 +13,11 @@ from flytekit.core.context_manager import FlyteContext, FlyteContextManager
 from flytekit.core.type_engine import TypeTransformer
 from flytekit.models import types as model_types
 from flytekit.models.literals import Literal
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.flyte.references import Reference, msgpack_fields, msgpack_literal, to_reference
 from flyteoptuna.flyte.transfers import download, upload
-from flyteoptuna.flyte.types.study_attributes import PYTHON_TYPES, STUDY_TAG, STUDY_TYPE
+from flyteoptuna.flyte.types.study_attributes import DICTIONARIES, PYTHON_TYPES, STUDY_TAG, STUDY_TYPE
 from flyteoptuna.internals.flytekit_internals import register_first
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def study_attribute_values(study: optuna.Study) -> dict[str, Any]:
     return {
         "best_value": best.value if best else None,
         "best_params": best.params if best else {},
+        "best_inputs": _inputs_of(study, best) if best else {},
         "best_trial": best.number if best else None,
         "best_trials": [best.number] if best else [t.number for t in study.best_trials] if complete else [],
         "n_trials": len(states),
@@ -47,11 +48,21 @@ def study_attribute_values(study: optuna.Study) -> dict[str, Any]:
     }
 
 
+def _inputs_of(study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+    """Inputs of a trial; empty if they are not known."""
+    from flyteoptuna.storage.stored_inputs import stored_inputs
+
+    try:
+        return stored_inputs(study, trial)
+    except (LookupError, ValueError):
+        return {}
+
+
 def attribute_references(values: Mapping[str, Any]) -> dict[str, Reference]:
     """Attributes of a study as Flyte literals, by name, from the fields of the study's own literal."""
     return {
         name: Reference(msgpack_literal(value))
-        if name == "best_params"
+        if name in DICTIONARIES
         else to_reference(value, type(None) if value is None else PYTHON_TYPES[name])
         for name, value in values.items()
         if name in PYTHON_TYPES

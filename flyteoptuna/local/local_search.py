@@ -20,7 +20,7 @@ from flyteoptuna.flyte.workflow_scope import current_scope
 from flyteoptuna.local.study_file import StudyFile
 from flyteoptuna.local.worker_pool import worker_count
 from flyteoptuna.logs import logger
-from flyteoptuna.search.best_outputs import PREFIX, best_output
+from flyteoptuna.search.best_outputs import INPUT_PREFIX, PREFIX, best_input, best_output
 from flyteoptuna.search.request import SearchRequest
 from flyteoptuna.storage.local_studies import StudyLink
 from flyteoptuna.study.settings import SearchSettings
@@ -114,12 +114,19 @@ def end_local_search(file: StudyFile, search: LocalSearch) -> Any:
         study.file = None if file.error else str(file.path)
         return study
     types = stored_output_types(request.objective)
-    best = functools.partial(_output_promise, study, types) if len(request.directions) == 1 else None
-    return StudyPromise("study", file.literal(), None, request.param_types, best)
+    best, inputs = None, None
+    if len(request.directions) == 1:
+        best = functools.partial(_output_promise, study, types)
+        inputs = functools.partial(_input_promise, study, request.objective.python_interface.inputs)
+    return StudyPromise("study", file.literal(), None, request.param_types, best, None, request.mapped, inputs)
 
 
 def _output_promise(study: SearchStudy, types: Mapping[str, Any], name: str) -> Promise:
     return Promise(f"{PREFIX}{name}", best_output(study, name, types[name]).literal)
+
+
+def _input_promise(study: SearchStudy, types: Mapping[str, Any], name: str) -> Promise:
+    return Promise(f"{INPUT_PREFIX}{name}", best_input(study, name, types[name]).literal)
 
 
 def _end_line(search: LocalSearch, study: SearchStudy) -> str:

@@ -79,6 +79,8 @@ def begin_search(
     system_attrs.store_search_mark(
         study, settings.n_trials, n_generations, now, concurrency=settings.slots, workers=workers, objective=objective
     )
+    if settings.space:
+        system_attrs.store_search_space(study, settings.space)
     fail_interrupted_trials(study, study.callbacks)
     return study
 

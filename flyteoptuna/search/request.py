@@ -74,7 +74,7 @@ class SearchRequest:
 
     def space_json(self) -> str:
         """Serialise the search space; empty if a callback makes the inputs."""
-        return space_to_json(self.varied) if self.varied else ""
+        return space_to_json(self.varied, self.objective.python_interface.inputs) if self.varied else ""
 
     def settings(self, counts: Mapping[str, Any]) -> SearchSettings:
         """Settings of the search, of resolved values for ``PROMISABLE``."""

@@ -27,7 +27,7 @@ from flyteoptuna.flyte.resolver import decode_names, encode_names
 from flyteoptuna.flyte.search_nodes import join_nodes
 from flyteoptuna.flyte.types.study_attributes import ATTRIBUTES, OF_ONE_OBJECTIVE, PYTHON_TYPES, params_type
 from flyteoptuna.internals.flytekit_internals import rename_map_task
-from flyteoptuna.search.best_outputs import PREFIX, best_output_promises, finish_outputs
+from flyteoptuna.search.best_outputs import INPUT_MARK, INPUT_PREFIX, PREFIX, best_output_promises, finish_outputs
 from flyteoptuna.search.driver_tasks import INPUT, output_tuple, variable_names
 from flyteoptuna.search.request import SearchRequest
 
@@ -115,6 +115,12 @@ class SearchTasks:
         return stored_output_types(self.objective) if n_objective_values(self.objective) == 1 else {}
 
     @functools.cached_property
+    def _input_types(self) -> dict[str, Any]:
+        """Types of the best trial's inputs that differ from trial to trial, by name; empty with several objectives."""
+        types = self.objective.python_interface.inputs
+        return {name: types[name] for name in self.mapped} if n_objective_values(self.objective) == 1 else {}
+
+    @functools.cached_property
     def _attribute_types(self) -> dict[str, Any]:
         """Types of the study's attributes, by name.
 
@@ -129,12 +135,13 @@ class SearchTasks:
         """Output type of the last task."""
         import optuna
 
-        variables = variable_names(PREFIX, self._stored_types)
-        best = {variables[name]: by_reference(kind) for name, kind in self._stored_types.items()}
+        best: dict[str, Any] = {}
+        for prefix, types in ((PREFIX, self._stored_types), (INPUT_PREFIX, self._input_types)):
+            best |= {variable: by_reference(types[name]) for name, variable in variable_names(prefix, types).items()}
         return output_tuple("Finished", {"study": by_reference(optuna.Study), **self._attribute_types, **best})
 
     def _finish_with(self, study: Any, used: str) -> Any:
-        """Return the outputs of the last task: study, attributes, and outputs of the best trial.
+        """Return the outputs of the last task: study, attributes, and outputs and inputs of the best trial.
 
         Raises:
             SearchFailedError: the workflow uses an output that the best trial does not have, or that is not trusted.
@@ -143,7 +150,7 @@ class SearchTasks:
 
         reference = StudyReference(study)
         try:
-            outputs = finish_outputs(study, self._stored_types, used)
+            outputs = finish_outputs(study, self._stored_types, self._input_types, used)
         except (LookupError, UntrustedError) as error:
             raise SearchFailedError(f"{error}\nThe study as it stands: {study_path(reference)}") from None
         attributes = attribute_references(msgpack_fields(reference.literal))
@@ -182,8 +189,12 @@ def study_promise(begun: Promise, outputs: Any, request: SearchRequest) -> Study
     """
     study = outputs.study
     join_nodes(begun, study)
-    variables = variable_names(PREFIX, stored_output_types(request.objective))
-    best = best_output_promises(outputs, variables) if len(request.directions) == 1 else None
+    best, best_input = None, None
+    if len(request.directions) == 1:
+        best = best_output_promises(outputs, variable_names(PREFIX, stored_output_types(request.objective)))
+        best_input = best_output_promises(outputs, variable_names(INPUT_PREFIX, request.mapped), INPUT_MARK)
     attribute = functools.partial(getattr, outputs)
     literal_type = promise_literal_type(study)
-    return StudyPromise(study.var, study.ref, literal_type, request.param_types, best, attribute)
+    return StudyPromise(
+        study.var, study.ref, literal_type, request.param_types, best, attribute, request.mapped, best_input
+    )

@@ -14,6 +14,7 @@ from flyteoptuna.flyte.report_transport import HandleReference
 from flyteoptuna.flyte.types.casts import convert_literal
 from flyteoptuna.space import space
 from flyteoptuna.space.annotations import convert_suggested
+from flyteoptuna.space.given_inputs import inputs_to_json
 from flyteoptuna.space.number_limits import check_numbers
 from flyteoptuna.space.suggestions import Suggestion
 from flyteoptuna.trial.call_objective import outcome_of_exception
@@ -87,7 +88,7 @@ def _build_by_callback(callback: Callable[..., Any], objective: Any, fixed: Mapp
         inputs = complete_inputs(objective, objective.name, natives, given)
         # Converted here, so that an input of a wrong type fails this trial alone.
         converted = {name: _to_flyte(name, _plain_scalars(inputs[name]), natives[name]) for name in natives}
-        return ObjectiveCall(objective, converted)
+        return ObjectiveCall(objective, converted, inputs_to_json(call.inputs, natives))
 
     return build
 
@@ -125,7 +126,7 @@ def _make_job(study: SearchStudy, trial: AskedTrial, mapped: Sequence[str], batc
     """Convert the inputs of a trial, and store their digest, which identifies its report, in its mark."""
     from optuna.pruners import NopPruner
 
-    from flyteoptuna.study.system_attrs import update_trial_mark
+    from flyteoptuna.study.system_attrs import store_inputs, update_trial_mark
 
     call: ObjectiveCall = trial.inputs
     natives, metadata = call.objective.python_interface.inputs, call.objective.metadata
@@ -134,6 +135,8 @@ def _make_job(study: SearchStudy, trial: AskedTrial, mapped: Sequence[str], batc
     key = hashlib.sha256(content).hexdigest()[:12]
     timeout = metadata.timeout.total_seconds() if metadata.timeout else None
     update_trial_mark(study, trial.number, key=key, cached=bool(metadata.cache), timeout=timeout)
+    if call.stored:
+        store_inputs(study, trial.number, call.stored)
     handle = TrialHandle(
         number=trial.number,
         key=key,

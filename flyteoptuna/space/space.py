@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from flyteoptuna.errors import SpaceError
 from flyteoptuna.space.suggestions import Category, Float, Integer, Suggestion, is_suggestion
+from flyteoptuna.space.type_members import accepts_mapping, item_annotation, takes_floats, union_members
 from flyteoptuna.values.did_you_mean import value_and_type
 from flyteoptuna.values.json_values import plain_scalar
 from flyteoptuna.values.text import safe_repr
@@ -63,16 +64,23 @@ def substitute_suggestions(value: Any, path: str, draw: Callable[[str, Suggestio
     return draw(path, value) if is_suggestion(value) else value
 
 
-def space_to_json(space: Mapping[str, Any]) -> str:
-    """A space as JSON. Each value is a list of its kind and its content; a dictionary is a list of pairs."""
+def space_to_json(space: Mapping[str, Any], types: Mapping[str, Any] | None = None) -> str:
+    """A space as JSON. Each value is a list of its kind and its content; a dictionary is a list of pairs.
 
-    def encode(value: Any, path: str) -> Any:
+    ``types`` are those of the inputs, by name: a suggestion of ints for an input that takes floats has the mark
+    ``float`` after its content.
+    """
+
+    def encode(value: Any, path: str, annotation: Any) -> Any:
         if isinstance(value, Mapping):
-            return ["dict", [[key, encode(inner, item_path(path, key))] for key, inner in value.items()]]
+            kind = next(filter(accepts_mapping, union_members(annotation)), Any)
+            items = ((key, inner, item_path(path, key)) for key, inner in value.items())
+            return ["dict", [[key, encode(inner, at, item_annotation(kind, key))] for key, inner, at in items]]
+        mark = ["float"] if takes_floats(annotation) else []
         if isinstance(value, Category):
-            return ["category", {"choices": value.choice_names()}]
+            return ["category", {"choices": value.choice_names()}, *mark]
         if isinstance(value, (Float, Integer)):
-            return [type(value).__name__.lower(), vars(value)]
+            return [type(value).__name__.lower(), vars(value), *mark]
         if isinstance(value, Enum):
             # By name, like the members in a category.
             return ["value", value.name]
@@ -83,16 +91,25 @@ def space_to_json(space: Mapping[str, Any]) -> str:
                 f"What stands beside suggestions must be numbers, strings, lists or the like, but `{path}` is "
                 f"{value_and_type(value)}. Give it as an input of its own."
             ) from None
-        return ["value", plain_scalar(value)]
+        return ["value", _as_floats(plain_scalar(value), annotation)]
 
-    return json.dumps(["dict", [[name, encode(value, name)] for name, value in space.items()]])
+    types = types or {}
+    return json.dumps(["dict", [[name, encode(value, name, types.get(name, Any))] for name, value in space.items()]])
+
+
+def _as_floats(value: Any, annotation: Any) -> Any:
+    """The ints in a value as floats, where its type takes floats alone."""
+    if isinstance(value, list):
+        elements = [get_args(member)[0] for member in union_members(annotation) if get_origin(member) is list]
+        return [_as_floats(inner, elements[0]) for inner in value] if len(elements) == 1 else value
+    return float(value) if type(value) is int and takes_floats(annotation) else value
 
 
 def space_from_json(text: str) -> dict[str, Any]:
     """The space that ``space_to_json`` wrote."""
 
     def decode(tagged: list[Any]) -> Any:
-        kind, body = tagged
+        kind, body, *_ = tagged
         if kind == "dict":
             return {key: decode(inner) for key, inner in body}
         if kind == "category":
@@ -100,3 +117,23 @@ def space_from_json(text: str) -> dict[str, Any]:
         return body if kind == "value" else {"float": Float, "integer": Integer}[kind](**body)
 
     return {name: decode(tagged) for name, tagged in json.loads(text)[1]}
+
+
+def inputs_from_json(text: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs that a trial had of a space in JSON, from its parameters.
+
+    Raises:
+        KeyError: the trial has no such parameter.
+    """
+
+    def decode(tagged: list[Any], path: str) -> Any:
+        kind, body, *mark = tagged
+        if kind == "dict":
+            return {key: decode(inner, item_path(path, key)) for key, inner in body}
+        if kind == "value":
+            return body
+        if kind not in ("float", "integer", "category"):
+            raise ValueError(f"unknown kind {kind!r}")
+        return float(params[path]) if mark and type(params[path]) is int else params[path]
+
+    return {name: decode(tagged, name) for name, tagged in json.loads(text)[1]}

@@ -68,3 +68,9 @@ def union_members(annotation: Any) -> list[Any]:
 def is_enum(annotation: Any) -> bool:
     """Test whether an annotation is an enum."""
     return is_class(annotation) and issubclass(annotation, Enum)
+
+
+def takes_floats(annotation: Any) -> bool:
+    """Test whether an input of this type takes floats and no ints, so that an int becomes a float."""
+    members = union_members(annotation)
+    return float in members and int not in members

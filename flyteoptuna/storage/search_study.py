@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner
@@ -13,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.internals.optuna_internals import in_memory_storage
 from flyteoptuna.storage import study_summary
+from flyteoptuna.storage.stored_inputs import stored_inputs
 from flyteoptuna.storage.write_trials import WrittenRows
 
 Callback = Callable[[optuna.Study, FrozenTrial], None]
@@ -72,6 +74,11 @@ class SearchStudy(optuna.Study):
     def n_waiting(self) -> int:
         """Number of enqueued trials."""
         return self._count(TrialState.WAITING)
+
+    @property
+    def best_inputs(self) -> dict[str, Any]:
+        """Inputs of the best trial, nested as the objective got them; see ``flyteoptuna.inputs``."""
+        return stored_inputs(self, self.best_trial)
 
     def _count(self, state: TrialState) -> int:
         return len(self.get_trials(deepcopy=False, states=(state,)))

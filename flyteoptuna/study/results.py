@@ -14,9 +14,34 @@ from optuna.trial import FrozenTrial
 from flyteoptuna.internals.optuna_internals import constraint_values
 from flyteoptuna.trial.marks import OUTPUTS_ATTRIBUTE, UNTRUSTED_ATTRIBUTE
 from flyteoptuna.trial.report import ERROR_ATTRIBUTE, TRUNCATED_ATTRIBUTE
+from flyteoptuna.values.did_you_mean import value_and_type
+from flyteoptuna.values.text import safe_repr
 
 # Floats, which are a trial's own, numbers of generations, and other numbers.
 _NUMBERS = re.compile(r"(?<![\w.])-?\d+\.\d+(?:e[+-]?\d+)?|\b(generation )\d+|\b\d+\b")
+
+
+def find_trial(study: Any, number: Any, in_a_workflow: str) -> FrozenTrial:
+    """The trial of a study with a number, which are arguments of a public function.
+
+    ``in_a_workflow`` says what to use in a workflow, where a study is a promise.
+
+    Raises:
+        TypeError: an argument is of another type.
+        LookupError: there is no such trial.
+    """
+    if not isinstance(study, optuna.Study):
+        # By name, because this layer does not import flytekit.
+        hint = f" {in_a_workflow}" if type(study).__name__.endswith("Promise") else ""
+        raise TypeError(f"`study` must be an optuna.Study, but got {value_and_type(study)}.{hint}")
+    if type(number) is not int:
+        hint = " Pass its `number`." if isinstance(number, FrozenTrial) else ""
+        raise TypeError(f"`number` must be the number of a trial, but got {value_and_type(number)}.{hint}")
+    trials = study.get_trials(deepcopy=False)
+    if not 0 <= number < len(trials):
+        has = f"its trials are 0 to {len(trials) - 1}" if trials else "it has none yet"
+        raise LookupError(f"Study {study.study_name!r} has no trial {safe_repr(number)}: {has}.")
+    return trials[number]
 
 
 def is_feasible(trial: FrozenTrial) -> bool:

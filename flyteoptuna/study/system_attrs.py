@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -11,7 +12,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.internals.optuna_internals import set_system_attribute, system_attributes, trial_record
 from flyteoptuna.trial.marks import (
+    INPUTS_ATTRIBUTE,
     SEARCH_ATTRIBUTE,
+    SPACES_ATTRIBUTE,
     TRIAL_ATTRIBUTE,
     SearchMark,
     TrialMark,
@@ -54,6 +57,12 @@ def store_search_mark(
     set_system_attribute(study, SEARCH_ATTRIBUTE, mark.to_attribute())
 
 
+def store_search_space(study: optuna.Study, space: str) -> None:
+    """Store the search space of a study's latest search, as JSON, so that the inputs of its trials are known."""
+    spaces = system_attributes(study).get(SPACES_ATTRIBUTE) or {}
+    set_system_attribute(study, SPACES_ATTRIBUTE, {**spaces, str(require_search_mark(study).count): space})
+
+
 def other_objective_warning(study: optuna.Study, objective: str) -> str:
     """Text of a warning if the latest search of a study was over another objective, else empty.
 
@@ -81,6 +90,12 @@ def search_trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]
 def trial_mark(trial: FrozenTrial) -> TrialMark:
     """Mark of a trial; an empty mark if no search asked it."""
     return TrialMark.from_attributes(trial.system_attrs) or TrialMark()
+
+
+def store_inputs(study: optuna.Study, number: int, inputs: Mapping[str, str]) -> None:
+    """Store the inputs that a callback made for a trial in memory, as JSON by name."""
+    record = trial_record(study, number)
+    record.system_attrs = {**record.system_attrs, INPUTS_ATTRIBUTE: dict(inputs)}
 
 
 def update_trial_mark(study: optuna.Study, number: int, **fields: Any) -> None:

@@ -18,6 +18,10 @@ TRIAL_ATTRIBUTE = f"{ATTRIBUTE_PREFIX}trial"
 SEARCH_ATTRIBUTE = f"{ATTRIBUTE_PREFIX}search"
 # System attribute of a trial with the objective's stored outputs: Flyte literals in base64, by output.
 OUTPUTS_ATTRIBUTE = f"{ATTRIBUTE_PREFIX}outputs"
+# System attribute of a trial: the inputs that a callback made for it as JSON, by name; empty for one that is too large.
+INPUTS_ATTRIBUTE = f"{ATTRIBUTE_PREFIX}inputs"
+# System attribute of a study: the search spaces of its searches as JSON, by the number of the search.
+SPACES_ATTRIBUTE = f"{ATTRIBUTE_PREFIX}spaces"
 # System attribute of a shared study: why a worker ended the search for all workers, and whether the search failed.
 ENDED_ATTRIBUTE = f"{ATTRIBUTE_PREFIX}ended"
 # System attribute of a trial from a source that is not trusted: its system attributes that hold pickles, by name.
@@ -137,8 +141,9 @@ def find_wrong_field(name: str, value: Any) -> tuple[str, str, Any] | None:
     required: frozenset[str] = mark.REQUIRED if mark else frozenset()
     if type(value) is not dict or not required <= value.keys():
         return "", f"an object{' of ' * bool(required)}{', '.join(sorted(required))}", value
-    # The names of outputs are those of the user's objective.
-    types = _TYPES[mark] if mark else dict.fromkeys(value, (str,)) if name == OUTPUTS_ATTRIBUTE else {}
+    # The names of outputs and inputs are those of the user's objective.
+    of_texts = name in (OUTPUTS_ATTRIBUTE, INPUTS_ATTRIBUTE, SPACES_ATTRIBUTE)
+    types = _TYPES[mark] if mark else dict.fromkeys(value, (str,)) if of_texts else {}
     for field, item in value.items():
         kinds = types.get(field)
         if kinds is not None and type(item) not in kinds:

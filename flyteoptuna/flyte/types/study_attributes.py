@@ -12,12 +12,15 @@ from flyteoptuna.space.suggestions import Category, Float, Suggestion
 # Tag of a study's Flyte type.
 STUDY_TAG = "optuna.Study"
 # Attributes of a study of one objective alone.
-OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_trial")
+OF_ONE_OBJECTIVE = ("best_value", "best_params", "best_inputs", "best_trial")
+# Attributes that are dictionaries, whose fields are known for a search in a workflow alone.
+DICTIONARIES = ("best_params", "best_inputs")
 COUNTS = ("n_trials", "n_running", "n_complete", "n_pruned", "n_fail", "n_waiting")
 # Python types of the attributes of a study in a workflow, by name.
 PYTHON_TYPES: dict[str, Any] = {
     "best_value": float,
     "best_params": dict,
+    "best_inputs": dict,
     "best_trial": int,
     "best_trials": list[int],
     **dict.fromkeys(COUNTS, int),
