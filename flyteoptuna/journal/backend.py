@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 from optuna.storages.journal import BaseJournalBackend
 
-from flyteoptuna.errors import JournalConflictError, JournalError
+from flyteoptuna.errors import JournalConflictError, JournalError, StoreError
 from flyteoptuna.journal import packs
 from flyteoptuna.journal.conflicts import find_conflict, is_deferrable
-from flyteoptuna.journal.entries import Entry, Record, entry_name, pack_name, parse_entry
+from flyteoptuna.journal.entries import Entry, entry_name, pack_name, parse_entry
 from flyteoptuna.journal.object_store import CreateObject, ObjectStore
+from flyteoptuna.journal.records import Record, check_record
+from flyteoptuna.values.field_error import FieldError
 from flyteoptuna.values.retries import PATIENCE
 
 # Maximum number of objects in one read.
@@ -26,11 +28,12 @@ WINDOW = 256
 
 
 class _Tip(NamedTuple):
-    """The end of the known journal: the number of entries, the mark of the last one, and the number of records."""
+    """The end of the known journal."""
 
-    number: int = 0
-    mark: str = ""
-    records: int = 0
+    number: int = 0  # of known entries
+    mark: str = ""  # of the last entry
+    records: int = 0  # number of known records
+    state: Any = None  # what a subclass needs to check further records
 
 
 class _Sent(NamedTuple):
@@ -93,7 +96,7 @@ class JournalObjectBackend(BaseJournalBackend):
         self._tail: list[bytes] = []  # bodies of the entries since the last pack
         self._sent: _Sent | None = None
         self._fetched_at = -float("inf")
-        self._opened = False
+        self._opened = self._frozen = False
         self._start_process()
 
     def _start_process(self) -> None:
@@ -132,7 +135,7 @@ class JournalObjectBackend(BaseJournalBackend):
         with self._locked():
             # A block of `together` is not interrupted by a request.
             due = time.monotonic() - self._fetched_at >= self._poll and not self._block.depth
-            if due or not self._opened:
+            if (due or not self._opened) and not self._frozen:
                 self._fetch()
             return self._served[log_number_from : self._tip.records]
 
@@ -170,14 +173,40 @@ class JournalObjectBackend(BaseJournalBackend):
 
     def _as_read(self, logs: list[Record]) -> list[Record]:
         """Records as other readers get them, from JSON."""
-        if self._read_only:
+        if self._read_only or self._frozen:
             raise JournalError(f"the journal {self} was opened read-only")
-        return [{**json.loads(json.dumps(log)), "worker_id": log["worker_id"]} for log in logs]
+        records = [{**json.loads(json.dumps(log)), "worker_id": log["worker_id"]} for log in logs]
+        for record in records:
+            try:
+                check_record(record)
+            except FieldError as error:
+                raise JournalError(f"a record cannot be written to {self}: {error}") from None
+        return records
 
     def refresh(self) -> None:
         """Fetch new entries now."""
         with self._locked():
             self._fetch()
+
+    def fetch_intact(self) -> str:
+        """Fetch new entries up to the first one that is damaged or missing, and serve no others from now on.
+
+        Returns:
+            What is wrong with that entry, or that there is none; empty if the journal is intact.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+        damage = ""
+        with self._locked():
+            try:
+                self._fetch()
+            except StoreError:
+                raise
+            except JournalError as error:
+                damage = str(error)
+            self._frozen = self._opened = True
+        return damage if damage or self._tip.number else f"{self}: there is no journal here"
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -231,6 +260,7 @@ class JournalObjectBackend(BaseJournalBackend):
                 if since is not None:
                     self._refuse_conflict(records, since)
                     since = self._tip.records
+                self._refuse_invalid(stored)
                 body = Entry(mark, self._tip.mark, stored).body(self._tip.number)
                 self._add_entry(self._objects.create(entry_name(self._tip.number), body))
                 attempts += 1
@@ -242,14 +272,25 @@ class JournalObjectBackend(BaseJournalBackend):
         if self._tip.number % packs.PACK == 0:
             self._objects.try_create(pack_name(self._tip.number // packs.PACK - 1), packs.pack_entries(self._tail))
 
+    def _refuse_invalid(self, records: list[Record]) -> None:
+        try:
+            self._check_records(records, self._tip.state)
+        except FieldError as error:
+            raise JournalError(f"an entry cannot be written to {self}: {error}") from None
+
     def _refuse_conflict(self, records: Sequence[Record], since: int) -> None:
         if why := find_conflict(records, self._served[since : self._tip.records]):
             raise JournalConflictError(f"{self}: {why}")
 
     def _add_entry(self, body: bytes, entry: Entry | None = None) -> None:
         """Serve the records of the next entry."""
-        number, mark, known = self._tip
-        entry = entry or parse_entry(body, number, mark, self._objects.object_url(entry_name(number)))
+        number, mark, known, state = self._tip
+        where = self._objects.object_url(entry_name(number))
+        entry = entry or parse_entry(body, number, mark, where)
+        try:
+            state = self._check_records(entry.records, state)
+        except FieldError as error:
+            raise JournalError(f"{where} holds what Optuna did not write: {error}") from None
         sent = self._sent is not None and self._sent.mark == entry.mark
         if self._sent is not None and sent:
             records = self._sent.records
@@ -259,9 +300,22 @@ class JournalObjectBackend(BaseJournalBackend):
         # By position, and the tip at once: an interrupt between two of these lines loses and doubles nothing.
         self._served[known:] = records
         self._tail[number % packs.PACK :] = [body]
-        self._tip = _Tip(number + 1, entry.mark, known + len(records))
+        self._tip = _Tip(number + 1, entry.mark, known + len(records), state)
         if sent:
             self._sent, self._fetched_at = None, time.monotonic()
+
+    def _check_records(self, records: list[Record], state: Any) -> Any:
+        """Check the records of an entry; return the state that the next one is checked with.
+
+        Raises:
+            FieldError: a record is not one that Optuna writes.
+        """
+        for i, record in enumerate(records):
+            try:
+                check_record(record)
+            except FieldError as error:
+                raise FieldError(f"records[{i}].{error.where}", error.expected, error.found) from None
+        return state
 
     def _fetch(self) -> None:
         """Read all new entries, in windows of growing size."""
@@ -304,6 +358,10 @@ class JournalObjectBackend(BaseJournalBackend):
                 entries = packs.unpack_entries(body, self._tip.number, self._tip.mark) if body is not None else []
                 if not entries:
                     return
-                for line, entry in entries:
-                    self._add_entry(line, entry)
+                try:
+                    for line, entry in entries:
+                        self._add_entry(line, entry)
+                except JournalError:
+                    # The entry itself says whether it is damaged.
+                    return
             window = min(2 * window, WINDOW)

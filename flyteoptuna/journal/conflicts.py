@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from optuna.distributions import check_distribution_compatibility, json_to_distribution
 from optuna.trial import TrialState
 
-from flyteoptuna.journal.entries import Record
+from flyteoptuna.journal.records import Record
 
 
 def is_deferrable(record: Record) -> bool:

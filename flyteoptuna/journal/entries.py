@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from flyteoptuna.errors import JournalError
 from flyteoptuna.journal.limits import exceeded_limit
+from flyteoptuna.journal.records import Record
 from flyteoptuna.values.text import exception_line
 
 # Version of the entries.
 ENTRY_FORMAT = 1
 # Tag of an entry.
 KIND = "flyteoptuna.journal"
-
-Record = dict[str, Any]
 
 
 @dataclass
@@ -61,7 +59,7 @@ def parse_entry(body: bytes, number: int, after: str, where: str) -> Entry:
             f"{where} has format {stored.get('format')!r}; this version of flyteoptuna reads {ENTRY_FORMAT}"
         )
     mark, records = stored.get("mark"), stored.get("records")
-    if not isinstance(mark, str) or not isinstance(records, list) or not all(map(_is_record, records)):
+    if not isinstance(mark, str) or not isinstance(records, list) or not all(type(r) is dict for r in records):
         raise JournalError(f"{where} is no entry of a journal: it has no mark or no records")
     if stored.get("number") != number:
         raise JournalError(f"{where} holds the entry {stored.get('number')!r}: it was copied or renamed")
@@ -71,7 +69,3 @@ def parse_entry(body: bytes, number: int, after: str, where: str) -> Entry:
             f"{after!r}: an entry was deleted and made anew"
         )
     return Entry(mark, after, records)
-
-
-def _is_record(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("op_code"), int)

@@ -59,7 +59,7 @@ class JournalSource(NamedTuple):
 
     def open(self) -> JournalObjectBackend:
         """Open the journal, as ``open_journal``."""
-        return open_journal(self.url)
+        return open_journal(self.url, of_search=True)
 
 
 class StoredStudy(NamedTuple):

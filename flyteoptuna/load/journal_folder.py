@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from optuna.storages import JournalStorage
 
-from flyteoptuna.errors import StoreError, StudyFormatError, StudyNotFoundError
+from flyteoptuna.errors import JournalError, StoreError, StudyFormatError, StudyNotFoundError
 from flyteoptuna.load.stored_file import parse_study, read_stored_file, refuse_special
+from flyteoptuna.logs import logger
 from flyteoptuna.storage import file_format
 from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study.system_attrs import find_search_mark
@@ -27,8 +28,12 @@ _T = TypeVar("_T")
 PATIENCE = 5.0
 
 
-def open_journal(url: str) -> JournalObjectBackend:
+def open_journal(url: str, *, of_search: bool = False) -> JournalObjectBackend:
     """Open the journal in a folder, read-only, with the credentials of Flyte's configuration.
+
+    Args:
+        url: path or URL of the folder.
+        of_search: whether its records must be those of a search.
 
     Raises:
         StudyNotFoundError: there is no journal, or it cannot be read.
@@ -36,7 +41,9 @@ def open_journal(url: str) -> JournalObjectBackend:
     from flytekit.core.context_manager import FlyteContextManager
 
     from flyteoptuna.journal.backend import JournalObjectBackend
+    from flyteoptuna.study.shared.search_records import SearchJournal
 
+    kind = SearchJournal if of_search else JournalObjectBackend
     try:
         if os.path.isdir(folder := url.removeprefix("file://")):
             for path in Path(folder).iterdir():
@@ -44,7 +51,7 @@ def open_journal(url: str) -> JournalObjectBackend:
                 with suppress(FileNotFoundError):
                     refuse_special(str(path), path.stat())
         fs = FlyteContextManager.current_context().file_access.get_filesystem_for_path(url)
-        backend = JournalObjectBackend(url, fs=fs, read_only=True, patience=PATIENCE)
+        backend = kind(url, fs=fs, read_only=True, patience=PATIENCE)
         backend.check()
     except StudyNotFoundError:
         raise
@@ -90,13 +97,13 @@ def load_journal_study(url: str, *, trusted: bool) -> SearchStudy:
     search = find_search_mark(base)
     if search is None or search.n_trials is None:
         raise StudyFormatError(f"{path} is of no search.")
-    return collect_search(backend, base, search.n_trials, url, trusted=trusted)
+    return collect_search(open_journal(url, of_search=True), base, search.n_trials, url, trusted=trusted)
 
 
 def collect_search(
     backend: JournalObjectBackend, base: SearchStudy, n_trials: int, url: str, *, trusted: bool
 ) -> SearchStudy:
-    """Read the study of a search from its journal.
+    """Read the study of a search from its journal; of a damaged one, what precedes the damage, with a warning.
 
     Args:
         backend: the journal.
@@ -112,6 +119,7 @@ def collect_search(
     from flyteoptuna.study.shared.journal_study import collect_study
 
     try:
+        _require_intact_entry(backend)
         collected = collect_study(backend, base, n_trials)[0]
     except StoreError as error:
         raise StudyNotFoundError(f"The journal {url} cannot be read: {error}") from error
@@ -122,11 +130,21 @@ def collect_search(
     return collected if trusted else _checked(collected, url)
 
 
+def _require_intact_entry(backend: JournalObjectBackend) -> None:
+    """Let a journal serve the entries before any damage, with a warning; raises ``JournalError`` if there are none."""
+    damage = backend.fetch_intact()
+    if damage and not backend.n_records:
+        raise JournalError(damage)
+    if damage:
+        logger.warning("The study holds what precedes an entry of its journal that is damaged or missing: %s", damage)
+
+
 def _only_study(backend: JournalObjectBackend, url: str) -> SearchStudy:
     """Copy the study of a journal that no search wrote, such as one of plain Optuna."""
     from flyteoptuna.study.shared.shared_study import copy_with_trials
 
     def read() -> list[SearchStudy]:
+        _require_intact_entry(backend)
         storage = JournalStorage(backend)
         return [SearchStudy(each.study_name, storage) for each in storage.get_all_studies()]
 

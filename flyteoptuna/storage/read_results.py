@@ -136,7 +136,7 @@ def _parse_record(text: bytes | bytearray, record: Any) -> tuple[SearchStudy, di
     _check_attributes(record, len(directions))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        table = [_parse_distribution(f"distributions[{i}]", d) for i, d in enumerate(record["distributions"])]
+        table = [parse_distribution(f"distributions[{i}]", d) for i, d in enumerate(record["distributions"])]
     spaces = [read_space(f"spaces[{i}]", space, table) for i, space in enumerate(record["spaces"])]
     trials, used = read_trials(record["trials"], spaces, len(directions))
     if len({trial_id(trial) for trial in trials}) < len(trials):
@@ -196,9 +196,14 @@ def _check_header(record: Any) -> None:
 def _check_attributes(record: dict[str, Any], arity: int) -> None:
     check_attributes("user_attrs", record["user_attrs"])
     own = check_attributes("system_attrs", record["system_attrs"], system=True)
-    names = own.get(_METRIC_NAMES)
+    check_metric_names("system_attrs", own, arity)
+
+
+def check_metric_names(where: str, system_attrs: dict[str, Any], arity: int) -> None:
+    """Raise a ``FieldError`` unless the names of a study's values, if any, are as many as its directions."""
+    names = system_attrs.get(_METRIC_NAMES)
     if names is not None and (type(names) is not list or len(names) != arity or set(map(type, names)) != {str}):
-        raise FieldError(f"system_attrs[{_METRIC_NAMES!r}]", f"a list of {arity} names", names)
+        raise FieldError(f"{where}[{_METRIC_NAMES!r}]", f"a list of {arity} names", names)
 
 
 def _parse_direction(where: str, value: Any) -> StudyDirection:
@@ -206,7 +211,13 @@ def _parse_direction(where: str, value: Any) -> StudyDirection:
     return _DIRECTIONS[value]
 
 
-def _parse_distribution(where: str, value: Any) -> BaseDistribution:
+def parse_distribution(where: str, value: Any) -> BaseDistribution:
+    """Parse a distribution from its JSON, as Optuna's ``distribution_to_json`` writes it.
+
+    Raises:
+        FieldError: a field is wrong.
+        StudyFormatError: the fields contradict each other.
+    """
     if type(value) is not dict or type(value.get("name")) is not str or value["name"] not in _DISTRIBUTION_FIELDS:
         raise FieldError(where, f"an object whose `name` is one of {', '.join(_DISTRIBUTION_FIELDS)}", value)
     cls, kinds = _DISTRIBUTION_FIELDS[value["name"]]

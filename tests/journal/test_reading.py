@@ -4,12 +4,14 @@ import gzip
 import json
 
 import pytest
-from journals import entries, names, opened, seen, started
+from journals import backend, entries, names, opened, seen, started
+from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 from stores import Store
 
-from flyteoptuna.errors import JournalError
+from flyteoptuna.errors import JournalError, StoreError
 from flyteoptuna.journal import backend as journal
+from flyteoptuna.journal import limits, object_store
 from flyteoptuna.journal.entries import KIND, entry_name, pack_name
 
 
@@ -69,6 +71,11 @@ def test_a_late_reader_takes_packs():
         lambda body: gzip.compress(gzip.decompress(body).replace(b'"mark":"', b'"mark":"0', 1)),
         lambda body: gzip.compress(b"\n".join(gzip.decompress(body).split(b"\n")[::-1])),
         lambda body: gzip.compress(b"[]"),
+        lambda body: body + body,
+        lambda body: gzip.compress(gzip.decompress(body).replace(b'"trial_id":0', b'"trial_id":"0"', 1)),
+        lambda body: gzip.compress(b" " * 10**9 + gzip.decompress(body)),
+        lambda body: gzip.compress(b"\n" * 8_000_000),
+        lambda body: gzip.compress(b"[" * 6_000_000),
     ],
 )
 def test_a_pack_that_is_lost_or_damaged_costs_only_time(small_packs, damage):
@@ -86,6 +93,57 @@ def test_a_pack_that_is_lost_or_damaged_costs_only_time(small_packs, damage):
     late.set_trial_user_attr(trial, "a", 9)
     late.set_trial_user_attr(trial, "a", 10)
     assert seen(opened(store)[1]) == seen(late) == seen(storage)
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "match"),
+    [
+        ("MAX_BYTES", 500, r"00000002.json is no entry of a journal: more than 500 bytes"),
+        ("MAX_VALUES", 20, r"00000002.json is no entry of a journal: more than 20 values"),
+        ("MAX_CONTAINERS", 20, r"00000002.json is no entry of a journal: more than 20 lists and objects"),
+    ],
+)
+def test_an_entry_beyond_a_limit_is_refused(monkeypatch, limit, most, match):
+    """By whoever reads it."""
+    store = Store()
+    _, storage, trial = started(store)
+    storage.set_trial_user_attr(trial, "a", [[n] for n in range(100)])
+    monkeypatch.setattr(limits, limit, most)
+    with pytest.raises(JournalError, match=match):
+        opened(store)
+
+
+def test_an_entry_that_nobody_could_read_is_not_written(monkeypatch):
+    """The storage goes on without it."""
+    store = Store()
+    _, storage, trial = started(store)
+    monkeypatch.setattr(object_store, "MAX_BYTES", 1000)
+    with pytest.raises(JournalError, match=r"00000002.json cannot be written: \d+ bytes, where 1000 are allowed"):
+        storage.set_trial_user_attr(trial, "a", "x" * 2000)
+    storage.set_trial_user_attr(trial, "b", 1)
+    store.objects[f"mem://j/{entry_name(3)}"] = b" " * 1001
+    with pytest.raises(JournalError, match=r"00000003.json is too large: more than 1000 bytes"):
+        opened(store)
+
+
+def test_what_precedes_the_damage_can_be_had():
+    """It is served from then on, and nothing else; what is wrong is said."""
+    store = Store()
+    _, storage, trial = started(store)
+    for value in range(3):
+        storage.set_trial_user_attr(trial, "a", value)
+    store.objects[f"mem://j/{entry_name(3)}"] = b"?"
+    back = backend(store)
+    assert back.fetch_intact().startswith("mem://j/00000003.json is no entry of a journal")
+    assert JournalStorage(back).get_trial(trial).user_attrs == {"a": 0}
+    with pytest.raises(JournalError, match="opened read-only"):
+        JournalStorage(back).set_trial_user_attr(trial, "b", 1)
+    whole = backend(store)
+    del store.objects[f"mem://j/{entry_name(3)}"], store.objects[f"mem://j/{entry_name(4)}"]
+    assert whole.fetch_intact() == ""
+    store.fate = lambda operation, name: "before"
+    with pytest.raises(StoreError):
+        backend(store).fetch_intact()
 
 
 def good(n, **changes):
@@ -108,7 +166,8 @@ def good(n, **changes):
         (good(2, mark=None), "00000002.json is no entry of a journal: it has no mark or no records"),
         (good(2, records={}), "00000002.json is no entry of a journal: it has no mark or no records"),
         (good(2, records=[3]), "00000002.json is no entry of a journal: it has no mark or no records"),
-        (good(2, records=[{"op_code": "2"}]), "00000002.json is no entry of a journal: it has no mark or no records"),
+        (good(2, records=[{"op_code": "2"}]), r"00000002.json holds what .*records\[0\].op_code` must be an integer"),
+        (good(2, records=[{"op_code": 2}]), r"00000002.json holds what .*records\[0\].study_id` must be there"),
         (good(2, number=1), "00000002.json holds the entry 1: it was copied or renamed"),
         (
             good(2, after="v-1"),

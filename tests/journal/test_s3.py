@@ -91,3 +91,10 @@ def test_a_late_reader_of_a_bucket_takes_packs(server, url, monkeypatch):
     with pytest.raises(JournalError, match=rf"{url}/{entry_name(3)} is missing, but later ones exist"):
         JournalStorage(JournalObjectBackend(url, fs=server.fs()))
     assert json.loads(server.fs().cat_file(f"{url}/{entry_name(0)}"))["number"] == 0
+
+
+def test_an_empty_object_is_no_entry(server, url):
+    """The server has no range of it, and no reader waits for one."""
+    server.fs().pipe_file(f"{url}/{entry_name(0)}", b"")
+    with pytest.raises(JournalError, match=rf"{url}/{entry_name(0)} is no entry of a journal: 0 bytes, not JSON"):
+        JournalStorage(JournalObjectBackend(url, fs=server.fs()))

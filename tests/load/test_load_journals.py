@@ -91,7 +91,10 @@ def test_a_journal_that_is_not_there_or_not_that_of_the_study(execution, tmp_pat
         load(with_entries(execution, gone, 0))
     nodes = with_entries(execution, other, 0)
     optuna.create_study(study_name="another", storage=JournalStorage(JournalObjectBackend(str(other))))
-    with pytest.raises(StudyFormatError, match=rf"The journal {other} is not that of the study: KeyError"):
+    with pytest.raises(
+        StudyFormatError,
+        match=rf"The journal {other} is not that of the study: JournalError: .* not the journal of study 'shared'",
+    ):
         load(nodes)
 
 

@@ -7,10 +7,11 @@ from typing import Any, NoReturn
 
 import optuna
 from flytekit.core.context_manager import FlyteContextManager
+from optuna.trial import TrialState
 
 from flyteoptuna.flyte.references import Reference
-from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.journal.object_store import ObjectStore
+from flyteoptuna.logs import logger
 from flyteoptuna.search.batches import driver
 from flyteoptuna.search.reused.worker import TrialWorker
 from flyteoptuna.search.trial_inputs import Build
@@ -18,14 +19,15 @@ from flyteoptuna.storage.file_format import dump_study
 from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study.settings import SearchSettings
 from flyteoptuna.study.shared.journal_study import BEGUN, collect_study, publish_study
+from flyteoptuna.study.shared.search_records import SearchJournal
 from flyteoptuna.study.shared.shared_study import SharedStudy
 from flyteoptuna.study.system_attrs import FINISHED, search_trials
 
 
-def open_journal(url: str, worker: str = "") -> JournalObjectBackend:
+def open_journal(url: str, worker: str = "") -> SearchJournal:
     """Open the journal in a folder, with Flyte's credentials."""
     files = FlyteContextManager.current_context().file_access.get_filesystem_for_path(url)
-    return JournalObjectBackend(url, fs=files, name=worker)
+    return SearchJournal(url, fs=files, name=worker)
 
 
 def publish_search(study: SearchStudy, url: str) -> None:
@@ -72,16 +74,23 @@ def open_worker(
 def finish_search(study: Reference, journal: str, settings: SearchSettings, *, draw: bool = True) -> SearchStudy:
     """Collect the study of a search whose workers have ended, and fail the trials without a report.
 
+    Of a damaged journal, the study holds what precedes the damage. The search has failed then, unless it had ended.
     ``draw`` says whether the pod's deck and log show the study.
 
     Raises:
         SearchFailedError: the search has failed; names the file of the study.
     """
-    state, ending = collect_study(open_journal(journal), study.read(optuna.Study), settings.n_trials)
+    backend = open_journal(journal)
+    damage = backend.fetch_intact()
+    state, ending = collect_study(backend, study.read(optuna.Study), settings.n_trials)
+    finished, running = search_trials(state, *FINISHED), search_trials(state, TrialState.RUNNING)
     failure = ending.why if ending.failed else ""
-    if not ending.why:
-        n_finished = len(search_trials(state, *FINISHED))
-        failure = f"The pods of all workers have died, after {n_finished} of {settings.n_trials} trials."
+    if damage:
+        logger.warning("The study holds what precedes an entry of its journal that is damaged or missing: %s", damage)
+    if damage and (running or not ending.why):
+        failure = failure or f"{damage}\nBefore it, {len(finished)} of {settings.n_trials} trials had ended."
+    elif not ending.why:
+        failure = f"The pods of all workers have died, after {len(finished)} of {settings.n_trials} trials."
     if failure:
         # A callback may have ended the search.
         state.callbacks = []

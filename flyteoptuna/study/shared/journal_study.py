@@ -41,11 +41,14 @@ def publish_study(study: SearchStudy, backend: JournalObjectBackend) -> None:
 def collect_study(backend: JournalObjectBackend, base: SearchStudy, n_trials: int) -> tuple[SearchStudy, Ending]:
     """Read the study of a search from its journal into memory, without trials beyond ``n_trials``.
 
-    The search began from the study ``base``, whose sampler, pruner and callbacks the study gets.
+    The search began from the study ``base``, whose sampler, pruner and callbacks the study gets. It is the study itself
+    if the journal has no intact entry.
 
     Returns:
         The study, and the reason why no more trials are asked; an empty one while the search goes on.
     """
+    if not backend.n_records and not backend.read_logs(0):
+        return base, Ending()
     shared = SharedStudy(backend, base, "", n_trials)
     before = base.get_trials(deepcopy=False)
     trials = _renumber(_search_trials(shared, before, n_trials), before)

@@ -12,7 +12,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from flyteoptuna.errors import JournalConflictError
+from flyteoptuna.errors import JournalConflictError, JournalError
 from flyteoptuna.internals import optuna_internals as internals
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.storage.search_study import SearchStudy
@@ -20,7 +20,7 @@ from flyteoptuna.study import serialisable_attributes, tell
 from flyteoptuna.study.ask import AskedTrial, ask_trial
 from flyteoptuna.study.shared.claims import Claim, JournalOrder
 from flyteoptuna.study.shared.recorder import Recorder
-from flyteoptuna.study.system_attrs import require_search_mark, update_trial_mark
+from flyteoptuna.study.system_attrs import find_search_mark, require_search_mark, update_trial_mark
 from flyteoptuna.trial.call_objective import outcome_of_exception
 from flyteoptuna.trial.marks import ENDED_ATTRIBUTE, TRIAL_ATTRIBUTE, TrialMark
 from flyteoptuna.trial.report import TrialReport
@@ -61,8 +61,7 @@ class SharedStudy:
 
     def __init__(self, backend: JournalObjectBackend, base: SearchStudy, worker: str, n_trials: int) -> None:
         self._backend, self._worker, self._n_trials = backend, worker, n_trials
-        storage = JournalStorage(backend)
-        self.study = SearchStudy(base.study_name, storage, base.sampler, base.pruner)
+        self.study = _open_study(backend, base)
         self.study.callbacks = base.callbacks
         self._recorder = Recorder(base.study_name, base.directions)
         self._order = JournalOrder(len(base.get_trials(deepcopy=False)))
@@ -281,6 +280,18 @@ class SharedStudy:
         """The first reason why a worker has ended the search for all workers."""
         self._order.read(self._backend, self._worker)
         return Ending(*self._order.ended)
+
+
+def _open_study(backend: JournalObjectBackend, base: SearchStudy) -> SearchStudy:
+    """Open the study of a journal; raises ``JournalError`` if it is not the one that began as ``base``."""
+    storage = JournalStorage(backend)
+    found = {study.study_name: study for study in storage.get_all_studies()}
+    if base.study_name not in found or found[base.study_name].directions != base.directions:
+        raise JournalError(f"{backend} is not the journal of study {base.study_name!r}")
+    study = SearchStudy(base.study_name, storage, base.sampler, base.pruner)
+    if find_search_mark(study) is None:
+        raise JournalError(f"{backend} is the journal of study {base.study_name!r}, but not of a search")
+    return study
 
 
 def _draft(study: SearchStudy, trial: FrozenTrial, since: int, known: int) -> _Draft:
