@@ -1,15 +1,18 @@
 """The journal on a real S3 server, over the network."""
 
 import json
+import re
 
 import fsspec
 import optuna
 import pytest
+from flytekit.core.context_manager import FlyteContextManager
 from journals import run_workers
 from optuna.storages import JournalStorage
 from s3_server import Server
 
-from flyteoptuna.errors import JournalError, StoreError
+from flyteoptuna import load_study
+from flyteoptuna.errors import JournalError, StoreError, StudyNotFoundError
 from flyteoptuna.journal import packs
 from flyteoptuna.journal.backend import JournalObjectBackend
 from flyteoptuna.journal.entries import entry_name, pack_name
@@ -98,3 +101,15 @@ def test_an_empty_object_is_no_entry(server, url):
     server.fs().pipe_file(f"{url}/{entry_name(0)}", b"")
     with pytest.raises(JournalError, match=rf"{url}/{entry_name(0)} is no entry of a journal: 0 bytes, not JSON"):
         JournalStorage(JournalObjectBackend(url, fs=server.fs()))
+
+
+@pytest.mark.parametrize("ending", ["", "/"])
+def test_a_journal_in_a_bucket_is_loaded_by_its_url(server, url, monkeypatch, ending):
+    """Without an object of that name there is a folder, and where there is neither, the error names the URL."""
+    access = type(FlyteContextManager.current_context().file_access)
+    monkeypatch.setattr(access, "get_filesystem_for_path", lambda self, path, **kwargs: server.fs())
+    with pytest.raises(StudyNotFoundError, match=re.escape(url)):
+        load_study(f"{url}{ending}")
+    study = optuna.create_study(study_name="s", storage=JournalStorage(JournalObjectBackend(url, fs=server.fs())))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    assert [t.values for t in load_study(f"{url}{ending}").trials] == [t.values for t in study.trials]
