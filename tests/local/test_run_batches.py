@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 
+import flytekit as fl
 import optuna
 import pytest
 from containers import CODE
@@ -14,6 +16,7 @@ from flyteoptuna import Optimizer, load_study, suggest
 from flyteoptuna.local import study_file
 from flyteoptuna.local.worker_pool import WORKERS
 from flyteoptuna.search.trial_task import trial_task
+from flyteoptuna.storage.local_studies import local_studies
 
 
 def test_an_interrupted_search_is_kept(flows, monkeypatch, said):
@@ -159,3 +162,22 @@ def test_a_local_run_caches_nothing(flows, monkeypatch):
 def searched_points(objective):
     grid = optuna.create_study(sampler=optuna.samplers.GridSampler({"point": [2, 3]}, seed=0))
     return Optimizer(objective, 2, 2, study=grid)(point=suggest.integer(2, 3), unit=1.0)
+
+
+@fl.task
+def nesting(x: float, reuse: bool) -> float:
+    return Optimizer(plain, 1, 1, reuse_pods=reuse)(x=suggest.float(0, 1)).best_value
+
+
+@fl.task
+def plain(x: float) -> float:
+    return x
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_a_search_inside_a_trial_is_not_the_latest(tmp_path, monkeypatch, reuse):
+    """Nobody looks for it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    Optimizer(nesting, 1, 2, reuse_pods=reuse)(x=suggest.float(0, 1), reuse=reuse)
+    [study] = local_studies()
+    assert load_study(study.path).study_name.endswith("nesting")
