@@ -112,7 +112,8 @@ def check_writers(path, folder):
     export(study, f"sqlite:///{folder}/t.db")
     storages = f"sqlite:///{folder}/t.db", JournalStorage(JournalFileBackend(str(folder / "t.log")))
     for storage in storages:
-        copy = optuna.load_study(study_name=study.study_name, storage=storage)
+        # Optuna 4 gives a study without a name another one.
+        copy = optuna.load_study(study_name=study.study_name or None, storage=storage)
         for trial, original in zip(copy.trials, study.trials, strict=True):
             assert (trial.state, trial.values, trial.params.keys()) == (
                 original.state,
