@@ -103,16 +103,15 @@ class _BatchRun:
         # With its running trials, for those who watch.
         self._file.save_if_due()
 
-        def on_end(position: int, report: TrialReport | None) -> None:
-            if report is not None:
-                self._ended.append(report)
-                params, seconds = jobs[position].handle.params, report.end - report.start
-                self._report(report.trial, report.state, report.values, params, seconds, report.error)
-                # After the last one, the next batch is asked at once.
-                if len(self._ended) < len(jobs):
-                    self._file.save_if_due(self._ended)
+        def on_end(position: int, report: TrialReport) -> None:
+            self._ended.append(report)
+            params, seconds = jobs[position].handle.params, report.end - report.start
+            self._report(report.trial, report.state, report.values, params, seconds, report.error)
+            # After the last one, the next batch is asked at once.
+            if len(self._ended) < len(jobs):
+                self._file.save_if_due(self._ended)
 
-        return [report for report in pool.run_batch(inputs, on_end) if report is not None]
+        return pool.run_batch(inputs, on_end)
 
     def tell_ended(self) -> None:
         """Tell the trials of an unfinished batch that have ended, without callbacks; the others stay running."""
@@ -125,7 +124,7 @@ class _BatchRun:
     def _show(self, progress: Progress) -> None:
         from flyteoptuna.study.system_attrs import FINISHED, search_trials
 
-        # Trials without a report: those that never ran, and those whose process died.
+        # Trials without a report never ran.
         for trial in search_trials(self._search.study, *FINISHED):
             if trial.number not in self._reported:
                 reason = str(trial.user_attrs.get(ERROR_ATTRIBUTE, ""))

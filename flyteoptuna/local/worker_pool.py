@@ -12,16 +12,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flyteoptuna.flyte.caller_context import CallerContext
+from flyteoptuna.flyte.objective import TRIAL
+from flyteoptuna.flyte.references import Reference
+from flyteoptuna.flyte.report_transport import read_handle
 from flyteoptuna.local import worker_main
 from flyteoptuna.local.worker_process import TaskTransport, WorkerDiedError, WorkerProcess, acquire, release
 from flyteoptuna.logs import logger
 from flyteoptuna.search.trial_task import rebuild_trial_task
+from flyteoptuna.trial.report import TrialReport
 from flyteoptuna.values.text import plural
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from flyteoptuna.trial.report import TrialReport
 
 # Environment variable: number of worker processes of a local search; 1 runs all trials in the calling process.
 WORKERS = "FLYTEOPTUNA_LOCAL_WORKERS"
@@ -99,7 +101,7 @@ class TrialPool:
         self._seconds, self._n_ran, self._trial_start = 0.0, 0, 0.0
         self._changed = threading.Condition()
         self._queue: deque[tuple[int, dict[str, Any]]] = deque()
-        self._ended: deque[tuple[int, TrialReport | None]] = deque()
+        self._ended: deque[tuple[int, TrialReport]] = deque()
         self._n_running = 0
         self._n_threads, self._n_ready = 0, 0
         self._closed = False
@@ -128,21 +130,21 @@ class TrialPool:
                 worker.end()
 
     def run_batch(
-        self, inputs: Sequence[dict[str, Any]], on_end: Callable[[int, TrialReport | None], None]
-    ) -> list[TrialReport | None]:
-        """Run a batch; return the reports in order, None for a trial whose worker process died."""
-        reports: list[TrialReport | None] = [None] * len(inputs)
+        self, inputs: Sequence[dict[str, Any]], on_end: Callable[[int, TrialReport], None]
+    ) -> list[TrialReport]:
+        """Run a batch; return the reports. ``on_end`` is called with the position and the report of each trial."""
+        reports = []
         with self._changed:
             self._queue.extend(enumerate(inputs))
             self._changed.notify_all()
         for _ in inputs:
             position, report = self._next_report()
-            reports[position] = report
+            reports.append(report)
             self._n_remaining -= 1
             on_end(position, report)
         return reports
 
-    def _next_report(self) -> tuple[int, TrialReport | None]:
+    def _next_report(self) -> tuple[int, TrialReport]:
         """Wait for a trial to end; run one here if no worker process does."""
         with self._changed:
             while True:
@@ -239,11 +241,12 @@ class TrialPool:
                     return
                 position, inputs = self._queue.popleft()
                 self._n_running += 1
-            report: TrialReport | None = None
+            report, start = None, time.time()
             try:
                 report = transport.call(worker, worker_main.run_trial, worker_main.pack_inputs(inputs))
             except WorkerDiedError as error:
                 logger.warning("A worker process died in a trial, by %s.", error)
+                report = self._report_death(inputs[TRIAL], error, start)
             except Exception as error:
                 # Not the trial's: the process cannot be started again, or cannot load the task again.
                 with self._changed:
@@ -257,5 +260,13 @@ class TrialPool:
                     self._error = self._error or error
             with self._changed:
                 self._n_running -= 1
-                self._ended.append((position, report))
+                if report is not None:
+                    self._ended.append((position, report))
                 self._changed.notify_all()
+
+    def _report_death(self, reference: Reference, error: WorkerDiedError, start: float) -> TrialReport:
+        """Report of a trial whose worker process died, ended by the trial's timeout or by something else."""
+        handle, timeout = read_handle(reference), self._objective.metadata.timeout
+        ended = f"was ended by its timeout of {timeout.total_seconds():g} s, or died" if timeout else "died"
+        reason = f"The worker process of trial {handle.number} {ended}: {error}."
+        return TrialReport(handle.number, handle.key, start=start, end=time.time(), error=reason)
