@@ -39,12 +39,15 @@ class JournalFollower:
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        # Where the system has no further thread, all trials are reported at the end.
+        with suppress(RuntimeError):
+            self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         self._look()
 
     def _follow(self) -> None:
