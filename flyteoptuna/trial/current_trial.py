@@ -52,11 +52,6 @@ class ActiveTrial:
         self._system_attrs: dict[str, Any] = {}
 
     @property
-    def in_own_process(self) -> bool:
-        """Whether this is the process of the objective."""
-        return os.getpid() == self._process
-
-    @property
     def params(self) -> dict[str, Any]:
         """Suggested parameters by dotted path; empty outside a search."""
         return dict(self._params)
@@ -179,15 +174,6 @@ class ActiveTrial:
                     f"{safe_repr(value)} ({exception_line(error)})."
                 ) from None
 
-    def add_missing(
-        self, intermediate: Mapping[int, float], user_attrs: Mapping[str, str | None], system_attrs: Mapping[str, Any]
-    ) -> None:
-        """Add records of another process of the trial, and keep those that the trial has; user attributes are JSON."""
-        self._require_open()
-        self._intermediate = {**intermediate, **self._intermediate}
-        self._user_attrs = {**user_attrs, **self._user_attrs}
-        self._system_attrs = {**system_attrs, **self._system_attrs}
-
     def close(self) -> tuple[dict[int, float], dict[str, str | None], dict[str, Any]]:
         """End the trial; returns its intermediate values, its user attributes as JSON, and its system attributes."""
         self._ended = True
@@ -201,7 +187,7 @@ class ActiveTrial:
     def _require_open(self) -> None:
         if self._ended:
             raise RuntimeError(f"Trial {self.number} has ended, and its report was sent.")
-        if self.number >= 0 and not self.in_own_process:
+        if self.number >= 0 and not _is_own_process(self):
             raise RuntimeError(
                 f"Trial {self.number} belongs to the process of its objective, and this is another: hand back what is "
                 "to be kept, and keep it there."
@@ -255,13 +241,29 @@ def current_trial() -> ActiveTrial:
         return own
     running = list(_active_trials)
     # A process that was forked has those of its parent too.
-    running = [trial for trial in running if trial.in_own_process] or running
+    running = [*filter(_is_own_process, running)] or running
     if len(running) > 1:
         raise RuntimeError(
             f"Trials {', '.join(str(trial.number) for trial in running)} run in this process, and this thread belongs "
             "to none of them: call `current_trial()` in the objective's own thread, and hand the trial to the others."
         )
     return running[0] if running else ActiveTrial()
+
+
+def _is_own_process(active: ActiveTrial) -> bool:
+    return os.getpid() == active._process
+
+
+def add_missing_records(
+    active: ActiveTrial,
+    intermediate: Mapping[int, float],
+    user_attrs: Mapping[str, str | None],
+    system_attrs: Mapping[str, Any],
+) -> None:
+    """Add records of another process to a trial, user attributes as JSON, and keep those that the trial has."""
+    active._intermediate = {**intermediate, **active._intermediate}
+    active._user_attrs = {**user_attrs, **active._user_attrs}
+    active._system_attrs = {**system_attrs, **active._system_attrs}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import flytekit as fl
 import optuna
 import pytest
 from flytekit.core.context_manager import FlyteContextManager
+from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.models.task import TaskSpec
 from flytekit.tools.translator import get_serializable
 
@@ -103,6 +104,14 @@ def test_what_pods_that_are_reused_cannot_do_is_refused_at_the_call(local):
         call() if local else fl.workflow(workflow).compile()
     with pytest.raises(ValueError, match="there are no batches"):
         Optimizer(settled, 2, 4, reuse_pods=True, batch_size=2)
+
+
+@pytest.mark.parametrize("task_type", ["pytorch", "mpi", "tensorflow"])
+def test_a_task_of_several_pods_is_refused_where_a_worker_is_one(task_type):
+    """Each of the pods would take trials under the worker's name."""
+    plugin_task = PythonFunctionTask(None, settled.task_function, task_type=task_type)
+    with pytest.raises(ValueError, match=f"the plugin of .*settled starts several pods .* of type '{task_type}'"):
+        Optimizer(plugin_task, 2, 4, reuse_pods=True)(x=X, y=1.0)
 
 
 def test_a_store_that_keeps_no_first_object_fails_the_search_before_it_begins(monkeypatch):
