@@ -7,7 +7,6 @@ a value, as it does in a pod. In flytekit's own local call of a task it returns 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,7 +28,7 @@ from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.deck import DeckField
 
 from flyteoptuna.flyte.workflow_scope import outside_workflows
-from flyteoptuna.internals.flytekit_internals import checkpoint_folders, move_file_access
+from flyteoptuna.internals.flytekit_internals import checkpoint_folders, clone_task, copy_file_access
 
 # Environment variable of a pod: number of its attempt, from 0.
 ATTEMPT = "FLYTE_ATTEMPT_NUMBER"
@@ -85,9 +84,7 @@ def pod_call(task: PythonFunctionTask[Any]) -> Iterator[None]:
 
 @contextmanager
 def reused_pod_call(task: PythonFunctionTask[Any], call: str, attempt: int, checkpoint: Checkpoint) -> Iterator[None]:
-    """Enter the context of a task's pod, in a pod that calls the task several times.
-
-    Each call has its own folders, and leaves nothing on the pod's disk.
+    """Enter the context of a task's pod, in a pod that calls the task several times: each call has its own folders.
 
     Args:
         task: the user's task.
@@ -97,20 +94,41 @@ def reused_pod_call(task: PythonFunctionTask[Any], call: str, attempt: int, chec
     """
     ctx, state, given = _current()
     params, access = given.builder(), ctx.file_access
-    folder = tempfile.mkdtemp(dir=access.local_sandbox_dir)
+    params.working_dir, params.checkpoint = tempfile.mkdtemp(dir=access.local_sandbox_dir), checkpoint
     params.raw_output_prefix = access.join(access.raw_output_prefix, call)
-    params.working_dir, params.checkpoint = os.path.join(folder, "user_space"), checkpoint
     params.execution_date = datetime.now(timezone.utc)
-    access = move_file_access(access, params.raw_output_prefix, folder)
     own = _own_params(task, params)
-    context = ctx.with_execution_state(state.with_params(user_space_params=own)).with_file_access(access)
+    context = ctx.with_execution_state(state.with_params(user_space_params=own))
+    context = context.with_file_access(copy_file_access(access, params.raw_output_prefix))
     context = context.with_output_metadata_tracker(OutputMetadataTracker())
     try:
         with _attempt_number(attempt), FlyteContextManager.with_context(context):
             yield
     finally:
         given.decks.extend(own.decks)
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def begin_once(task: PythonFunctionTask[Any]) -> PythonFunctionTask[Any]:
+    """Copy a task for several calls in one pod: its ``pre_execute`` runs until it has succeeded once.
+
+    A plugin expects that its pod begins, for example, one Ray, which lasts until the pod ends. A plugin that has a
+    ``post_execute`` ends there what it has begun, and begins each call anew.
+    """
+    begun: dict[str, Any] | None = None
+
+    def pre_execute(params: ExecutionParameters) -> ExecutionParameters:
+        nonlocal begun
+        own = params.builder()
+        if begun is None:
+            own = (task.pre_execute(params) or params).builder()
+            begun = dict(own.attrs)
+        own.attrs = {**own.attrs, **begun}
+        return own.build()
+
+    copied: Any = clone_task(task)
+    if type(task).post_execute is PythonFunctionTask.post_execute:
+        copied.pre_execute = pre_execute
+    return copied
 
 
 @contextmanager

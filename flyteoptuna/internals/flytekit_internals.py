@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from flytekit.core.base_task import TaskMetadata
@@ -80,11 +78,8 @@ def checkpoint_folders(checkpoint: SyncCheckpoint) -> tuple[str, str]:
     return checkpoint._checkpoint_dest, checkpoint._checkpoint_src or ""
 
 
-def move_file_access(
-    access: FileAccessProvider, raw_output_prefix: str, local_folder: str | os.PathLike[str]
-) -> FileAccessProvider:
-    """Copy a file access, with another prefix of raw outputs and another folder for local files."""
-    moved = copy.copy(access)
-    moved._raw_output_prefix = f"{raw_output_prefix.rstrip('/')}/"
-    moved._local_sandbox_dir = Path(local_folder)
-    return moved
+def copy_file_access(access: FileAccessProvider, raw_output_prefix: str) -> FileAccessProvider:
+    """Copy a file access, with another prefix of raw outputs."""
+    copied = copy.copy(access)
+    copied._raw_output_prefix = f"{raw_output_prefix.rstrip('/')}/"
+    return copied

@@ -82,8 +82,8 @@ class Ranks:
         failures = sorted(each for each in raised if each is not None)
         if state == "PRUNED" or not failures:
             return state, reason
-        # Ranks end each other: one that was pruned counts unless another failed by itself.
-        _, state, first = min(failures, key=lambda failure: (failure[1] == "PRUNED", failure[0]))
+        # The later ones may follow from it: a plugin ends the other ranks, or they miss the one that has ended.
+        _, state, first = failures[0]
         same = first.partition("\n")[0] == reason.partition("\n")[0]
         return state, first if same or state == "PRUNED" else f"{first}\n\n{reason}"
 

@@ -12,7 +12,7 @@ import optuna
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.types.file import FlyteFile
 
-from flyteoptuna import Optimizer, current_trial, suggest
+from flyteoptuna import Optimizer, current_trial, outputs, suggest
 
 X = suggest.float(0, 1)
 # Depths of stacks, variables of each process alone, and objects whose parts are compared.
@@ -81,6 +81,17 @@ def batches() -> tuple[str, optuna.Study]:
 @fl.workflow
 def reused() -> tuple[str, optuna.Study]:
     return looking(x=1.0), Optimizer(looking_trial, 2, 3, reuse_pods=True)(x=X)
+
+
+@fl.task(environment={"FLYTEOPTUNA_LOCAL_WORKERS": "2"})
+def search_here(reuse: bool) -> list[str]:
+    study = Optimizer(storing, 2, 4, reuse_pods=reuse)(x=X)
+    return [outputs(study, number).o1.path for number in range(4)]
+
+
+@fl.workflow
+def searches_in_tasks() -> tuple[list[str], list[str]]:
+    return search_here(reuse=False), search_here(reuse=True)
 
 
 @fl.task

@@ -1,5 +1,6 @@
 """An objective that calls other tasks and workflows, which run in its own process."""
 
+import asyncio
 from collections.abc import Callable
 
 import flytekit as fl
@@ -33,9 +34,15 @@ def dynamic(x: float) -> float:
     return twice(x=x)
 
 
+@fl.task
+async def later(x: float) -> float:
+    return twice(x=x)
+
+
 CALLS: dict[str, Callable[[float], float]] = {
     "a task": lambda x: twice(x=x) + 1.0,
     "by position": lambda x: twice(x),
+    "an async task": lambda x: asyncio.run(later(x=x)),
     "a task of a task": lambda x: twice(x=twice(x=x)),
     "a tuple": lambda x: named(x=x)[0],
     "nothing": lambda x: 1.0 if nothing(x=x) is None else 0.0,

@@ -58,6 +58,44 @@ class AroundTask(PythonFunctionTask[Around]):
 TaskPlugins.register_pythontask_plugin(Around, AroundTask)
 
 
+@dataclass
+class Cluster:
+    """Begins a cluster, of which a pod has at most one; there is none yet for the first trial."""
+
+
+class ClusterTask(PythonFunctionTask[Cluster]):
+    """The task of the plugin."""
+
+    begun = False
+
+    def __init__(self, task_config: Cluster, task_function: Any, **kwargs: Any) -> None:
+        super().__init__(task_config, task_function, **kwargs)
+
+    def pre_execute(self, user_params: ExecutionParameters) -> ExecutionParameters:
+        """Begin the cluster."""
+        if current_trial().number == 0:
+            raise RuntimeError("no cluster")
+        state = FlyteContextManager.current_context().execution_state
+        if ClusterTask.begun and not (state and state.is_local_execution()):
+            raise RuntimeError("begun twice")
+        ClusterTask.begun = True
+        return user_params.builder().add_attr("CLUSTER", "a cluster").build()
+
+
+TaskPlugins.register_pythontask_plugin(Cluster, ClusterTask)
+
+
+@fl.task(task_config=Cluster())
+def clustered(x: float) -> float:
+    return x + len(fl.current_context().cluster)
+
+
+@fl.workflow
+def clusters() -> tuple[optuna.Study, optuna.Study]:
+    x = suggest.float(0, 1)
+    return Optimizer(clustered, 2, 4)(x=x), Optimizer(clustered, 1, 4, reuse_pods=True)(x=x)
+
+
 @fl.task(task_config=Around())
 def around(x: float, how: str) -> float:
     session = fl.current_context().session

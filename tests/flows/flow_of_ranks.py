@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,6 +87,14 @@ def receive(process: Any, connection: Any) -> tuple[bool | None, Any]:
 TaskPlugins.register_pythontask_plugin(Multiplied, MultipliedTask)
 
 
+def alive(process: int) -> bool:
+    """Whether a process runs; one that nobody waits for leaves its number."""
+    try:
+        return "(zombie)" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
 def report_all(rank: int, trial: ActiveTrial, folder: Path) -> None:
     trial.report(float(rank), 0)
     trial.set_user_attr("rank", rank)
@@ -110,8 +119,20 @@ def raise_in(failing: int) -> Callable[[int, ActiveTrial, Path], None]:
     return act
 
 
-def prune_and_raise(rank: int, trial: ActiveTrial, folder: Path) -> None:
-    raise ValueError("no good in rank 1") if rank else optuna.TrialPruned
+def raise_after(first: int, errors: list[Exception]) -> Callable[[int, ActiveTrial, Path], None]:
+    def act(rank: int, trial: ActiveTrial, folder: Path) -> None:
+        note = folder / f"process of {trial.number}"
+        if rank == first:
+            note.write_text(str(os.getpid()))
+        else:
+            while not note.exists() or not note.read_text() or alive(int(note.read_text())):
+                time.sleep(0.01)
+        raise errors[rank]
+
+    return act
+
+
+PRUNED_AND_FAILED = [optuna.TrialPruned("by rank 0"), ValueError("no good in rank 1")]
 
 
 def die(rank: int, trial: ActiveTrial, folder: Path) -> None:
@@ -136,7 +157,8 @@ ACTS: dict[str, Callable[[int, ActiveTrial, Path], None]] = {
     "all prune": prune,
     "rank 0 raises": raise_in(0),
     "rank 1 raises": raise_in(1),
-    "rank 0 prunes and rank 1 raises": prune_and_raise,
+    "rank 0 prunes, then rank 1 raises": raise_after(0, PRUNED_AND_FAILED),
+    "rank 1 raises, then rank 0 prunes": raise_after(1, PRUNED_AND_FAILED),
     "rank 1 is killed": die,
     "rank 1 exits": leave,
     "rank 1 recovers": recover,

@@ -24,7 +24,7 @@ from flyteoptuna.internals.flytekit_internals import (
     branch_nodes,
     checkpoint_folders,
     clone_task,
-    move_file_access,
+    copy_file_access,
     register_first,
     rename_map_task,
     rename_task,
@@ -178,17 +178,15 @@ def test_a_checkpoint_writes_to_its_first_folder_and_reads_from_its_second(tmp_p
 
 
 @pytest.mark.parametrize("end", ["", "/"])
-def test_a_moved_file_access_writes_below_another_prefix_and_into_another_folder(tmp_path, end):
+def test_a_copy_of_a_file_access_writes_below_another_prefix(tmp_path, end):
     """The original stays as it was."""
     access = FileAccessProvider(str(tmp_path / "local"), str(tmp_path / "raw"))
-    (tmp_path / "other").mkdir()
-    moved = move_file_access(access, f"{tmp_path}/prefix{end}", str(tmp_path / "other"))
-    assert moved.raw_output_prefix == f"{tmp_path}/prefix/"
-    assert moved.get_random_remote_path("x").startswith(f"{tmp_path}/prefix/")
-    assert moved.get_random_local_directory().startswith(f"{tmp_path}/other/")
-    assert moved.data_config is access.data_config
+    copied = copy_file_access(access, f"{tmp_path}/prefix{end}")
+    assert copied.raw_output_prefix == f"{tmp_path}/prefix/"
+    assert copied.get_random_remote_path("x").startswith(f"{tmp_path}/prefix/")
+    assert copied.get_random_local_directory().startswith(f"{tmp_path}/local/")
+    assert copied.data_config is access.data_config
     assert access.get_random_remote_path("x").startswith(f"{tmp_path}/raw/")
-    assert access.get_random_local_directory().startswith(f"{tmp_path}/local/")
 
 
 def private_names(tree):

@@ -9,6 +9,7 @@ from flyteoptuna.testing.engine.engine import Engine
 VALUES = {
     "a task": 2.0,
     "by position": 1.0,
+    "an async task": 1.0,
     "a task of a task": 2.0,
     "a tuple": 0.5,
     "nothing": 1.0,

@@ -45,3 +45,18 @@ def test_a_decorator_that_asks_where_it_runs_asks_for_no_secret(flows, way):
     """In a local search, as in a local call; elsewhere it would, and each trial would fail."""
     study = Optimizer(flows("flow_of_plugins").followed, 2, 3, **WAYS[way])(x=suggest.float(0, 1), how="fine")
     assert [t.value for t in study.trials] == [t.params["x"] + 1.0 for t in study.trials]
+
+
+@pytest.mark.parametrize("place", ["pods", "here"])
+def test_what_a_plugin_begins_in_a_pod_lasts_for_the_trials_of_the_pod(flows, tmp_path, place):
+    """A pod has one; a local call begins it again, as flytekit's local calls do; and where it fails, a trial fails."""
+    workflow = flows("flow_of_plugins").clusters
+    if place == "pods":
+        outputs = Engine(tmp_path, CODE).run(workflow)
+        studies = [study_of(outputs[name]) for name in ("o0", "o1")]
+    else:
+        studies = workflow()
+    for study in studies:
+        assert [t.state.name for t in study.trials] == ["FAIL", *["COMPLETE"] * 3]
+        assert study.trials[0].user_attrs[ERROR_ATTRIBUTE].startswith("RuntimeError: no cluster")
+        assert [t.value for t in study.trials[1:]] == [t.params["x"] + 9 for t in study.trials[1:]]

@@ -16,7 +16,7 @@ IDENTITY = {
 # Folders for files.
 FOLDERS = {
     *("params.raw_output_prefix", "access.raw_output_prefix", "builder.raw_output_prefix"),
-    *("params.working_directory", "builder.working_dir", "access.local_sandbox_dir"),
+    *("params.working_directory", "builder.working_dir"),
 }
 
 
@@ -35,3 +35,15 @@ def test_a_trial_sees_what_a_pod_of_its_task_sees(tmp_path, flows):
         assert len({seen[name] for seen in reused}) == 3, name
     for seen in (*batches, *reused):
         assert seen["params.raw_output_prefix"].strip("'") + "/" == seen["access.raw_output_prefix"].strip("'")
+
+
+def test_outputs_of_a_search_inside_a_task_are_where_the_task_writes(tmp_path, flows):
+    """Worker processes of the pod write there too: all else is lost with the pod."""
+    engine = Engine(tmp_path, CODE)
+    outputs = engine.run(flows("flow_of_contexts").searches_in_tasks)
+    folders = {str(pod.raw) for pod in engine.of(".search_here")}
+    assert len(folders) == 2
+    for name in ("o0", "o1"):
+        paths = [item.scalar.primitive.string_value for item in outputs[name].collection.literals]
+        assert len({*paths}) == 4
+        assert {path.rpartition("/")[0].rpartition("/")[0] for path in paths} < folders

@@ -13,7 +13,7 @@ from flytekit.exceptions.user import FlyteRecoverableException
 from flyteoptuna.errors import StoreError
 from flyteoptuna.flyte.objective import STUDY
 from flyteoptuna.flyte.references import Reference, make_reference, msgpack_literal
-from flyteoptuna.flyte.trial_context import local_call, reused_pod_call
+from flyteoptuna.flyte.trial_context import begin_once, local_call, reused_pod_call
 from flyteoptuna.internals.optuna_internals import trial_record
 from flyteoptuna.logs import logger
 from flyteoptuna.search.reused.checkpoints import trial_checkpoint
@@ -64,10 +64,11 @@ class TrialWorker:
         *,
         journal: str,
     ) -> None:
-        self._objective, self._fixed, self._on_timeout, self._journal = objective, fixed, on_timeout, journal
+        self._fixed, self._on_timeout, self._journal = fixed, on_timeout, journal
         self._retries: int = objective.metadata.retries
         state = FlyteContextManager.current_context().execution_state
         self._in_pod = state is not None and state.mode is ExecutionState.Mode.TASK_EXECUTION
+        self._objective = begin_once(objective) if self._in_pod else objective
         self._passes = FOR_FLYTE if self._in_pod else (FlyteRecoverableException,)
         self._loop = WorkerLoop(shared, settings, build, mapped, retries=self._retries, on_told=self._log_trial)
 
