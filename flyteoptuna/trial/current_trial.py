@@ -9,12 +9,15 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from flyteoptuna.values.did_you_mean import value_and_type
 from flyteoptuna.values.json_values import JsonTooLongError, to_json
 from flyteoptuna.values.numbers import MAX_INT, to_float
 from flyteoptuna.values.text import exception_line, safe_repr
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 # Prefix of the names of the library's own attributes.
 ATTRIBUTE_PREFIX = "flyteoptuna:"
@@ -261,9 +264,13 @@ def add_missing_records(
     system_attrs: Mapping[str, Any],
 ) -> None:
     """Add records of another process to a trial, user attributes as JSON, and keep those that the trial has."""
-    active._intermediate = {**intermediate, **active._intermediate}
-    active._user_attrs = {**user_attrs, **active._user_attrs}
-    active._system_attrs = {**system_attrs, **active._system_attrs}
+    _add_missing(active._intermediate, intermediate)
+    _add_missing(active._user_attrs, user_attrs)
+    _add_missing(active._system_attrs, system_attrs)
+
+
+def _add_missing(known: dict[_Key, _Value], added: Mapping[_Key, _Value]) -> None:
+    known.update({key: value for key, value in added.items() if key not in known})
 
 
 @contextmanager
