@@ -23,7 +23,7 @@ from flyteoptuna.flyte.references import Reference, literal_from_bytes, make_ref
 from flyteoptuna.internals.flytekit_internals import clone_task
 from flyteoptuna.search.pruning import start_trial
 from flyteoptuna.trial.call_objective import outcome_of_exception
-from flyteoptuna.trial.current_trial import ActiveTrial, activate, add_missing_records
+from flyteoptuna.trial.current_trial import ActiveTrial, activate
 from flyteoptuna.trial.rank_records import RANK, RankFile, RankTrial, read_rank_records
 from flyteoptuna.trial.report import TrialHandle
 
@@ -71,7 +71,7 @@ class Ranks:
         """Add the records of all ranks to the trial, first those of rank 0; return the pruner that has learned."""
         pruner = ""
         for records in read_rank_records(self._folder) if self._folder else ():
-            add_missing_records(active, records.intermediate, records.user_attrs, records.system_attrs)
+            active.add_missing_records(records.intermediate, records.user_attrs, records.system_attrs)
             pruner = pruner or records.pruner
         return pruner
 

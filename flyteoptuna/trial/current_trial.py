@@ -177,6 +177,14 @@ class ActiveTrial:
                     f"{safe_repr(value)} ({exception_line(error)})."
                 ) from None
 
+    def add_missing_records(
+        self, intermediate: Mapping[int, float], user_attrs: Mapping[str, str | None], system_attrs: Mapping[str, Any]
+    ) -> None:
+        """Add records of another process of the trial, user attributes as JSON, and keep those that the trial has."""
+        _add_missing(self._intermediate, intermediate)
+        _add_missing(self._user_attrs, user_attrs)
+        _add_missing(self._system_attrs, system_attrs)
+
     def close(self) -> tuple[dict[int, float], dict[str, str | None], dict[str, Any]]:
         """End the trial; returns its intermediate values, its user attributes as JSON, and its system attributes."""
         self._ended = True
@@ -255,18 +263,6 @@ def current_trial() -> ActiveTrial:
 
 def _is_own_process(active: ActiveTrial) -> bool:
     return os.getpid() == active._process
-
-
-def add_missing_records(
-    active: ActiveTrial,
-    intermediate: Mapping[int, float],
-    user_attrs: Mapping[str, str | None],
-    system_attrs: Mapping[str, Any],
-) -> None:
-    """Add records of another process to a trial, user attributes as JSON, and keep those that the trial has."""
-    _add_missing(active._intermediate, intermediate)
-    _add_missing(active._user_attrs, user_attrs)
-    _add_missing(active._system_attrs, system_attrs)
 
 
 def _add_missing(known: dict[_Key, _Value], added: Mapping[_Key, _Value]) -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from flyteoptuna.trial.current_trial import ActiveTrial, add_missing_records
+from flyteoptuna.trial.current_trial import ActiveTrial
 from flyteoptuna.trial.rank_records import RANK, RankFile, RankRecords, RankTrial, read_rank_records
 
 NOTHING = RankRecords()
@@ -79,8 +79,8 @@ def test_records_are_added_where_the_trial_has_none():
     trial.report(1.0, 0)
     trial.set_user_attr("a", 1)
     trial.set_constraint("c", 0.5)
-    add_missing_records(trial, {0: 9.0, 1: 2.0}, {"a": "9", "b": "2"}, {"constraints:c": 9.0, "rung": 2.0})
-    add_missing_records(trial, {1: 8.0, 2: 3.0}, {"b": "8"}, {"rung": 8.0})
+    trial.add_missing_records({0: 9.0, 1: 2.0}, {"a": "9", "b": "2"}, {"constraints:c": 9.0, "rung": 2.0})
+    trial.add_missing_records({1: 8.0, 2: 3.0}, {"b": "8"}, {"rung": 8.0})
     assert trial.intermediate == {0: 1.0, 1: 2.0, 2: 3.0}
     assert trial.user_attrs == {"a": 1, "b": 2}
     assert trial.system_attrs == {"constraints:c": 0.5, "rung": 2.0}
