@@ -132,7 +132,10 @@ def origin_name(origin: Any) -> str:
 
 def origin_signature(origin: Any) -> str:
     """Name and inputs of an origin, ``search.objective(x, y)``; the same in each process that loads it."""
-    return f"{'.'.join(filter(None, import_location(origin)))}({', '.join(input_types(origin))})"
+    module, name = import_location(origin)
+    # Code of a notebook has no module there, and one in angle brackets in a pod that has unpickled it.
+    prefix = "" if module.startswith("<") or not module else f"{module}."
+    return f"{prefix}{name}({', '.join(input_types(origin))})"
 
 
 # Descriptions of objects that are no plain tasks, with what to write instead; the first matching type counts.

@@ -318,6 +318,9 @@ def test_what_the_numbers_do_not_tell_is_noted(module, containers):
     made = CliRunner().invoke(main, ["plan", f"{containers}:continued"])
     [note] = made.stderr.splitlines()
     assert note.endswith(": its timeout of 60 s may end it earlier, so that its numbers are upper bounds.")
+    made = CliRunner().invoke(main, ["plan", f"{module}:reused", "--batch-size", "3"])
+    nodes = [line.split(":")[1] for line in made.stderr.splitlines() if "--batch-size changes nothing" in line]
+    assert nodes == [" n0", " n3"]
 
 
 def test_both_branches_of_a_conditional_are_planned(module):

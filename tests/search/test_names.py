@@ -1,5 +1,10 @@
 """Names of studies, and the objective that a study remembers."""
 
+import linecache
+import subprocess
+import sys
+
+import cloudpickle
 import optuna
 import pytest
 from containers import CODE, study_of
@@ -98,3 +103,27 @@ def test_slots_that_no_batch_fills_are_warned_of(flows, said):
     assert said.pop().startswith("`batch_size=1` is less than `concurrency=4`: no more than 1 run at once.")
     Optimizer(flow.loss, 4, 3, batch_size=2)(x=flow.X)
     assert len(said) == 1 and said.pop().startswith("`batch_size=2` is less than `concurrency=4`")
+
+
+NOTEBOOK = """
+import flytekit as fl
+
+@fl.task
+def loss(x: float) -> float:
+    return x
+"""
+
+
+def test_an_objective_of_a_notebook_has_its_name_alone(tmp_path):
+    """There, and in a pod that has unpickled it."""
+    names = {"__name__": "__main__"}
+    code = compile(NOTEBOOK, "<ipython-input-1>", "exec")
+    linecache.cache["<ipython-input-1>"] = len(NOTEBOOK), None, NOTEBOOK.splitlines(keepends=True), "<ipython-input-1>"
+    exec(code, names)
+    script = "import sys, cloudpickle; from flyteoptuna.flyte.objective import origin_signature\n"
+    script += "print(origin_signature(cloudpickle.load(sys.stdin.buffer)))"
+    (tmp_path / "pod.py").write_text(script)
+    data = cloudpickle.dumps(names["loss"])
+    for command in (["-c", script], ["pod.py"]):
+        made = subprocess.run([sys.executable, *command], cwd=tmp_path, input=data, capture_output=True, check=False)
+        assert made.stdout == b"loss(x)\n", made.stderr

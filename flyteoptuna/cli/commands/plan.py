@@ -73,7 +73,7 @@ def plan(workflow: str, inputs: tuple[str, ...], **options: int | None) -> None:
     for search in searches:
         counts = resolve_counts(search.bound, options)
         problems += count_problems(search.node, counts)
-        notes += _notes(search, counts)
+        notes += _notes(search, counts, options)
         cells = _reused_pod_cells(counts) if search.reuse_pods else _shape_cells(counts)
         rows.append([search.objective, search.node, *cells])
     print_table(("objective", "node", *COUNT_HEADERS), rows)
@@ -84,13 +84,15 @@ def plan(workflow: str, inputs: tuple[str, ...], **options: int | None) -> None:
         click.get_current_context().exit(1)
 
 
-def _notes(search: FoundSearch, counts: Mapping[str, Any]) -> Iterator[str]:
+def _notes(search: FoundSearch, counts: Mapping[str, Any], options: Mapping[str, int | None]) -> Iterator[str]:
     """Remarks on a search beside its numbers."""
     numbers = [counts[name] for name in ("n_trials", "concurrency", "batch_size")]
     if not search.reuse_pods and all(isinstance(number, int) for number in numbers):
         warning = batch_size_warning(*numbers)
         if warning:
             yield f"{search.node}: {warning}"
+    if search.reuse_pods and options["batch_size"] is not None:
+        yield f"{search.node}: a search with reuse_pods=True has no batches, so that --batch-size changes nothing."
     timeout = search.bound.get("timeout")
     if isinstance(timeout, (int, float)):
         yield f"{search.node}: its timeout of {timeout:g} s may end it earlier, so that its numbers are upper bounds."
