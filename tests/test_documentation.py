@@ -23,7 +23,7 @@ PAGES = {
         "front",
     },
     "docs/space.md": {"tune", "tune_by_kind"},
-    "docs/results.md": {"tune_and_deploy", "tune_and_collect"},
+    "docs/results.md": {"tune_and_deploy", "tune_and_collect", "tune_and_refit"},
     "docs/trial.md": {"tune", "tune_small"},
     "docs/cluster.md": set(),
 }
