@@ -99,7 +99,7 @@ async def eager_without_await() -> float:
     return optimizer(x=suggest.float(0, 1)).best_value
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("make", [lambda: workflow, lambda: without_await, lambda: by_module, nested])
 def test_a_workflow_with_a_search_is_no_coroutine(make):
     """Flytekit would call its body and never await it; one error, and no warning of that kind."""
