@@ -258,7 +258,7 @@ def failure(engine, workflow, match, inputs=None):
     ("name", "match", "least", "most"),
     [
         ("ten_fail", r"All of the first 1\d trials failed\.(.|\n)*no good", 10, 12),
-        ("two_fail", r"`max_failures=2` was exceeded: \d of \d+ trials failed\.(.|\n)*no good", 3, 5),
+        ("two_fail", r"`max_failures=2` was exceeded: (all \d+|\d of \d+) trials failed\.(.|\n)*no good", 3, 5),
         ("given_up", r"KeyError: 'the callback gives up'", 3, 499),
     ],
 )
