@@ -61,3 +61,14 @@ class Server:
         context = FlyteContextManager.current_context().with_file_access(access)
         with FlyteContextManager.with_context(context):
             yield
+
+
+@contextmanager
+def serve_bucket():
+    """A server that has a bucket, which moto shares among the servers of a process."""
+    server = Server()
+    try:
+        server.fs().makedirs("bucket", exist_ok=True)
+        yield server
+    finally:
+        server.close()

@@ -9,7 +9,7 @@ import pytest
 from flytekit.core.context_manager import FlyteContextManager
 from journals import run_workers
 from optuna.storages import JournalStorage
-from s3_server import Server
+from s3_server import serve_bucket
 
 from flyteoptuna import load_study
 from flyteoptuna.errors import JournalError, StoreError, StudyNotFoundError
@@ -20,10 +20,8 @@ from flyteoptuna.journal.entries import entry_name, pack_name
 
 @pytest.fixture(scope="module")
 def server():
-    server = Server()
-    server.fs().mkdir("bucket")
-    yield server
-    server.close()
+    with serve_bucket() as server:
+        yield server
 
 
 @pytest.fixture

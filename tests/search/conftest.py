@@ -2,7 +2,7 @@
 
 import pytest
 from containers import CODE, results, study_of
-from s3_server import Server
+from s3_server import serve_bucket
 
 from flyteoptuna.testing.engine.engine import Engine
 from flyteoptuna.values import retries
@@ -21,10 +21,8 @@ def undisturbed(tmp_path_factory):
 @pytest.fixture(scope="session")
 def server():
     """An S3 server with a bucket."""
-    server = Server()
-    server.fs().mkdir("bucket")
-    yield server
-    server.close()
+    with serve_bucket() as server:
+        yield server
 
 
 @pytest.fixture
