@@ -44,6 +44,9 @@ class _SearchPromise(Promise, NoValue):
         """The promise, as written in code."""
         raise NotImplementedError
 
+    def _stands_for(self) -> str:
+        return f"`{self._name()}` is known once the search has run: give it to a task, which gets the value"
+
     def __repr__(self) -> str:
         return f"<promise of {self._name()}>"
 
@@ -138,9 +141,6 @@ class _OutputPromise(_SearchPromise):
     def _name(self) -> str:
         return self._path
 
-    def _stands_for(self) -> str:
-        return f"`{self._path}` is known once the search has run: give it to a task, which gets the value"
-
 
 class _AttributePromise(_SearchPromise):
     """Promise of an attribute of a study: a number, parameters by name, or trial numbers by index."""
@@ -206,9 +206,6 @@ class _AttributePromise(_SearchPromise):
 
     def _name(self) -> str:
         return f"study.{self._path}"
-
-    def _stands_for(self) -> str:
-        return f"`study.{self._path}` is known once the search has run: give it to a task, which gets the value"
 
     __iter__, __bool__ = refuse_operator("iter()"), refuse_operator("bool()")
     is_none = refuse_operator("is_none()")

@@ -50,9 +50,14 @@ def fill_class(kind: type, state: Any) -> type:
 
     Pickles refer to this function: its path is a wire format, which must not change.
     """
+    return _fill(kind, state, stays=_is_defined_here(kind))
+
+
+def _fill(kind: type, state: Any, *, stays: bool) -> type:
+    """Fill a class from a pickle; one that ``stays`` is left as it is."""
     if kind in _adopted:
         _update_attributes(kind, state)
-    elif not _is_defined_here(kind):
+    elif not stays:
         _loaded[id(kind)] = kind
         _fill_always(kind, state)
     return kind
@@ -85,12 +90,7 @@ class _Unpickler(pickle.Unpickler):
             return value
 
         def fill(kind: type, state: Any) -> type:
-            if kind in _adopted:
-                _update_attributes(kind, state)
-            elif id(kind) not in self._existing or _loaded.get(id(kind)) is kind:
-                _loaded[id(kind)] = kind
-                _fill_always(kind, state)
-            return kind
+            return _fill(kind, state, stays=id(kind) in self._existing and _loaded.get(id(kind)) is not kind)
 
         return fill
 

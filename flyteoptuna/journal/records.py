@@ -208,15 +208,7 @@ _FIELDS: Mapping[int, tuple[dict[str, _Check], dict[str, _Check]]] = {
     SET_STUDY_USER_ATTR: ({**_STUDY, "user_attr": _check_attribute}, {}),
     SET_STUDY_SYSTEM_ATTR: ({**_STUDY, "system_attr": _check_attribute}, {}),
     CREATE_TRIAL: ({**_STUDY, "datetime_start": _check_optional_time}, _NEW_TRIAL),
-    SET_TRIAL_PARAM: (
-        {
-            **_TRIAL,
-            "param_name": _check_text,
-            "distribution": _check_distribution,
-            "param_value_internal": _check_float,
-        },
-        {},
-    ),
+    SET_TRIAL_PARAM: ({**_TRIAL, **_PARAM}, {}),
     SET_TRIAL_STATE_VALUES: (
         {**_TRIAL, "state": _check_state, "values": _check_floats},
         {"datetime_start": _check_time, "datetime_complete": _check_time},

@@ -12,7 +12,6 @@ from optuna.storages import JournalStorage
 
 from flyteoptuna.errors import JournalError, StoreError, StudyFormatError, StudyNotFoundError
 from flyteoptuna.load.stored_file import parse_study, read_stored_file, refuse_special
-from flyteoptuna.logs import logger
 from flyteoptuna.storage import file_format
 from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study.system_attrs import find_search_mark
@@ -84,12 +83,11 @@ def load_journal_study(url: str, *, trusted: bool) -> SearchStudy:
     """
     from flyteoptuna.study.shared.journal_study import BEGUN
 
-    backend = open_journal(url)
     path = f"{url.rstrip('/')}/{BEGUN}"
     try:
         content = read_stored_file(path)
     except StudyNotFoundError as error:
-        found = _only_study(backend, url)
+        found = _only_study(open_journal(url), url)
         if trusted and find_search_mark(found) is not None:
             raise StudyNotFoundError(f"The sampler of the journal {url} cannot be restored: {error}") from error
         return _checked(found, url)
@@ -132,11 +130,13 @@ def collect_search(
 
 def _require_intact_entry(backend: JournalObjectBackend) -> None:
     """Let a journal serve the entries before any damage, with a warning; raises ``JournalError`` if there are none."""
+    from flyteoptuna.study.shared.journal_study import warn_of_damage
+
     damage = backend.fetch_intact()
     if damage and not backend.n_records:
         raise JournalError(damage)
     if damage:
-        logger.warning("The study holds what precedes an entry of its journal that is damaged or missing: %s", damage)
+        warn_of_damage(damage)
 
 
 def _only_study(backend: JournalObjectBackend, url: str) -> SearchStudy:

@@ -20,6 +20,7 @@ from flyteoptuna.load.stored_file import parse_study, read_stored_file
 from flyteoptuna.storage.local_studies import UNFINISHED, find_local_study, resolve_latest
 from flyteoptuna.storage.untrusted import set_pickles_aside
 from flyteoptuna.values.did_you_mean import value_and_type
+from flyteoptuna.values.paths import path_text
 from flyteoptuna.values.text import exception_line
 
 if TYPE_CHECKING:
@@ -69,10 +70,7 @@ def load_study(
     # Exactly a bool: a truthy value such as "no" must not unpickle a foreign file.
     if not isinstance(trusted, bool):
         raise TypeError(f"`trusted` must be True or False, but got {value_and_type(trusted)}.")
-    if not isinstance(source, (str, os.PathLike)) or not isinstance(text := os.fspath(source), str):
-        raise TypeError(f"`source` must be a path, a URL or {SCHEME}..., but got {value_and_type(source)}.")
-    if not text.strip():
-        raise ValueError(f"`source` must be a path, a URL or {SCHEME}..., but got {value_and_type(source)}.")
+    text = path_text("source", source, f"a path, a URL or {SCHEME}...")
     check_remote(remote)
     # A path object is no word.
     text = resolve_latest(text) if isinstance(source, str) else text

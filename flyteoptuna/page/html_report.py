@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flyteoptuna.values.atomic_write import atomic_write, find_target
 from flyteoptuna.values.did_you_mean import value_and_type
+from flyteoptuna.values.paths import path_text
 
 if TYPE_CHECKING:
     import optuna
@@ -33,12 +34,8 @@ def report(study: optuna.Study, path: str | os.PathLike[str]) -> None:
 
     if not isinstance(study, optuna.Study):
         raise TypeError(f"`study` must be an optuna.Study, but got {value_and_type(study)}.")
-    if not isinstance(path, (str, os.PathLike)) or not isinstance(text := os.fspath(path), str):
-        raise TypeError(f"`path` must be the path of a file, but got {value_and_type(path)}.")
-    if not text.strip():
-        raise ValueError(f"`path` must be the path of a file, but got {value_and_type(path)}.")
     # Before the work.
-    find_target(text)
+    find_target(path_text("path", path, "the path of a file"))
     page = pages.report_document(study)
     with atomic_write(path) as new:
         new.write_text(page, "ascii")

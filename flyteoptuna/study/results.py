@@ -79,10 +79,11 @@ def stored_outputs(trial: FrozenTrial) -> dict[str, bytes]:
 
 def untrusted_outputs(trial: FrozenTrial) -> dict[str, bytes]:
     """Stored outputs that are set aside, because they come from a source that is not trusted."""
-    aside, own = (trial.system_attrs.get(name) for name in (UNTRUSTED_ATTRIBUTE, OUTPUTS_ATTRIBUTE))
+    aside = trial.system_attrs.get(UNTRUSTED_ATTRIBUTE)
     found = _decode_outputs(aside.get(OUTPUTS_ATTRIBUTE)) if isinstance(aside, dict) else {}
     # A trial that was enqueued there, and has run here, has outputs of its own.
-    return {name: data for name, data in found.items() if name not in _decode_outputs(own)}
+    own = _decode_outputs(trial.system_attrs.get(OUTPUTS_ATTRIBUTE))
+    return {name: data for name, data in found.items() if name not in own}
 
 
 def _decode_outputs(stored: Any) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""What the reader of a study's file accepts, it converts to the types that Optuna has, and every writer takes."""
+"""The reader of a study's file converts all that it accepts to Optuna's types, which every writer takes."""
 
 import contextlib
 import io

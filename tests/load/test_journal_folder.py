@@ -48,7 +48,7 @@ def test_a_journal_has_the_study_of_its_search(searched, journal, form, trusted)
 
 
 def test_a_journal_without_the_file_of_its_study_has_the_results(searched, journal):
-    """What cannot be restored is refused where it was asked for."""
+    """A sampler that cannot be restored is refused where it was asked for."""
     (journal / BEGUN).unlink()
     assert {t.number for t in load_study(journal).trials} >= {t.number for t in searched[0].trials}
     with pytest.raises(StudyNotFoundError, match=rf"The sampler of .* cannot be restored: There is no file .*{BEGUN}"):

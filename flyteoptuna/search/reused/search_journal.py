@@ -11,14 +11,13 @@ from optuna.trial import TrialState
 
 from flyteoptuna.flyte.references import Reference
 from flyteoptuna.journal.object_store import ObjectStore
-from flyteoptuna.logs import logger
 from flyteoptuna.search.batches import driver
 from flyteoptuna.search.reused.worker import TrialWorker
 from flyteoptuna.search.trial_inputs import Build
 from flyteoptuna.storage.file_format import dump_study
 from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study.settings import SearchSettings
-from flyteoptuna.study.shared.journal_study import BEGUN, collect_study, publish_study
+from flyteoptuna.study.shared.journal_study import BEGUN, collect_study, publish_study, warn_of_damage
 from flyteoptuna.study.shared.search_records import SearchJournal
 from flyteoptuna.study.shared.shared_study import SharedStudy
 from flyteoptuna.study.system_attrs import FINISHED, search_trials
@@ -86,7 +85,7 @@ def finish_search(study: Reference, journal: str, settings: SearchSettings, *, d
     finished, running = search_trials(state, *FINISHED), search_trials(state, TrialState.RUNNING)
     failure = ending.why if ending.failed else ""
     if damage:
-        logger.warning("The study holds what precedes an entry of its journal that is damaged or missing: %s", damage)
+        warn_of_damage(damage)
     if damage and (running or not ending.why):
         failure = failure or f"{damage}\nBefore it, {len(finished)} of {settings.n_trials} trials had ended."
     elif not ending.why:

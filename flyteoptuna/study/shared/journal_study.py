@@ -14,6 +14,7 @@ from flyteoptuna.internals.optuna_internals import (
     trial_id,
 )
 from flyteoptuna.journal.backend import JournalObjectBackend
+from flyteoptuna.logs import logger
 from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study.shared.recorder import Recorder
 from flyteoptuna.study.shared.shared_study import Ending, SharedStudy, copy_with_state, copy_with_trials
@@ -36,6 +37,11 @@ def publish_study(study: SearchStudy, backend: JournalObjectBackend) -> None:
     for trial in study.get_trials(deepcopy=False):
         recorder.storage.create_new_trial(recorder.study_id, template_trial=trial)
     backend.append_logs(recorder.take_all())
+
+
+def warn_of_damage(damage: str) -> None:
+    """Warn that a study ends before the damage of its journal."""
+    logger.warning("The study holds what precedes an entry of its journal that is damaged or missing: %s", damage)
 
 
 def collect_study(backend: JournalObjectBackend, base: SearchStudy, n_trials: int) -> tuple[SearchStudy, Ending]:
