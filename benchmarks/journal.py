@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
@@ -13,10 +14,12 @@ from fsspec.asyn import AsyncFileSystem
 from optuna.distributions import FloatDistribution
 from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from benchmarks.common import Options, Table, seconds
 from flyteoptuna.journal.backend import JournalObjectBackend
+from flyteoptuna.study.shared.recorder import Recorder
 
 LATENCY = 0.02
 PARAMETERS = 10
@@ -87,32 +90,30 @@ def _backend(fs: SlowStore) -> JournalObjectBackend:
     return JournalObjectBackend("slow://journal", fs=fs, create=_create)
 
 
-def _fill(storage: Any, trials: int, backend: Any = None) -> None:
-    """Finished trials, in the entries that a worker makes of them."""
-    together = backend.together if backend is not None else nullcontext
-    study, distribution = _study(storage)._study_id, FloatDistribution(-10, 10)
+@contextmanager
+def _one_entry(storage: Any, backend: JournalObjectBackend | None) -> Iterator[Any]:
+    """The storage to change; over a backend, one whose changes are written as one entry, as a worker writes them."""
+    if backend is None:
+        yield storage
+        return
+    recorder, since = Recorder("s", [StudyDirection.MINIMIZE]), backend.n_records
+    yield recorder.storage
+    backend.append_together(recorder.records, since)
+
+
+def _run_trials(storage: Any, trials: int, backend: JournalObjectBackend | None = None) -> list[float]:
+    """Ask and tell trials in the entries that a worker makes of them; the seconds that each trial took."""
+    study, distribution, took = _study(storage)._study_id, FloatDistribution(-10, 10), []
     for number in range(trials):
-        trial = storage.create_new_trial(study)
-        with together():
-            for index in range(PARAMETERS):
-                storage.set_trial_param(trial, f"x{index}", (number * 0.6180339887 + index) % 10, distribution)
-        with together():
-            storage.set_trial_state_values(trial, TrialState.COMPLETE, [number / 7])
-
-
-def _work(study: optuna.Study, trials: int, backend: Any = None) -> list[float]:
-    """Ask and tell as a worker does; the seconds that each trial took."""
-    together = backend.together if backend is not None else nullcontext
-    took = []
-    for _ in range(trials):
         start = time.perf_counter()
         if backend is not None:
             backend.refresh()
-        trial = study.ask()
-        with together():
-            total = sum(trial.suggest_float(f"x{index}", -10, 10) for index in range(PARAMETERS))
-        with together():
-            study.tell(trial, total)
+        trial = storage.create_new_trial(study)
+        with _one_entry(storage, backend) as changed:
+            for index in range(PARAMETERS):
+                changed.set_trial_param(trial, f"x{index}", (number * 0.6180339887 + index) % 10, distribution)
+        with _one_entry(storage, backend) as changed:
+            changed.set_trial_state_values(trial, TrialState.COMPLETE, [number / 7])
         took.append(time.perf_counter() - start)
     return took
 
@@ -128,19 +129,19 @@ def _median(values: list[float]) -> float:
 
 def _row(trials: int) -> dict[str, Any]:
     fs, memory, plain = SlowStore(), _Memory(), InMemoryStorage()
-    _fill(JournalStorage(memory), trials)
+    _run_trials(JournalStorage(memory), trials)
     start = time.perf_counter()
     JournalStorage(memory)
     replay = time.perf_counter() - start
-    _fill(plain, trials)
+    _run_trials(plain, trials)
     filling = JournalObjectBackend("slow://journal", fs=fs, create=_create_at_once, poll=1e9)
-    _fill(JournalStorage(filling), trials, filling)
+    _run_trials(JournalStorage(filling), trials, filling)
     backend = _backend(fs)
-    study = _study(JournalStorage(backend))
+    storage = JournalStorage(backend)
     fs.latency, before = LATENCY, fs.requests
-    slow = _median(_work(study, 50, backend))
+    slow = _median(_run_trials(storage, 50, backend))
     requests = (fs.requests - before) / 50
-    own = _median(_work(_study(plain), 50))
+    own = _median(_run_trials(plain, 50))
     fs.requests = 0
     start = time.perf_counter()
     late = JournalStorage(_backend(fs))
@@ -150,8 +151,8 @@ def _row(trials: int) -> dict[str, Any]:
     start = time.perf_counter()
     unpacked = JournalStorage(_backend(fs))
     read_unpacked = time.perf_counter() - start
-    for storage in (late, unpacked):
-        if storage.get_all_trials(0, deepcopy=False) != study.get_trials(deepcopy=False):
+    for reader in (late, unpacked):
+        if reader.get_all_trials(0, deepcopy=False) != storage.get_all_trials(0, deepcopy=False):
             raise RuntimeError("a late reader saw another study")
     return {
         "trials": trials,

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 from optuna.distributions import FloatDistribution
@@ -10,6 +11,7 @@ from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 
 from flyteoptuna.journal.backend import JournalObjectBackend
+from flyteoptuna.study.shared.recorder import Recorder
 
 FLOAT = FloatDistribution(0, 1)
 
@@ -28,6 +30,14 @@ def started(store, **kwargs):
     back, storage = opened(store, **kwargs)
     study = storage.create_new_study([StudyDirection.MINIMIZE], "s")
     return back, storage, storage.create_new_trial(study)
+
+
+@contextmanager
+def together(back):
+    """Write what is done to the storage in the body as one entry, as workers do."""
+    recorder, since = Recorder("s", [StudyDirection.MINIMIZE]), back.n_records
+    yield recorder.storage
+    back.append_together(recorder.records, since)
 
 
 def seen(storage, study=0):

@@ -100,8 +100,7 @@ written: str = export(loaded, "trials.csv", overwrite=True)
 refusals: list[type[Exception]] = [JournalError, JournalConflictError]
 backend = JournalObjectBackend("s3://bucket/journal", poll=0.5, read_only=False)
 shared: optuna.Study = optuna.create_study(storage=optuna.storages.JournalStorage(backend))
-with backend.together():
-    shared.tell(shared.ask(), 1.0)
+shared.tell(shared.ask(), 1.0)
 simulated: testing.Simulation = testing.simulate(bare, {"depth": 1}, objective=lambda **inputs: 1.0, durations=[1, 2.5])
 ended: list[float] = [ran.end for ran in simulated.timeline]
 testing.check(simulated.study, bare, sampler=optuna.samplers.RandomSampler(seed=1))

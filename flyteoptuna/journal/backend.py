@@ -16,7 +16,7 @@ from optuna.storages.journal import BaseJournalBackend
 
 from flyteoptuna.errors import JournalConflictError, JournalError, StoreError
 from flyteoptuna.journal import packs
-from flyteoptuna.journal.conflicts import find_conflict, is_deferrable
+from flyteoptuna.journal.conflicts import find_conflict
 from flyteoptuna.journal.entries import Entry, entry_name, pack_name, parse_entry
 from flyteoptuna.journal.object_store import CreateObject, ObjectStore
 from flyteoptuna.journal.records import Record, check_record
@@ -41,13 +41,6 @@ class _Sent(NamedTuple):
 
     mark: str
     records: list[Record]
-
-
-class _Block(threading.local):
-    """State of ``together`` in one thread: its depth, the held records, and the number of records known before."""
-
-    def __init__(self) -> None:
-        self.depth, self.held, self.since = 0, list[Record](), 0
 
 
 class JournalObjectBackend(BaseJournalBackend):
@@ -100,8 +93,7 @@ class JournalObjectBackend(BaseJournalBackend):
         self._start_process()
 
     def _start_process(self) -> None:
-        # What is held in a parent is the parent's.
-        self._pid, self._lock, self._block, self._sent = os.getpid(), threading.RLock(), _Block(), None
+        self._pid, self._lock, self._sent = os.getpid(), threading.RLock(), None
         self._writer, self._written = f"{self._name}.{uuid.uuid4().hex}", 0
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
@@ -133,14 +125,13 @@ class JournalObjectBackend(BaseJournalBackend):
             JournalError: an entry is missing or damaged, or the store cannot be read.
         """
         with self._locked():
-            # A block of `together` is not interrupted by a request.
-            due = time.monotonic() - self._fetched_at >= self._poll and not self._block.depth
+            due = time.monotonic() - self._fetched_at >= self._poll
             if (due or not self._opened) and not self._frozen:
                 self._fetch()
             return self._served[log_number_from : self._tip.records]
 
     def append_logs(self, logs: list[Record]) -> None:
-        """Write records as one entry, or hold them within ``together``; called by ``JournalStorage``.
+        """Write records as one entry; called by ``JournalStorage``.
 
         Raises:
             JournalError: the journal is read-only, damaged, or cannot be written. After a failed request it is unknown
@@ -148,13 +139,7 @@ class JournalObjectBackend(BaseJournalBackend):
         """
         records = self._as_read(logs)
         with self._locked():
-            block = self._block
-            if block.depth and all(map(is_deferrable, records)):
-                if not block.held:
-                    block.since = self._tip.records
-                block.held += records
-            else:
-                self._send(records)
+            self._send(records)
 
     def append_together(self, logs: list[Record], since: int) -> None:
         """Write records as one entry, unless another writer's entry conflicts with them.
@@ -164,7 +149,8 @@ class JournalObjectBackend(BaseJournalBackend):
             since: number of records that the writer knew when it made them; later ones may conflict.
 
         Raises:
-            JournalConflictError: as ``together``. Nothing was written.
+            JournalConflictError: another writer has written about the same trial, or has given one of its parameters an
+                incompatible distribution. Nothing was written.
             JournalError: as ``append_logs``.
         """
         records = self._as_read(logs)
@@ -207,38 +193,6 @@ class JournalObjectBackend(BaseJournalBackend):
                 damage = str(error)
             self._frozen = self._opened = True
         return damage if damage or self._tip.number else f"{self}: there is no journal here"
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Write this thread's records about existing trials as one entry, at the end of the block, or not at all.
-
-        Parameters, attributes, intermediate values and final states are held, and this process reads them when the
-        block has ended. Any other record is written at once. If the block raises, what it held is discarded, and so it
-        is if the entry cannot be written. Blocks may be nested, and those of several threads may overlap. In a block,
-        no new entries are fetched.
-
-        Raises:
-            JournalConflictError: since the first of the records, another writer has written about the same trial, or
-                has given one of its parameters an incompatible distribution. Nothing was written.
-            JournalError: the entry could not be written.
-        """
-        with self._locked():
-            block, pid = self._block, self._pid
-        start = len(block.held)
-        block.depth += 1
-        try:
-            yield
-            if block.depth == 1 and block.held:
-                if pid != os.getpid():
-                    raise JournalConflictError(f"{self}: the process was forked in a block, which its parent writes")
-                with self._locked():
-                    self._send(block.held, block.since)
-                block.held = []
-        except BaseException:
-            del block.held[start:]
-            raise
-        finally:
-            block.depth -= 1
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

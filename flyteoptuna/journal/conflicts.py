@@ -1,4 +1,4 @@
-"""Records that belong together: which of them may be sent later, and what must not come between."""
+"""Conflicts between records that belong together and records of other writers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from optuna.distributions import check_distribution_compatibility, json_to_distr
 from optuna.trial import TrialState
 
 from flyteoptuna.journal.records import Record
-
-
-def is_deferrable(record: Record) -> bool:
-    """Test whether a record may be sent later: it is about one existing trial, and does not claim it."""
-    return "trial_id" in record and not _claims(record)
 
 
 def _claims(record: Record) -> bool:

@@ -36,7 +36,7 @@ def publish_study(study: SearchStudy, backend: JournalObjectBackend) -> None:
             recorder.storage.set_study_system_attr(recorder.study_id, key, value)
     for trial in study.get_trials(deepcopy=False):
         recorder.storage.create_new_trial(recorder.study_id, template_trial=trial)
-    backend.append_logs(recorder.take_all())
+    backend.append_logs(recorder.all_records)
 
 
 def warn_of_damage(damage: str) -> None:

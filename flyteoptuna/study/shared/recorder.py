@@ -16,6 +16,8 @@ from flyteoptuna.logs import optuna_log_level
 class Recorder:
     """Collects the records that Optuna's ``JournalStorage`` makes of changes to one study, and writes none.
 
+    One is made for each entry, so that an entry that is not written leaves nothing behind for the next one.
+
     Attributes:
         storage: the storage to change. Its study has the id that the first study of a journal has. It has no trials;
             changes of any trial, by the id that it has in the journal, are taken for granted.
@@ -26,16 +28,17 @@ class Recorder:
         self.storage = JournalStorage(self._backend)
         with optuna_log_level(logging.WARNING):
             self.study_id = self.storage.create_new_study(directions, name)
-        self._creation = self.take()
+        self._n_creating = len(self._backend.records)
 
-    def take(self) -> list[dict[str, Any]]:
-        """Return the records since the last call."""
-        records, self._backend.records = self._backend.records, []
-        return records
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """Records of the changes."""
+        return self._backend.records[self._n_creating :]
 
-    def take_all(self) -> list[dict[str, Any]]:
-        """Return the record that creates the study, and the records since the last call."""
-        return [*self._creation, *self.take()]
+    @property
+    def all_records(self) -> list[dict[str, Any]]:
+        """The record that creates the study, and those of the changes."""
+        return self._backend.records
 
 
 class _Backend(BaseJournalBackend):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import optuna
@@ -63,7 +64,7 @@ class SharedStudy:
         self._backend, self._worker, self._n_trials = backend, worker, n_trials
         self.study = _open_study(backend, base)
         self.study.callbacks = base.callbacks
-        self._recorder = Recorder(base.study_name, base.directions)
+        self._record_changes = partial(Recorder, base.study_name, base.directions)
         self._order = JournalOrder(len(base.get_trials(deepcopy=False)))
         self.search = require_search_mark(self.study).count
 
@@ -95,10 +96,10 @@ class SharedStudy:
         if any(claim.trial_id == trial_id for claim in self.claims[: self._n_trials]):
             return trial_id
         # Otherwise it would count as a running trial.
-        record = self._recorder.storage
-        record.set_trial_system_attr(trial_id, TRIAL_ATTRIBUTE, TrialMark(beyond=True).to_attribute())
-        record.set_trial_state_values(trial_id, TrialState.FAIL)
-        self._backend.append_logs(self._recorder.take())
+        recorder = self._record_changes()
+        recorder.storage.set_trial_system_attr(trial_id, TRIAL_ATTRIBUTE, TrialMark(beyond=True).to_attribute())
+        recorder.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        self._backend.append_logs(recorder.records)
         return None
 
     def _try_to_claim(self, trial: FrozenTrial) -> bool:
@@ -234,8 +235,9 @@ class SharedStudy:
             JournalConflictError: the trial has changed since the draft was made. Nothing was written.
         """
         draft.attributes.restore_unserialisable()
-        self._record_trial(draft.trial, internals.trial_record(draft.study, draft.trial.number))
-        record, study_id = self._recorder.storage, internals.study_id(self.study)
+        recorder, study_id = self._record_changes(), internals.study_id(self.study)
+        record = recorder.storage
+        _record_trial(record, draft.trial, internals.trial_record(draft.study, draft.trial.number))
         setters = record.set_study_user_attr, record.set_study_system_attr
         # Only own changes, because other workers may have changed other attributes meanwhile.
         for setter, attrs, now in zip(setters, draft.before, _copy_attributes(draft.study), strict=True):
@@ -244,36 +246,17 @@ class SharedStudy:
         for added in draft.study.get_trials(deepcopy=False)[draft.known :]:
             record.create_new_trial(study_id, template_trial=added)
         if failure is not None and not isinstance(failure, KeyboardInterrupt):
-            self._record_end(outcome_of_exception(failure)[1], failed=True)
+            record.set_study_system_attr(study_id, ENDED_ATTRIBUTE, [outcome_of_exception(failure)[1], True])
         elif draft.study.stopped:
-            self._record_end("stopped")
-        if records := self._recorder.take():
-            self._backend.append_together(records, draft.since)
-
-    def _record_trial(self, before: FrozenTrial, after: FrozenTrial) -> None:
-        record, trial_id = self._recorder.storage, internals.trial_id(before)
-        for name in [name for name in after.params if name not in before.params]:
-            distribution = after.distributions[name]
-            internal = distribution.to_internal_repr(after.params[name])
-            record.set_trial_param(trial_id, name, internal, distribution)
-        for key, value in _changed(before.user_attrs, after.user_attrs):
-            record.set_trial_user_attr(trial_id, key, value)
-        for key, value in _changed(before.system_attrs, after.system_attrs):
-            record.set_trial_system_attr(trial_id, key, value)
-        for step, number in _changed(before.intermediate_values, after.intermediate_values):
-            record.set_trial_intermediate_value(trial_id, step, number)
-        if after.state != before.state:
-            record.set_trial_state_values(trial_id, after.state, after.values)
+            record.set_study_system_attr(study_id, ENDED_ATTRIBUTE, ["stopped", False])
+        if recorder.records:
+            self._backend.append_together(recorder.records, draft.since)
 
     def end(self, why: str, *, failed: bool = False) -> None:
         """End the search for all workers after their running trials; the first reason counts."""
         if not self.ending.why:
-            self._record_end(why, failed=failed)
-            self._backend.append_logs(self._recorder.take())
-
-    def _record_end(self, why: str, *, failed: bool = False) -> None:
-        study_id = internals.study_id(self.study)
-        self._recorder.storage.set_study_system_attr(study_id, ENDED_ATTRIBUTE, [why, failed])
+            storage = internals.storage_of(self.study)
+            storage.set_study_system_attr(internals.study_id(self.study), ENDED_ATTRIBUTE, [why, failed])
 
     @property
     def ending(self) -> Ending:
@@ -297,6 +280,22 @@ def _open_study(backend: JournalObjectBackend, base: SearchStudy) -> SearchStudy
 def _draft(study: SearchStudy, trial: FrozenTrial, since: int, known: int) -> _Draft:
     guard = serialisable_attributes.AttributeGuard(study)
     return _Draft(study, trial, since, known, _copy_attributes(study), guard)
+
+
+def _record_trial(record: JournalStorage, before: FrozenTrial, after: FrozenTrial) -> None:
+    trial_id = internals.trial_id(before)
+    for name in [name for name in after.params if name not in before.params]:
+        distribution = after.distributions[name]
+        internal = distribution.to_internal_repr(after.params[name])
+        record.set_trial_param(trial_id, name, internal, distribution)
+    for key, value in _changed(before.user_attrs, after.user_attrs):
+        record.set_trial_user_attr(trial_id, key, value)
+    for key, value in _changed(before.system_attrs, after.system_attrs):
+        record.set_trial_system_attr(trial_id, key, value)
+    for step, number in _changed(before.intermediate_values, after.intermediate_values):
+        record.set_trial_intermediate_value(trial_id, step, number)
+    if after.state != before.state:
+        record.set_trial_state_values(trial_id, after.state, after.values)
 
 
 def _copy_attributes(study: optuna.Study) -> list[dict[str, Any]]:

@@ -1,6 +1,8 @@
 """Workers that share a study by a journal: whose each trial is, and what becomes of the study."""
 
 import copy
+import itertools
+from contextlib import suppress
 
 import optuna
 import pytest
@@ -16,6 +18,7 @@ from flyteoptuna.errors import JournalConflictError, StoreError
 from flyteoptuna.internals.optuna_internals import in_memory_storage
 from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study import system_attrs
+from flyteoptuna.study.shared import recorder
 from flyteoptuna.study.shared.journal_study import collect_study, publish_study
 from flyteoptuna.study.shared.shared_study import Ending, SharedStudy
 from flyteoptuna.trial import marks
@@ -371,3 +374,60 @@ def test_a_trial_that_asks_and_tells_is_three_entries():
     told.steps, told.intermediate, told.user_attrs = [1, 2, 3], [1.0, 2.0, 3.0], '{"a": 1, "b": 2}'
     one.tell(number, told)
     assert len(entry_names(store)) == before + 3
+
+
+def ask(study):
+    def suggest_two(trial):
+        x, y = trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)
+        trial.set_user_attr("asked", x + y)
+
+    if (trial_id := study.claim()) is not None:
+        study.ask(trial_id, suggest_two, lambda study, asked: [])
+
+
+def tell(study):
+    for trial in study.unfinished_trials()[:1]:
+        told = report(trial.number, sum(trial.params.values()))
+        told.steps, told.intermediate, told.user_attrs = [1], [0.5], '{"told": true}'
+        study.tell(trial.number, told if trial.params else None)
+
+
+def end(study):
+    study.end("over")
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.sampled_from([ask, ask, tell, tell, end]), min_size=2, max_size=12),
+    st.sets(st.integers(0, 40), max_size=4),
+    st.sampled_from([KeyboardInterrupt, MemoryError]),
+)
+def test_an_exception_at_any_record_leaves_all_of_an_entry_or_nothing(operations, raising, error):
+    """Whatever the worker does next; no value is told for other parameters than those that are stored."""
+    base, store, made = based(), Store(), itertools.count()
+    publish_study(base, backend(store))
+    append_logs = recorder._Backend.append_logs
+
+    def raise_or_append(self, logs):
+        if next(made) in raising:
+            raise error
+        append_logs(self, logs)
+
+    one = shared(store, base, "0", 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recorder._Backend, "append_logs", raise_or_append)
+        for operation in operations:
+            with suppress(error):
+                operation(one)
+    trials = shared(store, base, "1", 3).study.trials
+    assert trials == one.study.trials
+    for trial in trials:
+        mark, told = system_attrs.trial_mark(trial), trial.state != TrialState.RUNNING
+        assert len(trial.params) == (2 if marks.TRIAL_ATTRIBUTE in trial.system_attrs and not mark.beyond else 0)
+        assert {"asked": sum(trial.params.values())}.items() <= trial.user_attrs.items() or not trial.params
+        if told and trial.params:
+            assert (trial.state, trial.value) == (TrialState.COMPLETE, trial.user_attrs["asked"])
+        complete = trial.state == TrialState.COMPLETE
+        assert (trial.user_attrs.get("told"), trial.intermediate_values) == (
+            (True, {1: 0.5}) if complete else (None, {})
+        )
