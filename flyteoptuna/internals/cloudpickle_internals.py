@@ -1,7 +1,9 @@
-"""Unpickle without changing the classes of this process, and share classes with worker processes."""
+"""Pickle classes whole, unpickle without changing those of this process, and share them with worker processes."""
 
 from __future__ import annotations
 
+import copyreg
+import dataclasses
 import enum
 import io
 import pickle
@@ -17,6 +19,18 @@ _loaded: weakref.WeakValueDictionary[int, type] = weakref.WeakValueDictionary()
 # Classes of this process that another process has too.
 _adopted: weakref.WeakSet[type] = weakref.WeakSet()
 
+
+# Objects that `dataclasses` compares by identity, and that a pickled class refers to. Pickles would copy them.
+_SENTINEL_NAMES = {type(getattr(dataclasses, name)): name for name in ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY")}
+
+
+def _sentinel_name(sentinel: Any) -> str:
+    # An object whose reducer returns a name is pickled as that name of its module.
+    return _SENTINEL_NAMES[type(sentinel)]
+
+
+for _sentinel_type in _SENTINEL_NAMES:
+    copyreg.pickle(_sentinel_type, _sentinel_name)
 
 # It is in another module before cloudpickle 3.
 _setters: Any = cloudpickle if hasattr(cloudpickle, "_class_setstate") else sys.modules["cloudpickle.cloudpickle_fast"]

@@ -243,7 +243,7 @@ class TaskTransport:
             try:
                 data = self._pickle_task()
             except Exception as error:
-                raise TaskNotLoadedError(f"{reason}; {exception_line(error)}") from None
+                raise TaskNotLoadedError("; ".join(filter(None, (reason, exception_line(error))))) from None
             payload = self._payload._replace(key=hashlib.sha256(data).hexdigest())
             # In this order: other threads that get the key alone need the pickle next.
             self._payload_with_pickle = payload._replace(pickle=data)

@@ -1,6 +1,9 @@
 """Classes that this process has made are not overwritten by their pickles, and stand for those of another process."""
 
+import copy
+import dataclasses
 import enum
+import pickle
 import sys
 from types import ModuleType
 
@@ -131,3 +134,37 @@ def test_a_class_that_was_loaded_can_be_adopted_too(by_value):
     assert type(unpickle(again)) is loaded
     assert (loaded.limit, loaded.method) == (2, method)
     assert identifier != other
+
+
+@pytest.mark.parametrize("name", cloudpickle_internals._SENTINEL_NAMES.values())
+@pytest.mark.parametrize("dumps", [pickle.dumps, cloudpickle.dumps])
+def test_a_sentinel_of_dataclasses_stays_the_same_object(name, dumps):
+    """In a pickle and in a copy; the standard library's own pickles copy it."""
+    sentinel = getattr(dataclasses, name)
+    assert pickle.loads(dumps([sentinel]))[0] is copy.deepcopy(sentinel) is sentinel
+
+
+def test_no_sentinel_of_dataclasses_is_missed():
+    """Cloudpickle itself sees to those that say what a field is, and a later Python may have more."""
+    own = [v for v in vars(dataclasses).values() if type(v).__module__ == "dataclasses" and not isinstance(v, type)]
+    assert len(own) > len(cloudpickle_internals._SENTINEL_NAMES)
+    assert [v for v in own if cloudpickle.loads(cloudpickle.dumps(v)) is not v] == []
+
+
+def test_the_fields_of_a_class_from_elsewhere_have_their_defaults():
+    """And none where they had none."""
+
+    @dataclasses.dataclass
+    class Config:
+        depth: int
+        name: str = "a"
+        many: list = dataclasses.field(default_factory=list)
+
+    data, identifier = cloudpickle.dumps(Config), class_identifier(Config)
+    del _DYNAMIC_CLASS_TRACKER_BY_ID[identifier]
+    loaded = unpickle(data)
+    assert loaded is not Config
+    missing = dataclasses.MISSING
+    assert [f.default for f in dataclasses.fields(loaded)] == [missing, "a", missing]
+    assert [f.default_factory for f in dataclasses.fields(loaded)] == [missing, missing, list]
+    assert loaded(1) == dataclasses.replace(loaded(2), depth=1)

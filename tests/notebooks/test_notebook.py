@@ -55,6 +55,122 @@ processes = {trial.user_attrs["process"] for trial in study.trials}
 assert os.getpid() not in processes and len(processes) == 2, processes
 assert study.best_value == study.best_params["x"] + OFFSET
 """
+KINDS = """
+import dataclasses, enum, os
+from dataclasses import dataclass, field
+from typing import Any, Generic, Optional, TypeVar
+import flytekit as fl
+from flyteoptuna import Optimizer, current_trial, suggest
+
+T = TypeVar("T")
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclass
+class Config:
+    depth: int
+    name: str = "a"
+
+
+@dataclass
+class Factory:
+    depth: int
+    many: list[int] = field(default_factory=lambda: [1])
+
+
+@dataclass(kw_only=True)
+class KeywordOnly:
+    depth: int
+    name: str = "a"
+
+
+@dataclass(frozen=True)
+class Frozen:
+    depth: int
+    name: Optional[str] = None
+
+
+@dataclass(slots=True)
+class Slots:
+    depth: int
+    name: str = "a"
+
+
+@dataclass
+class Derived(Config):
+    more: float = 1.0
+
+
+@dataclass
+class Nested:
+    depth: int
+    inner: Factory = field(default_factory=lambda: Factory(3))
+    colour: Colour = Colour.RED
+
+
+@dataclass
+class Box(Generic[T]):
+    depth: int
+    content: Optional[int] = None
+
+
+class Caching:
+    known = {}
+
+    def __init__(self, depth, absent=dataclasses.MISSING):
+        self.depth, self.absent = depth, absent
+        Caching.known[depth] = self
+
+
+def adding(number, absent=dataclasses.MISSING):
+    return lambda: number + (absent is dataclasses.MISSING)
+
+
+DATACLASSES = [Config, Factory, KeywordOnly, Frozen, Slots, Derived, Nested, Box]
+
+
+def fits(values):
+    *configs, caching, function, colour = values
+    checks = {kind.__name__: type(value) is kind and has_defaults(value) for kind, value in zip(DATACLASSES, configs)}
+    checks["caching"] = type(caching) is Caching and caching.absent is dataclasses.MISSING
+    return {**checks, "function": function() == 2, "colour": colour in list(Colour)}
+
+
+def has_defaults(value):
+    kind, missing = type(value), dataclasses.MISSING
+    defaults = [default for f in dataclasses.fields(kind) for default in (f.default, f.default_factory)]
+    copied = [default for default in defaults if type(default) is type(missing) and default is not missing]
+    return not copied and dataclasses.replace(value) == value != kind(depth=4) == kind(depth=4)
+
+
+@fl.task
+def objective(
+    x: float, config: Config, factory: Factory, keyword: KeywordOnly, frozen: Frozen, slots: Slots, derived: Derived,
+    nested: Nested, box: Box, caching: Caching, function: Any, colour: Colour,
+) -> tuple[float, Config, Factory, KeywordOnly, Frozen, Slots, Derived, Nested, Box, Caching, Any, Colour]:
+    values = config, factory, keyword, frozen, slots, derived, nested, box, caching, function, colour
+    current_trial().set_user_attr("fits", fits(values))
+    current_trial().set_user_attr("process", os.getpid())
+    return x, *values
+
+
+optimizer = Optimizer(objective, 2, 2, reuse_pods=REUSE)
+study = optimizer(
+    x=suggest.float(0, 1), config={"depth": suggest.integer(1, 3)}, factory=Factory(1), keyword=KeywordOnly(depth=1),
+    frozen={"depth": suggest.integer(1, 3)}, slots=Slots(1), derived=Derived(1), box=Box(1), caching=Caching(1),
+    nested={"depth": 1, "inner": {"depth": suggest.integer(1, 3)}}, function=adding(1), colour=Colour.BLUE,
+)
+for trial in study.trials:
+    print(trial.state.name, trial.user_attrs)
+    assert trial.state.name == "COMPLETE" and all(trial.user_attrs["fits"].values())
+    assert (trial.user_attrs["process"] != os.getpid()) == (WORKERS > 1)
+found = fits([getattr(optimizer.best, f"o{n}") for n in range(1, 12)])
+assert all(found.values()), found
+"""
 BARS = """
 bars = []
 publish = get_ipython().display_pub.publish
@@ -88,6 +204,14 @@ def test_trials_of_a_notebook_run_beside_each_other(search, tmp_path):
     """In processes of their own: each waits for the other. What a cell defines is sent to them without a warning."""
     made = executed([MEETING.replace("SEARCH", search)], tmp_path, FLYTEOPTUNA_LOCAL_WORKERS="2")
     assert "[W " not in shown(made)
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_classes_of_a_notebook_are_whole_in_all_processes(workers, reuse, tmp_path):
+    """As inputs, with suggestions within, and as outputs: each kind of class has its defaults, and its members."""
+    cell = KINDS.replace("REUSE", str(reuse)).replace("WORKERS", workers)
+    assert "_MISSING_TYPE" not in shown(executed([cell], tmp_path, FLYTEOPTUNA_LOCAL_WORKERS=workers))
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
