@@ -71,8 +71,11 @@ class Optimizer(ScopedSettings):
         timeout: time from the start of the first generation after which no batch is asked; seconds, a ``timedelta``, a
             promise of seconds, or None (the default) for no limit.
         callbacks: functions of the study and the finished trial, called after each trial is told, in order, like those
-            of ``optuna.Study.optimize``. They may call ``study.stop()``. They are pickled by cloudpickle and run in
-            driver pods.
+            of ``optuna.Study.optimize``. They may call ``study.stop()``. They are pickled by cloudpickle, and copies of
+            them run in driver pods; a local search calls copies too. Keep what they collect in the study, by
+            ``study.set_user_attr``: the list that a callback of yours appends to stays empty. In batches, the state of
+            an object whose ``__call__`` is the callback goes from one call to the next; with ``reuse_pods``, each
+            worker has a copy of its own.
         max_failures: maximum number of failed trials; with more, the search fails. An int of at least 0, a promise, or
             None (the default) for no limit.
         avoid_duplicates: ask again until the point is new, a bounded number of times, and end the search once a

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from flyteoptuna.internals.optuna_internals import trial_record
 from flyteoptuna.study import pruner_state, serialisable_attributes
+from flyteoptuna.study.callbacks import call_callback
 from flyteoptuna.study.system_attrs import require_search_mark, search_trials, trial_mark
 from flyteoptuna.trial.call_objective import outcome_of_exception
 from flyteoptuna.trial.check_report import UNKNOWN_TRIAL
@@ -128,7 +129,7 @@ def _run_callbacks(callbacks: Callbacks, study: optuna.Study, number: int) -> No
     frozen, known = copy.deepcopy(trial_record(study, number)), len(study.get_trials(deepcopy=False))
     try:
         for callback in callbacks:
-            callback(study, frozen)
+            call_callback(callback, study, frozen)
     finally:
         for added in range(known, len(study.get_trials(deepcopy=False))):
             if lost := serialisable_attributes.drop_unserialisable(study, added):
