@@ -18,6 +18,7 @@ from flyteoptuna.errors import JournalConflictError, JournalError, StoreError
 from flyteoptuna.journal import packs
 from flyteoptuna.journal.conflicts import find_conflict
 from flyteoptuna.journal.entries import Entry, entry_name, pack_name, parse_entry
+from flyteoptuna.journal.limits import JsonSize
 from flyteoptuna.journal.object_store import CreateObject, ObjectStore
 from flyteoptuna.journal.records import Record, check_record
 from flyteoptuna.values.field_error import FieldError
@@ -33,7 +34,12 @@ class _Tip(NamedTuple):
     number: int = 0  # of known entries
     mark: str = ""  # of the last entry
     records: int = 0  # number of known records
+    size: JsonSize = JsonSize()  # of the known entries
     state: Any = None  # what a subclass needs to check further records
+
+
+class _ExcessError(JournalError):
+    """A journal exceeds a limit."""
 
 
 class _Sent(NamedTuple):
@@ -115,7 +121,7 @@ class JournalObjectBackend(BaseJournalBackend):
         """
         if not self._read_only:
             self._objects.check()
-        elif self._objects.read([entry_name(0)]) == [None]:
+        elif [*self._objects.read([entry_name(0)])] == [None]:
             raise JournalError(f"{self}: there is no journal here")
 
     def read_logs(self, log_number_from: int) -> Iterable[Record]:
@@ -187,7 +193,7 @@ class JournalObjectBackend(BaseJournalBackend):
         with self._locked():
             try:
                 self._fetch()
-            except StoreError:
+            except (StoreError, _ExcessError):
                 raise
             except JournalError as error:
                 damage = str(error)
@@ -216,6 +222,7 @@ class JournalObjectBackend(BaseJournalBackend):
                     since = self._tip.records
                 self._refuse_invalid(stored)
                 body = Entry(mark, self._tip.mark, stored).body(self._tip.number)
+                self._add_size(body, "written")
                 self._add_entry(self._objects.create(entry_name(self._tip.number), body))
                 attempts += 1
                 # After one lost race, try the next number; after two, this process may be far behind.
@@ -238,8 +245,8 @@ class JournalObjectBackend(BaseJournalBackend):
 
     def _add_entry(self, body: bytes, entry: Entry | None = None) -> None:
         """Serve the records of the next entry."""
-        number, mark, known, state = self._tip
-        where = self._objects.object_url(entry_name(number))
+        number, mark, known, _, state = self._tip
+        where, size = self._objects.object_url(entry_name(number)), self._add_size(body, "read")
         entry = entry or parse_entry(body, number, mark, where)
         try:
             state = self._check_records(entry.records, state)
@@ -253,10 +260,23 @@ class JournalObjectBackend(BaseJournalBackend):
             records = [{**record, "worker_id": writer} for record in entry.records]
         # By position, and the tip at once: an interrupt between two of these lines loses and doubles nothing.
         self._served[known:] = records
-        self._tail[number % packs.PACK :] = [body]
-        self._tip = _Tip(number + 1, entry.mark, known + len(records), state)
+        if not self._read_only:
+            self._tail[number % packs.PACK :] = [body]
+        self._tip = _Tip(number + 1, entry.mark, known + len(records), size, state)
         if sent:
             self._sent, self._fetched_at = None, time.monotonic()
+
+    def _add_size(self, body: bytes, done: str) -> JsonSize:
+        """Size of the journal with a next entry.
+
+        Raises:
+            _ExcessError: it exceeds a limit.
+        """
+        size = self._tip.size.plus(body)
+        if excess := size.excess():
+            where = self._objects.object_url(entry_name(self._tip.number))
+            raise _ExcessError(f"{where} cannot be {done}: with it, the journal has {excess}")
+        return size
 
     def _check_records(self, records: list[Record], state: Any) -> Any:
         """Check the records of an entry; return the state that the next one is checked with.
@@ -273,25 +293,28 @@ class JournalObjectBackend(BaseJournalBackend):
 
     def _fetch(self) -> None:
         """Read all new entries, in windows of growing size."""
-        window, gap = 2, False
+        window, gap, packed, damage = 2, False, 0, ""
         while True:
             start = self._tip.number
             if start % packs.PACK == 0:
-                self._fetch_packs()
+                packed, damage = self._fetch_packs()
                 start = self._tip.number
             next_pack = start - start % packs.PACK + packs.PACK
             stop = max(start + 2, min(start + window, next_pack))
-            bodies = self._objects.read([entry_name(number) for number in range(start, stop)])
-            if gap and bodies[0] is None:
-                raise JournalError(f"{self._objects.object_url(entry_name(start))} is missing, but later ones exist")
-            for body in bodies:
+            suspected, gap, ended = gap or start < packed, False, False
+            for body in self._objects.read([entry_name(number) for number in range(start, stop)]):
                 if body is None:
+                    ended = True
+                elif ended:
+                    # Perhaps an entry was written during the read: it exists by now, and the next read finds it.
+                    gap = True
                     break
-                self._add_entry(body)
-            new = self._tip.number - start
-            # A gap may be an entry written during the read: it exists by now, and the next read finds it.
-            gap = new + bodies.count(None) < len(bodies)
-            if new < len(bodies) - 1 and not gap:
+                else:
+                    self._add_entry(body)
+            if self._tip.number == start and suspected:
+                where = self._objects.object_url(entry_name(start))
+                raise JournalError(f"{where} is missing, but later ones exist{damage and f'; {damage}'}")
+            if packed <= self._tip.number < stop - 1 and not gap:
                 break
             window = min(2 * window, WINDOW)
         if not self._tip.number and not self._opened:
@@ -304,18 +327,23 @@ class JournalObjectBackend(BaseJournalBackend):
         if entries and entries[0] != entry_name(0):
             raise JournalError(f"{self._objects.object_url(entry_name(0))} is missing, but {entries[0]} exists")
 
-    def _fetch_packs(self) -> None:
+    def _fetch_packs(self) -> tuple[int, str]:
+        """Read all new packs; return the number of entries that they stand for.
+
+        They end before the first one that does not exist, or with the first one that is damaged or exceeds a limit;
+        the second value is what is wrong with that. It is not needed, because the entries exist by themselves.
+        """
         window = 2
         while True:
             first = self._tip.number // packs.PACK
-            for body in self._objects.read([pack_name(number) for number in range(first, first + window)]):
-                entries = packs.unpack_entries(body, self._tip.number, self._tip.mark) if body is not None else []
-                if not entries:
-                    return
+            names = [pack_name(number) for number in range(first, first + window)]
+            for name, body in zip(names, self._objects.read(names), strict=True):
+                number, mark, _, size, _ = self._tip
+                if body is None:
+                    return number, ""
                 try:
-                    for line, entry in entries:
+                    for line, entry in packs.unpack_entries(body, number, mark, size, self._objects.object_url(name)):
                         self._add_entry(line, entry)
-                except JournalError:
-                    # The entry itself says whether it is damaged.
-                    return
+                except JournalError as error:
+                    return number + packs.PACK, str(error)
             window = min(2 * window, WINDOW)

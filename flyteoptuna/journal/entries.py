@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 
 from flyteoptuna.errors import JournalError
-from flyteoptuna.journal.limits import exceeded_limit
 from flyteoptuna.journal.records import Record
 from flyteoptuna.values.text import exception_line
 
@@ -45,8 +44,6 @@ def parse_entry(body: bytes, number: int, after: str, where: str) -> Entry:
 
     Its number must be ``number``, and ``after`` the mark of the previous entry.
     """
-    if excess := exceeded_limit(body):
-        raise JournalError(f"{where} is no entry of a journal: {excess}")
     try:
         stored = json.loads(body)
     except (ValueError, RecursionError) as error:

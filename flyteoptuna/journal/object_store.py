@@ -6,14 +6,14 @@ import contextlib
 import os
 import pickle
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from flyteoptuna.errors import JournalError, StoreError
-from flyteoptuna.journal.limits import MAX_BYTES
+from flyteoptuna.journal import limits
 from flyteoptuna.values import retries
 from flyteoptuna.values.text import exception_line
 
@@ -91,13 +91,24 @@ class ObjectStore:
 
         return self._retry(lambda: self.url, "listed", list_folder)
 
-    def read(self, names: Sequence[str]) -> list[bytes | None]:
-        """Read many objects at once: the body of each, or None where it does not exist."""
+    def read(self, names: Sequence[str]) -> Iterator[bytes | None]:
+        """Read many objects: the body of each, or None where it does not exist.
+
+        They are requested at once, each up to its share of ``limits.WINDOW_BYTES``. A larger one is read by itself when
+        it is its turn.
+        """
+        share = limits.WINDOW_BYTES // len(names)
+        for name, start in zip(names, self._read_starts(names, share + 1), strict=True):
+            whole = start is None or len(start) <= share
+            yield start if whole else self._read_starts([name], limits.MAX_BYTES + 1)[0]
+
+    def _read_starts(self, names: Sequence[str], length: int) -> list[bytes | None]:
+        """Read the first bytes of many objects at once."""
         missing, bodies = list(names), dict[str, bytes | None]()
 
         def read_missing() -> list[bytes | None]:
             failures = {}
-            for name, answer in zip(missing, self._request(missing), strict=True):
+            for name, answer in zip(missing, self._request(missing, length), strict=True):
                 if isinstance(answer, BaseException):
                     failures[name] = answer
                 else:
@@ -109,11 +120,11 @@ class ObjectStore:
 
         return self._retry(lambda: self.object_url(missing[0]), "read", read_missing)
 
-    def _request(self, names: Sequence[str]) -> list[bytes | BaseException | None]:
-        """Request many objects once: the body of each, None where it does not exist, or the error."""
+    def _request(self, names: Sequence[str], length: int) -> list[bytes | BaseException | None]:
+        """Request the first bytes of many objects once: those of each, None where it does not exist, or the error."""
         paths = [f"{self._root}/{name}" for name in names]
         # From the first byte on: for a whole object, s3fs first asks for its size, and trusts cached listings.
-        answers = self.fs.cat_ranges(paths, 0, MAX_BYTES + 1, on_error="return")
+        answers = self.fs.cat_ranges(paths, 0, length, on_error="return")
         return [self._body(name, answer) for name, answer in zip(names, answers, strict=True)]
 
     def _body(self, name: str, answer: Any) -> bytes | BaseException | None:
@@ -121,8 +132,8 @@ class ObjectStore:
             return None
         if isinstance(answer, BaseException):
             return b"" if retries.http_status(answer)[0] == _EMPTY_RANGE else answer
-        if len(answer) > MAX_BYTES:
-            return JournalError(f"{self.object_url(name)} is too large: more than {MAX_BYTES} bytes")
+        if len(answer) > limits.MAX_BYTES:
+            return JournalError(f"{self.object_url(name)} is too large: more than {limits.MAX_BYTES} bytes")
         return bytes(answer)
 
     def create(self, name: str, body: bytes) -> bytes:
@@ -130,16 +141,16 @@ class ObjectStore:
 
         After an error, the object is read: this tells a lost answer from a refusal, whose form differs between stores.
         """
-        if len(body) > MAX_BYTES:
+        if len(body) > limits.MAX_BYTES:
             raise JournalError(
-                f"{self.object_url(name)} cannot be written: {len(body)} bytes, where {MAX_BYTES} are allowed"
+                f"{self.object_url(name)} cannot be written: {len(body)} bytes, where {limits.MAX_BYTES} are allowed"
             )
 
         def create_or_read() -> bytes:
             try:
                 self._create(self.fs, f"{self._root}/{name}", body)
             except Exception:
-                (stored,) = self._request([name])
+                (stored,) = self._request([name], limits.MAX_BYTES + 1)
                 if isinstance(stored, BaseException):
                     raise stored from None
                 if stored is None:
@@ -158,7 +169,7 @@ class ObjectStore:
         """Check that the store reads, writes, and refuses to create an object twice."""
         name, first, second = f"probe-{uuid.uuid4().hex}", b"first", b"second"
         try:
-            self.read([name])
+            [*self.read([name])]
         except StoreError:
             raise
         except JournalError as error:

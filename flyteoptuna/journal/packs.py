@@ -21,27 +21,42 @@ def pack_entries(bodies: Sequence[bytes]) -> bytes:
     return compressor.compress(b"\n".join(bodies)) + compressor.flush()
 
 
-def unpack_entries(body: bytes, first: int, after: str) -> list[tuple[bytes, Entry]]:
-    """Read the entries of a pack, each with its body; empty where the pack is damaged or exceeds a limit.
+def unpack_entries(
+    body: bytes, first: int, after: str, before: limits.JsonSize, where: str
+) -> list[tuple[bytes, Entry]]:
+    """Read the entries of a pack, each with its body.
 
-    ``first`` is the number of its first entry, and ``after`` the mark of the entry before. The entries exist as objects
-    of their own too, so that a pack is never needed.
+    Args:
+        body: the pack.
+        first: number of its first entry.
+        after: mark of the entry before.
+        before: size of all entries before.
+        where: the pack, for messages.
+
+    Raises:
+        JournalError: the pack is damaged, or exceeds a limit.
     """
-    entries = []
-    try:
-        for number, line in enumerate(_inflate(body).split(b"\n", PACK), first):
-            entry = parse_entry(line, number, after, "")
-            entries.append((line, entry))
-            after = entry.mark
-    except (JournalError, zlib.error):
-        return []
-    return entries if len(entries) == PACK else []
+    content, entries = _inflate(body, where), []
+    if excess := before.plus(content).excess():
+        raise JournalError(f"{where} cannot be read: with it, the journal has {excess}")
+    for number, line in enumerate(content.split(b"\n", PACK), first):
+        entry = parse_entry(line, number, after, where)
+        entries.append((line, entry))
+        after = entry.mark
+    if len(entries) != PACK:
+        raise JournalError(f"{where} holds {len(entries)} entries, and not {PACK}")
+    return entries
 
 
-def _inflate(body: bytes) -> bytes:
-    """Decompress a pack; empty where it exceeds a limit, or is not one whole stream."""
+def _inflate(body: bytes, where: str) -> bytes:
     most = min(limits.MAX_BYTES, max(limits.FREE_BYTES, limits.MAX_RATIO * len(body)))
     inflater = zlib.decompressobj(_GZIP)
-    content = inflater.decompress(body, most + 1)
-    whole = inflater.eof and not inflater.unused_data and len(content) <= most
-    return content if whole and not limits.exceeded_limit(content) else b""
+    try:
+        content = inflater.decompress(body, most + 1)
+    except zlib.error as error:
+        raise JournalError(f"{where} is no gzip stream: {error}") from None
+    if len(content) > most:
+        raise JournalError(f"{where} cannot be read: {len(body)} bytes become more than {most}")
+    if not inflater.eof or inflater.unused_data:
+        raise JournalError(f"{where} is not one whole gzip stream")
+    return content

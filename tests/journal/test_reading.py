@@ -2,7 +2,11 @@
 
 import gzip
 import json
+import random
+import re
+import tracemalloc
 
+import optuna
 import pytest
 from journals import backend, entries, names, opened, seen, started
 from optuna.storages import JournalStorage
@@ -11,7 +15,7 @@ from stores import Store
 
 from flyteoptuna.errors import JournalError, StoreError
 from flyteoptuna.journal import backend as journal
-from flyteoptuna.journal import limits, object_store
+from flyteoptuna.journal import limits
 from flyteoptuna.journal.entries import KIND, entry_name, pack_name
 
 
@@ -95,29 +99,116 @@ def test_a_pack_that_is_lost_or_damaged_costs_only_time(small_packs, damage):
     assert seen(opened(store)[1]) == seen(late) == seen(storage)
 
 
-@pytest.mark.parametrize(
-    ("limit", "most", "match"),
-    [
-        ("MAX_BYTES", 500, r"00000002.json is no entry of a journal: more than 500 bytes"),
-        ("MAX_VALUES", 20, r"00000002.json is no entry of a journal: more than 20 values"),
-        ("MAX_CONTAINERS", 20, r"00000002.json is no entry of a journal: more than 20 lists and objects"),
-    ],
-)
-def test_an_entry_beyond_a_limit_is_refused(monkeypatch, limit, most, match):
-    """By whoever reads it."""
+TOTALS = [
+    ("MAX_TOTAL_BYTES", 5600, "bytes"),
+    ("MAX_VALUES", 800, "values"),
+    ("MAX_CONTAINERS", 800, "lists and objects"),
+]
+
+
+@pytest.mark.parametrize(("limit", "most", "noun"), TOTALS)
+@pytest.mark.parametrize("kept", ["entries", "packs", "both"])
+def test_a_journal_beyond_a_limit_is_refused(small_packs, monkeypatch, limit, most, noun, kept):
+    """In sum, however it is divided into objects; the error names the rule, the size and the object."""
     store = Store()
     _, storage, trial = started(store)
-    storage.set_trial_user_attr(trial, "a", [[n] for n in range(100)])
+    for _ in range(10):
+        storage.set_trial_user_attr(trial, "a", [[n] for n in range(100)])
+    store.objects = {
+        k: body for k, body in store.objects.items() if kept == "both" or ("pack" in k) == (kept == "packs")
+    }
+    assert seen(opened(store)[1])[0]
     monkeypatch.setattr(limits, limit, most)
-    with pytest.raises(JournalError, match=match):
+    rule = rf"cannot be read: with it, the journal has \d+ {noun}, where {most} are allowed"
+    if kept == "packs":
+        # A pack that exceeds a limit is ignored, and its entries are missing.
+        rule = rf"{entry_name(9)} is missing, but later ones exist; mem://j/{pack_name(3)} {rule}"
+        assert re.search(rule, backend(store).fetch_intact())
+    else:
+        rule = rf"mem://j/{entry_name(9)} {rule}"
+        # The entries before it are not taken for the study.
+        with pytest.raises(JournalError, match=rule):
+            backend(store).fetch_intact()
+    with pytest.raises(JournalError, match=rule):
         opened(store)
+
+
+@pytest.mark.parametrize(("limit", "most", "noun"), TOTALS)
+def test_no_journal_is_written_beyond_a_limit(monkeypatch, limit, most, noun):
+    """The storage goes on with what fits."""
+    store = Store()
+    _, storage, trial = started(store)
+    monkeypatch.setattr(limits, limit, most)
+    with pytest.raises(JournalError, match=rf"{entry_name(2)} cannot be written: with it, .* {noun}, where {most} are"):
+        storage.set_trial_user_attr(trial, "a", [[n, "x" * 10] for n in range(1000)])
+    storage.set_trial_user_attr(trial, "b", 1)
+    assert seen(opened(store)[1]) == seen(storage)
+
+
+def test_a_window_of_large_objects_is_bounded(small_packs, monkeypatch):
+    """Small objects are requested at once, a large one by itself; what was read is the same."""
+    monkeypatch.setattr(limits, "WINDOW_BYTES", 20_000)
+    store = Store()
+    _, storage, trial = started(store)
+    for index in range(40):
+        storage.set_trial_user_attr(trial, "a", random.Random(index).randbytes(5000 * (index % 3)).hex())
+    asked, cat_ranges = [], store.cat_ranges
+    monkeypatch.setattr(limits, "MAX_BYTES", 50_000)
+    monkeypatch.setattr(
+        store, "cat_ranges", lambda p, s, e, **more: asked.append(len(p) * e) or cat_ranges(p, s, e, **more)
+    )
+    assert seen(opened(store)[1]) == seen(storage)
+    assert max(asked) <= 50_001 and asked.count(50_001) > 10
+    assert all(size <= 20_000 + journal.WINDOW for size in asked if size != 50_001)
+
+
+def test_many_small_packs_of_large_journals_take_bounded_memory(monkeypatch):
+    """Each is within the limits of one."""
+    monkeypatch.setattr(limits, "FREE_BYTES", 400_000)
+    monkeypatch.setattr(limits, "MAX_CONTAINERS", 200_000)
+    store, number = Store(), 0
+    for pack in range(20):
+        lines = []
+        for number in range(1000 * pack, 1000 * pack + 1000):
+            entry = good(number, records=[{"op_code": 2, "study_id": 0, "user_attr": {"n": [[]] * 50}}])
+            if not number:
+                entry["records"] = [{"op_code": 0, "study_name": "s", "directions": [1]}]
+            entry["after"] = f"w-{number - 1}" * (number > 0)
+            lines.append(json.dumps(entry, separators=(",", ":")).encode())
+        store.objects[f"mem://j/{pack_name(pack)}"] = gzip.compress(b"\n".join(lines))
+    assert max(map(len, store.objects.values())) < 20_000
+    tracemalloc.start()
+    with pytest.raises(JournalError, match=rf"{pack_name(3)} cannot be read: .* lists and objects, where 200000 are"):
+        opened(store)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200_000 * 200
+
+
+def test_an_honest_journal_of_ten_thousand_trials_is_read():
+    """Of twenty parameters and 20 kB of attributes each."""
+    store, trials = Store(), 20
+    study = optuna.create_study(study_name="s", storage=opened(store)[1], sampler=optuna.samplers.RandomSampler())
+    for number in range(trials):
+        trial = study.ask()
+        for name in range(20):
+            trial.suggest_float(f"parameter_{name}", 0, 1)
+        trial.set_user_attr("losses", [number / 7 + i for i in range(500)])
+        trial.set_user_attr("log", "x" * 10_000)
+        study.tell(trial, number / 7)
+    size = limits.JsonSize()
+    for _ in range(10_000 // trials):
+        for name, body in store.objects.items():
+            if "pack" not in name:
+                size = size.plus(body)
+    assert size.excess() == ""
 
 
 def test_an_entry_that_nobody_could_read_is_not_written(monkeypatch):
     """The storage goes on without it."""
     store = Store()
     _, storage, trial = started(store)
-    monkeypatch.setattr(object_store, "MAX_BYTES", 1000)
+    monkeypatch.setattr(limits, "MAX_BYTES", 1000)
     with pytest.raises(JournalError, match=r"00000002.json cannot be written: \d+ bytes, where 1000 are allowed"):
         storage.set_trial_user_attr(trial, "a", "x" * 2000)
     storage.set_trial_user_attr(trial, "b", 1)
