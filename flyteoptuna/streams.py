@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -60,27 +60,30 @@ class _TolerantStream:
         return getattr(self._stream, name)
 
 
-def _is_usable(stream: Any) -> bool:
+def _is_usable(stream: Any, *, strict: bool) -> bool:
     try:
         stream.write("")
         stream.flush()
         stream.isatty()
+    except OSError:
+        return strict
     except Exception:
         return False
     return True
 
 
 @contextmanager
-def usable_streams() -> Iterator[None]:
+def usable_streams(*, strict: Collection[str] = ()) -> Iterator[None]:
     """Replace standard output and error in the body where they are None, closed, incomplete or broken.
 
-    There, Python's warnings and logging, Optuna and loky raise.
+    There, Python's warnings and logging, Optuna and loky raise. A stream whose name is in ``strict`` stays if
+    the system does not take what is written to it, as on a full disk: the body gets the ``OSError``.
     """
     _open_descriptors()
     replaced = []
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if not _is_usable(stream):
+        if not _is_usable(stream, strict=name in strict):
             stand_in = tolerant_stream(stream)
             setattr(sys, name, stand_in)
             replaced.append((name, stream, stand_in))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -13,14 +14,22 @@ from flyteoptuna.cli.commands.plan import plan
 from flyteoptuna.cli.commands.report import report
 from flyteoptuna.cli.commands.show import show
 from flyteoptuna.cli.commands.watch import watch
-from flyteoptuna.streams import usable_streams
+from flyteoptuna.streams import tolerant_stream, usable_streams
 
 
 class _Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command, with any standard streams."""
-        with usable_streams():
-            return super().main(*args, **kwargs)
+        """Run a command, with any standard streams. It fails if standard output cannot be written."""
+        with usable_streams(strict=("stdout",)):
+            try:
+                return super().main(*args, **kwargs)
+            except OSError as error:
+                if error.filename is not None:
+                    raise
+                # Python flushes it once more.
+                sys.stdout = tolerant_stream(sys.stdout)
+                click.echo(f"Error: The output cannot be written: {error.strerror}", err=True)
+                sys.exit(1)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
