@@ -16,6 +16,7 @@ from flyteoptuna.local_or_graph import check_call_site, is_local, start_search
 from flyteoptuna.search import best_outputs
 from flyteoptuna.search.request import SearchRequest
 from flyteoptuna.space import space
+from flyteoptuna.values.tracebacks import public
 
 if TYPE_CHECKING:
     import optuna
@@ -46,6 +47,7 @@ _MADE_WITH = ("objective", "task")
 _OF_STUDIES = ("trials", "get_trials", "directions", "user_attrs", "trials_dataframe", "file")
 
 
+@public
 class Optimizer(ScopedSettings):
     """A hyperparameter search. Call it like the objective, with suggestions in place of some inputs.
 
@@ -196,7 +198,7 @@ class Optimizer(ScopedSettings):
                 ``directions`` are missing for several values; or the call is awaited.
             SpaceError: a suggestion is misplaced, or could suggest a value that its input does not allow.
         """
-        optimizer_inputs.refuse_await(sys._getframe(1))
+        optimizer_inputs.refuse_await(sys._getframe(2))  # above the frame of `public`
         check_call_site()
         local = is_local()
         result = start_search(self._request(args, inputs, local=local), local=local)
@@ -332,6 +334,7 @@ def optimize(
     sampler: optuna.samplers.BaseSampler | None = ...,
     pruner: optuna.pruners.BasePruner | None = ...,
 ) -> Callable[[Any], Optimizer]: ...
+@public
 @optimizer_settings.accepts_settings(*_MADE_WITH, *_SETTINGS)
 def optimize(objective: Any = None, **settings: Any) -> Any:
     """Decorator that turns a task or a callback into an ``Optimizer``, with or without parentheses.
@@ -340,6 +343,7 @@ def optimize(objective: Any = None, **settings: Any) -> Any:
     attributes. An assignment in the body of a workflow holds in that workflow only.
     """
 
+    @public
     def make(decorated: Any) -> Optimizer:
         return Optimizer(decorated, **settings)
 

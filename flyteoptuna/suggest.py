@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from flyteoptuna.space.suggestions import SUGGEST_FUNCTIONS, Category, Choice, Float, Integer, parse_choices
 from flyteoptuna.values.did_you_mean import did_you_mean
+from flyteoptuna.values.tracebacks import public
 
 __all__ = ["category", "float", "integer"]
 
@@ -26,6 +27,7 @@ _OTHERS = {
 }
 
 
+@public
 def float(low: builtins.float, high: builtins.float, step: builtins.float | None = None, log: bool = False) -> Float:
     """Suggest a float between ``low`` and ``high``, both included.
 
@@ -44,6 +46,7 @@ def float(low: builtins.float, high: builtins.float, step: builtins.float | None
     return Float(low, high, step, log)
 
 
+@public
 def integer(low: int, high: int, step: int = 1, log: bool = False) -> Integer:
     """Suggest an int between ``low`` and ``high``, both included.
 
@@ -63,6 +66,7 @@ def integer(low: int, high: int, step: int = 1, log: bool = False) -> Integer:
     return Integer(low, high, step, log)
 
 
+@public
 def category(choices: Sequence[Choice]) -> Category:
     """Suggest one of several choices.
 
@@ -88,6 +92,7 @@ def __dir__() -> list[str]:
     return [*__all__]
 
 
+@public
 def __getattr__(name: str) -> NoReturn:
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

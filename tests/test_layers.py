@@ -39,7 +39,9 @@ BELOW = {
     "optimizer_settings": {"values", "flyte", "study"},
     "optimizer_inputs": {"errors", "values", "space", "flyte", "optimizer_settings"},
     "suggest": {"values", "space"},
-    "optimizer": {*("optimizer_settings", "optimizer_inputs", "local_or_graph", "space", "storage", "flyte", "search")},
+    "optimizer": {
+        *("values", "optimizer_settings", "optimizer_inputs", "local_or_graph", "space", "storage", "flyte", "search")
+    },
     "__init__": {"errors", "trial", "journal", "study", "flyte", "page", "load", "suggest", "optimizer"},
     "cli": {
         *("errors", "streams", "values", "internals", "trial", "storage", "study", "flyte", "page", "load", "search")

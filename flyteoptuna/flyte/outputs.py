@@ -17,6 +17,7 @@ from flyteoptuna.flyte.references import literal_from_bytes, literal_value, to_r
 from flyteoptuna.trial.call_objective import NUMBER, ObjectiveOutputs
 from flyteoptuna.values.did_you_mean import PlainMessage, did_you_mean, join_names, value_and_type
 from flyteoptuna.values.text import exception_line, safe_repr
+from flyteoptuna.values.tracebacks import public
 
 if TYPE_CHECKING:
     import optuna
@@ -74,6 +75,7 @@ def _uri_or_value(literal: Literal) -> Any:
     return literal_value(literal)
 
 
+@public
 class Outputs(Mapping[str, Any]):
     """Outputs of the objective of one trial beside its values.
 
@@ -141,6 +143,7 @@ def missing_output_message(trial: str, name: object, known: Mapping[str, Any]) -
     return f"{trial} has no output {name!r}; it has: {join_names(known)}.{did_you_mean(name, known)}"
 
 
+@public
 def outputs(
     study: optuna.Study, number: int, types: Mapping[str, Any] | None = None, *, trusted: bool = False
 ) -> Outputs:

@@ -29,6 +29,7 @@ from flytekit.deck import DeckField
 
 from flyteoptuna.flyte.workflow_scope import outside_workflows
 from flyteoptuna.internals.flytekit_internals import checkpoint_folders, clone_task, copy_file_access
+from flyteoptuna.values.tracebacks import public
 
 # Environment variable of a pod: number of its attempt, from 0.
 ATTEMPT = "FLYTE_ATTEMPT_NUMBER"
@@ -36,7 +37,9 @@ ATTEMPT = "FLYTE_ATTEMPT_NUMBER"
 _in_local_call: ContextVar[bool] = ContextVar("flyteoptuna_local_call", default=False)
 
 
+@public
 def _call_entity(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    __tracebackhide__ = _rich_traceback_omit = True
     ctx = FlyteContextManager.current_context()
     result = wrapped(*args, **kwargs)
     state = ctx.execution_state

@@ -20,6 +20,7 @@ from flytekit.core.context_manager import ExecutionState, FlyteContext, FlyteCon
 from flytekit.core.python_function_task import EagerAsyncPythonFunctionTask
 
 from flyteoptuna.values.did_you_mean import did_you_mean, join_names
+from flyteoptuna.values.tracebacks import public
 
 T = TypeVar("T")
 
@@ -48,7 +49,9 @@ def _enter(scope: _Scope | None, *, eager: bool = False) -> Iterator[None]:
 # A dynamic task runs its body by the same two methods, of a workflow that flytekit makes for it.
 @wrapt.patch_function_wrapper(workflow, "PythonFunctionWorkflow.compile")
 @wrapt.patch_function_wrapper(workflow, "PythonFunctionWorkflow.execute")
+@public
 def _run_workflow(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    __tracebackhide__ = _rich_traceback_omit = True
     _refuse_async_search(instance.function)
     with _enter(_Scope()):
         return wrapped(*args, **kwargs)
@@ -56,6 +59,7 @@ def _run_workflow(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs:
 
 @wrapt.patch_function_wrapper(base_task, "PythonTask.dispatch_execute")
 def _run_task(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+    __tracebackhide__ = _rich_traceback_omit = True
     with _enter(None, eager=isinstance(instance, EagerAsyncPythonFunctionTask)):
         return wrapped(*args, **kwargs)
 
@@ -138,6 +142,7 @@ def in_own_context(function: Callable[[], T]) -> T:
     return copy_context().run(call)
 
 
+@public
 class ScopedSettings:
     """An object whose settings, when set in a workflow's body, hold in that run of the body alone.
 

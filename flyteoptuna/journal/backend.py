@@ -23,6 +23,7 @@ from flyteoptuna.journal.object_store import CreateObject, ObjectStore
 from flyteoptuna.journal.records import Record, check_record
 from flyteoptuna.values.field_error import FieldError
 from flyteoptuna.values.retries import PATIENCE
+from flyteoptuna.values.tracebacks import public
 
 # Maximum number of objects in one read.
 WINDOW = 256
@@ -49,6 +50,7 @@ class _Sent(NamedTuple):
     records: list[Record]
 
 
+@public
 class JournalObjectBackend(BaseJournalBackend):
     """Backend of Optuna's ``JournalStorage`` that stores the journal in a bucket or a folder, without a server.
 

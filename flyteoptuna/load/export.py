@@ -21,6 +21,7 @@ from flyteoptuna.logs import optuna_log_level
 from flyteoptuna.streams import is_terminal, tolerant_stream
 from flyteoptuna.values.atomic_write import atomic_write, find_target
 from flyteoptuna.values.text import exception_line
+from flyteoptuna.values.tracebacks import public
 
 if TYPE_CHECKING:
     import optuna
@@ -31,6 +32,7 @@ DATABASES = ("sqlite", "mysql", "postgresql")
 _Writer = Callable[["optuna.Study", str, str, bool], str]
 
 
+@public
 def export(
     study: optuna.Study, target: str | os.PathLike[str], *, name: str | None = None, overwrite: bool = False
 ) -> str:

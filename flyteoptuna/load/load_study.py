@@ -22,6 +22,7 @@ from flyteoptuna.storage.untrusted import set_pickles_aside
 from flyteoptuna.values.did_you_mean import value_and_type
 from flyteoptuna.values.paths import path_text
 from flyteoptuna.values.text import exception_line
+from flyteoptuna.values.tracebacks import public
 
 if TYPE_CHECKING:
     from flytekit.remote import FlyteRemote
@@ -39,6 +40,7 @@ _OPTUNA_HINT = "which Optuna's own load_study reads: optuna.load_study(study_nam
 _SOURCE_PATTERN = re.compile(r"flyte://([^/#]+)/([^/#]+)/([^/#]+)(?:/([^/#]+)|#([^/#]+))?/?")
 
 
+@public
 def load_study(
     source: str | os.PathLike[str], *, trusted: bool = False, remote: FlyteRemote | None = None
 ) -> optuna.Study:

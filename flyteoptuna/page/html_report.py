@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from flyteoptuna.values.atomic_write import atomic_write, find_target
 from flyteoptuna.values.did_you_mean import value_and_type
 from flyteoptuna.values.paths import path_text
+from flyteoptuna.values.tracebacks import public
 
 if TYPE_CHECKING:
     import optuna
 
 
+@public
 def report(study: optuna.Study, path: str | os.PathLike[str]) -> None:
     """Write the report of a study: one HTML file, readable offline.
 

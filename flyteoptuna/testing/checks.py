@@ -22,11 +22,13 @@ from flyteoptuna.study import system_attrs
 from flyteoptuna.study.ask import space_distributions
 from flyteoptuna.study.stopping import MIN_TRIALS_TO_GIVE_UP
 from flyteoptuna.testing.arguments import check_type
+from flyteoptuna.values.tracebacks import public
 
 # Samplers that end a search once they have suggested every point.
 _EXHAUSTIBLE_SAMPLERS = (optuna.samplers.GridSampler, optuna.samplers.BruteForceSampler)
 
 
+@public
 def check(
     study: optuna.Study,
     optimizer: Optimizer,

@@ -25,6 +25,7 @@ from flyteoptuna.testing.engine.scopes import ExecutionFailedError
 from flyteoptuna.testing.faults import Faults, PodChoice, PodChoices
 from flyteoptuna.testing.pods.pod import Pod
 from flyteoptuna.testing.pods.processes import end_pods_on_interrupt
+from flyteoptuna.values.tracebacks import public
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Run:
         return [pod for pod in self.pods if name in pod.task]
 
 
+@public
 def run(
     workflow: Any,
     inputs: Mapping[str, Any] | None = None,
@@ -127,8 +129,7 @@ def run(
         output_literals = engine.run(workflow, literals)
     except ExecutionFailedError as error:
         error.pods = engine.pods
-        # The engine's own frames do not help the user.
-        raise error.with_traceback(None) from None
+        raise
     faults.check(engine.pods)
     outputs = _python_outputs(workflow, output_literals)
     visits = sum(graph.visits for graph in engine.graphs)

@@ -42,6 +42,7 @@ from flyteoptuna.trial.call_objective import NUMBER, VALUE, ObjectiveOutputs
 from flyteoptuna.trial.current_trial import current_trial
 from flyteoptuna.trial.report import TrialReport
 from flyteoptuna.values.text import safe_repr
+from flyteoptuna.values.tracebacks import public
 
 # Start of a simulated search, seconds since the epoch.
 EPOCH = 1_000_000_000.0
@@ -93,6 +94,7 @@ class Simulation:
         return min(self.busy / (self.slots * self.makespan), 1.0) if self.makespan else 1.0
 
 
+@public
 def simulate(
     optimizer: Optimizer,
     inputs: Mapping[str, Any],

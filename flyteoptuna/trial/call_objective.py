@@ -15,7 +15,8 @@ from flyteoptuna.trial.current_trial import ActiveTrial, activate
 from flyteoptuna.trial.report import TrialReport, fill_report
 from flyteoptuna.values.did_you_mean import join_names, value_and_type
 from flyteoptuna.values.json_values import plain_scalar
-from flyteoptuna.values.text import exception_line, format_traceback, safe_repr
+from flyteoptuna.values.text import exception_line, safe_repr
+from flyteoptuna.values.tracebacks import format_traceback
 
 # Kinds of an objective's outputs: a value of the trial, a user attribute, or an output stored with the trial.
 VALUE, NUMBER, STORED = "value", "number", "kept"

@@ -15,6 +15,7 @@ from flyteoptuna.values.did_you_mean import value_and_type
 from flyteoptuna.values.json_values import JsonTooLongError, to_json
 from flyteoptuna.values.numbers import MAX_INT, to_float
 from flyteoptuna.values.text import exception_line, safe_repr
+from flyteoptuna.values.tracebacks import public
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -23,6 +24,7 @@ _Value = TypeVar("_Value")
 ATTRIBUTE_PREFIX = "flyteoptuna:"
 
 
+@public
 class ActiveTrial:
     """The running trial, as ``current_trial()`` returns it: the methods of ``optuna.Trial`` except ``suggest_...``.
 
@@ -103,7 +105,7 @@ class ActiveTrial:
             raise ValueError(f"`0 <= step < 2**63` must hold, but got step={safe_repr(at)}.")
         self._require_open()
         if at in self._intermediate:
-            warnings.warn(f"The value of step {at} was reported before, and stays as it was.", stacklevel=2)
+            warnings.warn(f"The value of step {at} was reported before, and stays as it was.", stacklevel=3)
             return
         self._intermediate[at] = number
 
@@ -162,7 +164,7 @@ class ActiveTrial:
             raise ValueError(f"`constraint {key}` must not be NaN.")
         self._require_open()
         if f"constraints:{key}" in self._system_attrs:
-            warnings.warn(f"The constraint `{key}` was set before, and stays as it was.", stacklevel=2)
+            warnings.warn(f"The constraint `{key}` was set before, and stays as it was.", stacklevel=3)
             return
         self._system_attrs[f"constraints:{key}"] = number
 
@@ -230,6 +232,7 @@ _current_trial: ContextVar[ActiveTrial | None] = ContextVar("flyteoptuna_trial",
 _active_trials: list[ActiveTrial] = []
 
 
+@public
 def current_trial() -> ActiveTrial:
     """The trial that the objective runs for; outside a search, a stand-in that records but never prunes.
 

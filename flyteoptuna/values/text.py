@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 import reprlib
-import traceback
-from pathlib import Path
-from types import FrameType, TracebackType
-from typing import cast
 
 # Maximum length of an exception in one line, characters.
 MAX_TEXT = 2_000
-# Maximum number of frames of a traceback; the last ones are shown.
-MAX_FRAMES = 50
-# Maximum number of exceptions in a chain of causes; the last ones are shown.
-MAX_CAUSES = 50
 # Units of time, the seconds in each, and the seconds from which the next unit is used.
 _UNITS = (("ms", 0.001, 0.9995), ("s", 1, 60), ("min", 60, 2 * 3600), ("h", 3600, 2 * 86_400))
-
-# Packages that call the function of a task. Async functions run in a thread, whose result is awaited.
-_CALLERS = ("flytekit", "concurrent")
-_PACKAGE = str(Path(__file__).parents[1])
 
 
 class _Repr(reprlib.Repr):
@@ -64,7 +52,7 @@ def type_name(value: object) -> str:
 def safe_repr(value: object) -> str:
     """Shortened ``repr`` of a value; a placeholder where ``repr`` raises."""
     try:
-        return _printable_text(_repr.repr(value))
+        return printable_text(_repr.repr(value))
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -82,55 +70,13 @@ def exception_line(error: BaseException, limit: int = MAX_TEXT) -> str:
     'ValueError: Bad shape: (3, 4)'
     """
     try:
-        message = " ".join(_printable_text(str(error)).split())
+        message = " ".join(printable_text(str(error)).split())
     except KeyboardInterrupt:
         raise
     except BaseException as another:
         message = f"(its str raises {type_name(another)})"
     line = f"{type_name(error)}: {message}" if message else type_name(error)
     return line if len(line) <= limit else f"{line[: max(limit - 3, 0)]}..."[:limit]
-
-
-def format_traceback(error: BaseException) -> str:
-    """Traceback of an exception and its latest causes, without the frames at the start that call the user's code."""
-    whole = cast("TracebackType | None", BaseException.__dict__["__traceback__"].__get__(error))
-    shown = whole
-    while shown is not None and _calls_user_code(shown.tb_frame):
-        shown = shown.tb_next
-    trace, causes = shown or whole, _causes(error)
-    try:
-        if len(causes) > MAX_CAUSES:
-            raise RecursionError
-        full = traceback.TracebackException(type(error), error, trace, limit=-MAX_FRAMES, compact=True)
-        return _printable_text("".join(full.format()).rstrip())
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
-        # The chain is long, or an attribute of an exception raises: show one line for each cause.
-        lines = ["Traceback (most recent call last):\n", *traceback.format_tb(trace, limit=-MAX_FRAMES)]
-        lines += [exception_line(error), *(f"\nfrom {exception_line(cause)}" for cause in causes)]
-        return _printable_text("".join(lines))
-
-
-def _calls_user_code(frame: FrameType) -> bool:
-    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-    return package in _CALLERS or frame.f_code.co_filename.startswith(_PACKAGE)
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Chain of causes, the latest first and at most one more than ``MAX_CAUSES``."""
-    chain = [error]
-    while len(chain) < MAX_CAUSES + 2:
-        # Read from the base class, because a subclass may override these attributes with ones that raise.
-        cause, context, hidden = (
-            BaseException.__dict__[name].__get__(chain[-1])
-            for name in ("__cause__", "__context__", "__suppress_context__")
-        )
-        following = cause if cause is not None or hidden else context
-        if following is None or any(following is link for link in chain):
-            break
-        chain.append(following)
-    return chain[1:]
 
 
 def is_utf8(text: str) -> bool:
@@ -142,6 +88,7 @@ def is_utf8(text: str) -> bool:
     return True
 
 
-def _printable_text(text: str) -> str:
+def printable_text(text: str) -> str:
+    """Text that databases, terminals and UTF-8 can hold, with escapes in place of what they cannot."""
     # A NUL ends a text in databases and terminals, and half a surrogate pair has no UTF-8.
     return str.replace(text, "\0", "\\x00").encode("utf-8", "backslashreplace").decode()
