@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from flytekit.core.context_manager import FlyteContextManager
 
-from flyteoptuna.errors import SearchFailedError, TaskNotLoadedError
+from flyteoptuna.errors import JournalError, SearchFailedError, TaskNotLoadedError
 from flyteoptuna.flyte.caller_context import CallerContext
 from flyteoptuna.flyte.references import make_reference, msgpack_literal
 from flyteoptuna.flyte.workflow_scope import task_context
 from flyteoptuna.local.journal_follower import JournalFollower
-from flyteoptuna.local.local_search import begin_local_search, end_local_search, link_study
+from flyteoptuna.local.local_search import LocalSearch, begin_local_search, end_local_search, link_study
 from flyteoptuna.local.progress_reporter import ProgressReporter
 from flyteoptuna.local.study_file import StudyFile
 from flyteoptuna.local.worker_main import (
@@ -73,6 +74,8 @@ def run_search_with_reused_pods(request: SearchRequest) -> Any:
         except SearchFailedError:
             # It names the file of the study.
             raise
+        except JournalError as error:
+            raise SearchFailedError(f"{error}\n{_kept_line(folder, search)}") from error
         except BaseException:
             logger.warning("The search has not finished. The study as it stands: %s", folder)
             raise
@@ -81,6 +84,20 @@ def run_search_with_reused_pods(request: SearchRequest) -> Any:
         if not file.error:
             link.move(file.path)
     return end_local_search(file, search)
+
+
+def _kept_line(folder: str, search: LocalSearch) -> str:
+    """Sentences about a search whose journal cannot be used any more: the rule, the trials that are kept, and where."""
+    from flyteoptuna.search.reused.search_journal import open_journal
+    from flyteoptuna.study.shared.journal_study import collect_study
+    from flyteoptuna.study.system_attrs import FINISHED, search_trials
+
+    n_trials, kept = search.settings.n_trials, ""
+    # The folder may not be readable either.
+    with suppress(JournalError):
+        study, _ = collect_study(open_journal(folder), search.study, n_trials)
+        kept = f" {len(search_trials(study, *FINISHED))} of {n_trials} trials have ended and are kept."
+    return f"A search ends where its journal cannot be read or written.{kept}\nThe study as it stands: {folder}"
 
 
 def _run_workers(tasks: ReusedPodTasks, inputs: dict[str, Any], n_workers: int, n_trials: int) -> None:

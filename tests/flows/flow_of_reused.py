@@ -331,3 +331,19 @@ def damaging(x: float, how: str, folder: str) -> float:
 @fl.workflow
 def damaged(how: str, folder: str) -> optuna.Study:
     return Optimizer(damaging, 1, 8, reuse_pods=True)(x=X, how=how, folder=folder)
+
+
+@fl.task
+def filling(x: float, number: int) -> float:
+    """After a third trial of this process, its system makes no link any more."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    filling_calls.append(x)
+    if len(filling_calls) > 2:
+        os.link = refuse
+    return x
+
+
+filling_calls: list[float] = []

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import optuna
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.deck import Deck
+from flytekit.exceptions.system import FlyteUploadDataException
 
 from flyteoptuna.errors import SearchFailedError
 from flyteoptuna.flyte import report_transport
@@ -28,6 +29,7 @@ from flyteoptuna.study.settings import SearchSettings
 from flyteoptuna.study.tell import without_report
 from flyteoptuna.trial.call_objective import outcome_of_exception
 from flyteoptuna.trial.report import TrialReport
+from flyteoptuna.values.retries import is_transient
 
 
 class AskedGeneration(NamedTuple):
@@ -114,8 +116,13 @@ def tell_or_save(
         # A callback's exception ends the search, and the finished trials are saved.
         failure = failure or outcome_of_exception(error)[1]
     if failure:
-        path = report_transport.study_path(StudyReference(state))
-        raise SearchFailedError(f"{failure}\nThe study as it stands: {path}")
+        try:
+            where = f"The study as it stands: {report_transport.study_path(StudyReference(state))}"
+        except FlyteUploadDataException as error:
+            if is_transient(error):
+                raise
+            where = f"Its study could not be saved: {error}"
+        raise SearchFailedError(f"{failure}\n{where}")
     return state
 
 
