@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from flytekit.core.promise import Promise
 
 from flyteoptuna.flyte import promises
 from flyteoptuna.flyte.types.study_attributes import STUDY_TAG
 from flyteoptuna.study.settings import check_at_least, check_direction_count
-from flyteoptuna.values.did_you_mean import did_you_mean, join_names, value_and_type
+from flyteoptuna.values.did_you_mean import accepts_keywords, did_you_mean, join_names, value_and_type
 from flyteoptuna.values.json_values import plain_scalar
 from flyteoptuna.values.numbers import MAX_INT
 from flyteoptuna.values.text import safe_repr
@@ -64,18 +63,7 @@ def unknown_setting(name: str, known: Sequence[str], of: str) -> str:
 
 def accepts_settings(*known: str) -> Callable[[_F], _F]:
     """Decorator: raise a ``TypeError`` that suggests what to write, for any keyword argument that is not known."""
-
-    def decorate(function: _F) -> _F:
-        @functools.wraps(function)
-        def checked(*args: Any, **settings: Any) -> Any:
-            for name in settings:
-                if name not in known:
-                    raise TypeError(unknown_setting(name, known, "Optimizer"))
-            return function(*args, **settings)
-
-        return cast("_F", checked)
-
-    return decorate
+    return accepts_keywords(known, lambda name: unknown_setting(name, known, "Optimizer"))
 
 
 def check_count(name: str, value: Any, least: int = 1) -> Any:

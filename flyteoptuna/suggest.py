@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from flyteoptuna.space.suggestions import SUGGEST_FUNCTIONS, Category, Choice, Float, Integer, parse_choices
-from flyteoptuna.values.did_you_mean import did_you_mean
+from flyteoptuna.values.did_you_mean import did_you_mean, names_arguments
 from flyteoptuna.values.tracebacks import public
 
 __all__ = ["category", "float", "integer"]
@@ -28,6 +28,7 @@ _OTHERS = {
 
 
 @public
+@names_arguments
 def float(low: builtins.float, high: builtins.float, step: builtins.float | None = None, log: bool = False) -> Float:
     """Suggest a float between ``low`` and ``high``, both included.
 
@@ -47,6 +48,7 @@ def float(low: builtins.float, high: builtins.float, step: builtins.float | None
 
 
 @public
+@names_arguments
 def integer(low: int, high: int, step: int = 1, log: bool = False) -> Integer:
     """Suggest an int between ``low`` and ``high``, both included.
 
@@ -67,6 +69,7 @@ def integer(low: int, high: int, step: int = 1, log: bool = False) -> Integer:
 
 
 @public
+@names_arguments
 def category(choices: Sequence[Choice]) -> Category:
     """Suggest one of several choices.
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from flyteoptuna.cli.errors import CommandError
 from flyteoptuna.cli.loading import StudyMissingError, convert_errors, load_source
 from flyteoptuna.storage.local_studies import UNFINISHED
+from flyteoptuna.values.text import plural
 
 if TYPE_CHECKING:
     import optuna
 
+    from flyteoptuna.load.execution import Phase
     from flyteoptuna.study.progress import Progress
 
 
@@ -23,6 +25,7 @@ class Snapshot(NamedTuple):
         progress: the progress of its latest search; None for a study without searches.
         ended: whether the search has ended; of an execution, whether the execution has.
         problem: the error of the latest attempt in one line, if an earlier attempt succeeded; else empty.
+        failure: a sentence, if the search has failed or no process runs it any more; else empty.
     """
 
     phase: str
@@ -30,6 +33,7 @@ class Snapshot(NamedTuple):
     progress: Progress | None
     ended: bool
     problem: str = ""
+    failure: str = ""
 
 
 def take_snapshot(source: str, last: Snapshot | None = None) -> Snapshot:
@@ -39,12 +43,9 @@ def take_snapshot(source: str, last: Snapshot | None = None) -> Snapshot:
         CommandError: there is no study, and none to wait for. After a first success, errors become the ``problem`` of
             the snapshot instead.
     """
-    from flyteoptuna.load.load_study import source_phase
-
     try:
         # The phase first: if it is final, so is the study that is loaded after it.
-        with convert_errors(source):
-            phase, ended = source_phase(source)
+        phase = _fetch_phase(source)
     except CommandError as failure:
         if last is None:
             raise
@@ -54,14 +55,61 @@ def take_snapshot(source: str, last: Snapshot | None = None) -> Snapshot:
     except CommandError as failure:
         if last is not None and last.study is not None:
             # After the end, one failure is retried.
-            return last._replace(phase=phase, ended=ended and bool(last.problem), problem=failure.message)
-        if ended or not isinstance(failure, StudyMissingError) or not failure.pending:
+            ended, failed = phase.ended and bool(last.problem), _describe_failure(source, phase, last.study)
+            return last._replace(phase=phase.name, ended=ended, problem=failure.message, failure=failed)
+        if phase.ended or not isinstance(failure, StudyMissingError) or not failure.pending:
             raise
-        return Snapshot(phase, None, None, ended=False)
-    progress = latest_progress(study)
+        return Snapshot(phase.name, None, None, ended=False)
+    progress, failed = latest_progress(study), _describe_failure(source, phase, study)
     # An execution can fail after its last trial.
-    finished = phase in ("", UNFINISHED) and _has_ended(study, progress)
-    return Snapshot("" if finished else phase, study, progress, ended or finished)
+    if phase.name in ("", UNFINISHED) and _has_ended(study, progress):
+        return Snapshot("", study, progress, ended=True, failure=failed)
+    return Snapshot(phase.name, study, progress, phase.ended, failure=failed)
+
+
+def load_with_failure(source: str) -> tuple[optuna.Study, str]:
+    """Load the study of a search; return it, and the failure of the search as a sentence, empty if there is none.
+
+    Raises:
+        CommandError: there is no study.
+    """
+    phase = _fetch_phase(source)
+    study = load_source(source)
+    return study, _describe_failure(source, phase, study)
+
+
+def _fetch_phase(source: str) -> Phase:
+    from flyteoptuna.load.load_study import source_phase
+
+    with convert_errors(source):
+        return source_phase(source)
+
+
+def _describe_failure(source: str, phase: Phase, study: optuna.Study) -> str:
+    """Sentence about a search that has failed, or that no process runs any more; empty for any other."""
+    progress = latest_progress(study)
+    after = f" after {progress.finished} of {plural(progress.n_trials, 'trial')}" if progress else ""
+    if phase.failed:
+        return f"{source} has {phase.name.lower().replace('_', ' ')}{after}{f': {phase.error}' if phase.error else '.'}"
+    if progress is None or phase.name not in ("", UNFINISHED):
+        return ""
+    ended = _has_ended(study, progress)
+    if reason := getattr(study, "failure", "") or _failure_reason(study, last=ended):
+        return f"The search has failed{after}: " + reason.partition("\n")[0]
+    if ended or phase.name != UNFINISHED:
+        return ""
+    return f"The search is unfinished{after}: no process runs it any more."
+
+
+def _failure_reason(study: optuna.Study, *, last: bool) -> str:
+    from flyteoptuna.errors import SearchFailedError
+    from flyteoptuna.study.stopping import check_failures
+
+    try:
+        check_failures(study, last=last)
+    except SearchFailedError as error:
+        return str(error)
+    return ""
 
 
 def latest_progress(study: optuna.Study) -> Progress | None:

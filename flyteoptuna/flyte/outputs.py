@@ -15,7 +15,7 @@ from flyteoptuna.flyte.objective import output_kinds, stored_output_types
 from flyteoptuna.flyte.output_values import SHOWN, map_literal, read_output
 from flyteoptuna.flyte.references import literal_from_bytes, literal_value, to_reference
 from flyteoptuna.trial.call_objective import NUMBER, ObjectiveOutputs
-from flyteoptuna.values.did_you_mean import PlainMessage, did_you_mean, join_names, value_and_type
+from flyteoptuna.values.did_you_mean import PlainMessage, did_you_mean, join_names, names_arguments, value_and_type
 from flyteoptuna.values.text import exception_line, safe_repr
 from flyteoptuna.values.tracebacks import public
 
@@ -144,6 +144,7 @@ def missing_output_message(trial: str, name: object, known: Mapping[str, Any]) -
 
 
 @public
+@names_arguments
 def outputs(
     study: optuna.Study, number: int, types: Mapping[str, Any] | None = None, *, trusted: bool = False
 ) -> Outputs:

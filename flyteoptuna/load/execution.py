@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from flyteoptuna.storage.search_study import SearchStudy
 
 _BOUNDARY_NODES = ("start-node", "end-node")
-_ENDED_PHASES = {"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT", "SKIPPED", "RECOVERED"}
+_FAILED_PHASES = {"FAILED", "ABORTED", "TIMED_OUT"}
+_ENDED_PHASES = {"SUCCEEDED", "SKIPPED", "RECOVERED", *_FAILED_PHASES}
 
 
 class ExecutionSource(NamedTuple):
@@ -103,8 +104,21 @@ class StoredStudy(NamedTuple):
         return study
 
 
-def fetch_phase(remote: FlyteRemote, source: ExecutionSource) -> tuple[str, bool]:
-    """The phase of an execution, or of the node in the source, and whether it has ended.
+class Phase(NamedTuple):
+    """The phase of an execution or a node, or ``UNFINISHED``, or empty; with the first line of its error, if any."""
+
+    name: str = ""
+    ended: bool = False
+    error: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether an execution has ended without success."""
+        return self.name in _FAILED_PHASES
+
+
+def fetch_phase(remote: FlyteRemote, source: ExecutionSource) -> Phase:
+    """The phase of an execution, or of the node in the source.
 
     Raises:
         StudyNotFoundError: there is no such execution, or no such node.
@@ -115,14 +129,15 @@ def fetch_phase(remote: FlyteRemote, source: ExecutionSource) -> tuple[str, bool
 
     try:
         if source.node is None:
-            name = WorkflowExecutionPhase.enum_to_string(remote.client.get_execution(source.execution).closure.phase)
+            closure = remote.client.get_execution(source.execution).closure
+            name = WorkflowExecutionPhase.enum_to_string(closure.phase)
         else:
-            node = remote.client.get_node_execution(NodeExecutionIdentifier(source.node, source.execution))
-            name = NodeExecutionPhase.enum_to_string(node.closure.phase)
+            closure = remote.client.get_node_execution(NodeExecutionIdentifier(source.node, source.execution)).closure
+            name = NodeExecutionPhase.enum_to_string(closure.phase)
     except FlyteEntityNotExistException:
         message = f"There is no execution {source}" if source.node is None else f"{source} has no node {source.node}"
         raise StudyNotFoundError(message) from None
-    return name, name in _ENDED_PHASES
+    return Phase(name, name in _ENDED_PHASES, _error_message_line(closure.error.message if closure.error else ""))
 
 
 def find_study(remote: FlyteRemote, source: ExecutionSource) -> StoredStudy:

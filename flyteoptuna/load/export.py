@@ -20,6 +20,7 @@ from flyteoptuna.load import table_cells
 from flyteoptuna.logs import optuna_log_level
 from flyteoptuna.streams import is_terminal, tolerant_stream
 from flyteoptuna.values.atomic_write import atomic_write, find_target
+from flyteoptuna.values.did_you_mean import names_arguments
 from flyteoptuna.values.text import exception_line
 from flyteoptuna.values.tracebacks import public
 
@@ -28,11 +29,14 @@ if TYPE_CHECKING:
 
 
 DATABASES = ("sqlite", "mysql", "postgresql")
+# End of the message about a target that exists, in Python and on the command line.
+_OVERWRITE = "or overwrite it: `overwrite=True`, `--overwrite`."
 
 _Writer = Callable[["optuna.Study", str, str, bool], str]
 
 
 @public
+@names_arguments
 def export(
     study: optuna.Study, target: str | os.PathLike[str], *, name: str | None = None, overwrite: bool = False
 ) -> str:
@@ -145,7 +149,7 @@ def _write_database(study: optuna.Study, url: str, name: str, overwrite: bool) -
             with suppress(KeyError):
                 existing = storage.get_study_id_from_name(name)
             if existing is not None and not overwrite:
-                raise TargetExistsError(f"The database has a study {name!r}: give another name, or overwrite it.")
+                raise TargetExistsError(f"The database has a study {name!r}: give another name, {_OVERWRITE}")
             _replace_study(study, storage, name, existing)
         finally:
             storage.engine.dispose()
@@ -248,7 +252,7 @@ def _replace_file(target: str, overwrite: bool) -> Iterator[Path]:
     """A path to write to; the file replaces the target when the body has succeeded."""
     _check_file_target(target)
     if os.path.exists(target) and not overwrite:
-        raise TargetExistsError(f"{target} exists: give another one, or overwrite it.")
+        raise TargetExistsError(f"{target} exists: give another one, {_OVERWRITE}")
     with atomic_write(target) as path:
         yield path
 

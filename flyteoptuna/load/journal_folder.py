@@ -118,14 +118,16 @@ def collect_search(
 
     try:
         _require_intact_entry(backend)
-        collected = collect_study(backend, base, n_trials)[0]
+        collected, ending = collect_study(backend, base, n_trials)
     except StoreError as error:
         raise StudyNotFoundError(f"The journal {url} cannot be read: {error}") from error
     except Exception as error:
         # A journal that is not from a search, or has been damaged, causes any type.
         reason = exception_line(error)
         raise StudyFormatError(f"The journal {url} is not that of the study: {reason}") from error
-    return collected if trusted else _checked(collected, url)
+    study = collected if trusted else _checked(collected, url)
+    study.failure = ending.why if ending.failed else ""
+    return study
 
 
 def _require_intact_entry(backend: JournalObjectBackend) -> None:

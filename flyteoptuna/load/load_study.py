@@ -13,13 +13,13 @@ import optuna
 from flyteoptuna.errors import StudyFormatError, StudyNotFoundError
 from flyteoptuna.journal.entries import entry_name
 from flyteoptuna.load import execution
-from flyteoptuna.load.execution import ExecutionSource
+from flyteoptuna.load.execution import ExecutionSource, Phase
 from flyteoptuna.load.export import DATABASES
 from flyteoptuna.load.journal_folder import find_journal, load_journal_study
 from flyteoptuna.load.stored_file import parse_study, read_stored_file
 from flyteoptuna.storage.local_studies import UNFINISHED, find_local_study, resolve_latest
 from flyteoptuna.storage.untrusted import set_pickles_aside
-from flyteoptuna.values.did_you_mean import value_and_type
+from flyteoptuna.values.did_you_mean import names_arguments, value_and_type
 from flyteoptuna.values.paths import path_text
 from flyteoptuna.values.text import exception_line
 from flyteoptuna.values.tracebacks import public
@@ -41,6 +41,7 @@ _SOURCE_PATTERN = re.compile(r"flyte://([^/#]+)/([^/#]+)/([^/#]+)(?:/([^/#]+)|#(
 
 
 @public
+@names_arguments
 def load_study(
     source: str | os.PathLike[str], *, trusted: bool = False, remote: FlyteRemote | None = None
 ) -> optuna.Study:
@@ -142,8 +143,8 @@ def load_journal(source: str | os.PathLike[str], *, remote: FlyteRemote | None =
         return None if journal is None else journal.open()
 
 
-def source_phase(source: str | os.PathLike[str], *, remote: FlyteRemote | None = None) -> tuple[str, bool]:
-    """The phase of an execution, and whether it has ended; an empty phase and False for any other source.
+def source_phase(source: str | os.PathLike[str], *, remote: FlyteRemote | None = None) -> Phase:
+    """The phase of an execution; an empty one for any other source.
 
     A local search that no process runs has the phase ``UNFINISHED``, which its study may contradict.
 
@@ -158,7 +159,7 @@ def source_phase(source: str | os.PathLike[str], *, remote: FlyteRemote | None =
     text = os.fspath(source)
     if not text.startswith(SCHEME):
         local = find_local_study(text)
-        return ("", False) if local is None or local.is_running else (UNFINISHED, True)
+        return Phase() if local is None or local.is_running else Phase(UNFINISHED, ended=True)
     with _connect(text, remote) as (parsed, cluster):
         return execution.fetch_phase(cluster, parsed)
 

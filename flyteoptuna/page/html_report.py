@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from flyteoptuna.values.atomic_write import atomic_write, find_target
-from flyteoptuna.values.did_you_mean import value_and_type
+from flyteoptuna.values.did_you_mean import names_arguments, value_and_type
 from flyteoptuna.values.paths import path_text
 from flyteoptuna.values.tracebacks import public
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 @public
+@names_arguments
 def report(study: optuna.Study, path: str | os.PathLike[str]) -> None:
     """Write the report of a study: one HTML file, readable offline.
 

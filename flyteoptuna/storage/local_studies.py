@@ -121,11 +121,13 @@ def resolve_latest(source: str) -> str:
         return source
     study = next(iter(local_studies()), None)
     if study is None:
-        raise StudyNotFoundError(
-            f"There is no local study of this user: {_folder()} links to none that exists. If a file is meant, write "
-            f"./{LATEST}."
-        )
+        raise StudyNotFoundError(f"{no_study_line()} If a file is meant, write ./{LATEST}.")
     return study.path
+
+
+def no_study_line() -> str:
+    """Sentence for a user who has no local study."""
+    return f"No local study is here yet: each search on this machine makes one, with a link in {_folder()}."
 
 
 def _folder() -> Path:

@@ -28,9 +28,11 @@ class SearchStudy(optuna.Study):
         callbacks: called with the study and each told trial; saved with the study.
         written: rows of finished trials in JSON, from the last time that the study was saved or loaded.
         file: path or URL where the study is stored; None if it is not known.
+        failure: why its search has failed, if a journal says so; else empty.
     """
 
     file: str | None = None
+    failure: str = ""
 
     def __init__(
         self,

@@ -10,11 +10,12 @@ import optuna
 from flyteoptuna.space.annotations import convert_suggested
 from flyteoptuna.storage.stored_inputs import stored_inputs
 from flyteoptuna.study.results import find_trial
-from flyteoptuna.values.did_you_mean import did_you_mean, join_names, value_and_type
+from flyteoptuna.values.did_you_mean import did_you_mean, join_names, names_arguments, value_and_type
 from flyteoptuna.values.tracebacks import public
 
 
 @public
+@names_arguments
 def inputs(study: optuna.Study, number: int, types: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Inputs that the search varied or a callback made for a trial, by name and nested as the objective got them.
 

@@ -22,6 +22,7 @@ from flyteoptuna.study import system_attrs
 from flyteoptuna.study.ask import space_distributions
 from flyteoptuna.study.stopping import MIN_TRIALS_TO_GIVE_UP
 from flyteoptuna.testing.arguments import check_type
+from flyteoptuna.values.did_you_mean import names_arguments
 from flyteoptuna.values.tracebacks import public
 
 # Samplers that end a search once they have suggested every point.
@@ -29,6 +30,7 @@ _EXHAUSTIBLE_SAMPLERS = (optuna.samplers.GridSampler, optuna.samplers.BruteForce
 
 
 @public
+@names_arguments
 def check(
     study: optuna.Study,
     optimizer: Optimizer,

@@ -41,6 +41,7 @@ from flyteoptuna.testing.slots import SimulatedSlots, TrialRun
 from flyteoptuna.trial.call_objective import NUMBER, VALUE, ObjectiveOutputs
 from flyteoptuna.trial.current_trial import current_trial
 from flyteoptuna.trial.report import TrialReport
+from flyteoptuna.values.did_you_mean import names_arguments
 from flyteoptuna.values.text import safe_repr
 from flyteoptuna.values.tracebacks import public
 
@@ -95,6 +96,7 @@ class Simulation:
 
 
 @public
+@names_arguments
 def simulate(
     optimizer: Optimizer,
     inputs: Mapping[str, Any],

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, cast
 
 from flyteoptuna.values.text import safe_repr, type_name
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def value_and_type(value: object) -> str:
@@ -26,6 +30,34 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
     near = difflib.get_close_matches(str(name), [*known], n=1)
     return f" Did you mean `{near[0]}`?" if near else ""
+
+
+def accepts_keywords(known: Sequence[str], message: Callable[[str], str]) -> Callable[[_F], _F]:
+    """Decorator: raise a ``TypeError`` with a message about any keyword argument that is not known."""
+
+    def decorate(function: _F) -> _F:
+        @functools.wraps(function)
+        def checked(*args: Any, **given: Any) -> Any:
+            for name in given:
+                if name not in known:
+                    raise TypeError(message(name))
+            return function(*args, **given)
+
+        return cast("_F", checked)
+
+    return decorate
+
+
+def names_arguments(function: _F) -> _F:
+    """Decorator: a keyword argument that a public function does not have is an error that names the nearest one."""
+    code = cast("Any", function).__code__
+    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    of = f"{'suggest.' * function.__module__.endswith('.suggest')}{function.__name__}"
+
+    def message(name: str) -> str:
+        return f"{of} has no argument `{name}`; it has: {join_names(known)}.{did_you_mean(name, known)}"
+
+    return accepts_keywords(known, message)(function)
 
 
 def join_names(names: Iterable[str], limit: int = 20) -> str:

@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 from wsgiref.util import setup_testing_defaults
 
+import flytekit as fl
 import optuna
 import pytest
 from command_line import run
 
-from flyteoptuna import Optimizer, load_study, suggest
+from flyteoptuna import Optimizer, SearchFailedError, load_study, suggest
 from flyteoptuna.cli.commands.dashboard import _dashboard_app
 from flyteoptuna.cli.main import main
 from flyteoptuna.cli.pyflyte_option import StudyParamType
@@ -48,6 +49,7 @@ Optimizer(watched, 2, 6, reuse_pods={reuse})(x=suggest.float(0, 1))
 ENDS = {"running": None, "killed": signal.SIGKILL, "terminated": signal.SIGTERM, "interrupted": signal.SIGINT}
 KINDS = ("batches", "reused")
 STATES = ("finished", *ENDS)
+UNFINISHED_LINE = "The search is unfinished after 4 of 6 trials: no process runs it any more."
 
 
 class Search:
@@ -130,6 +132,7 @@ def shown(search):
 def test_show(search, source):
     """Its trials, and why one failed."""
     text = run("show", source)
+    assert (UNFINISHED_LINE in text) == (search.state not in ("finished", "running")) and "has failed" not in text
     assert shown(search) in text and "ValueError: too high" in text and text.startswith("script.watched: minimize")
 
 
@@ -152,7 +155,7 @@ def test_watch(search, source, monkeypatch):
     code = search.state not in ("finished", "running")
     text = run("watch", source, code=code)
     if code:
-        assert text.startswith("Error: No process runs the search any more, which has not finished: /")
+        assert text == f"Error: {UNFINISHED_LINE}\n"
     else:
         done = 6 if search.state == "finished" else 4
         assert f"{done}/6 trials, {len(counts(search)) - done} running, 1 failed, best " in text
@@ -203,3 +206,44 @@ def test_every_recipe_works(search, source, tmp_path, monkeypatch, name, rest):
     run(name, source, *shlex.split(rest))
     if "--to" in rest:
         assert len(os.listdir(tmp_path)) == 1
+
+
+@fl.task
+def wanting(x: float) -> float:
+    if x < 2:
+        raise ValueError("too high")
+    return x
+
+
+@pytest.mark.parametrize("reuse", [False, True], ids=KINDS)
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"n_trials": 2}, "The search has failed after 2 of 2 trials: No trial completed: all 2 failed."),
+        ({"n_trials": 40}, "The search has failed after 10 of 40 trials: All of the first 10 trials failed."),
+    ],
+)
+def test_a_failed_local_search_is_said_to_have_failed(tmp_path, monkeypatch, reuse, settings, line):
+    """By each command that looks at its study."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(SearchFailedError):
+        Optimizer(wanting, 1, **settings, reuse_pods=reuse)(x=suggest.float(0, 1))
+    assert line in run("show", "latest").splitlines()
+    assert run("report", "latest", "--to", tmp_path / "page.html").splitlines()[1:] == [line]
+    assert run("watch", "latest", code=1).splitlines()[-1] == f"Error: {line}"
+
+
+def test_a_search_with_reused_pods_that_its_settings_end(tmp_path, monkeypatch):
+    """Its journal says why."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(SearchFailedError):
+        Optimizer(wanting, 1, 9, max_failures=2, reuse_pods=True)(x=suggest.float(0, 1))
+    line = "The search has failed after 3 of 9 trials: `max_failures=2` was exceeded: all 3 trials failed."
+    assert line in run("show", "latest").splitlines()
+
+
+def test_a_list_without_studies(tmp_path, monkeypatch):
+    """It says how one comes to be."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    [line] = run("list").splitlines()
+    assert line.startswith("No local study is here yet: each search on this machine makes one") and "./" not in line

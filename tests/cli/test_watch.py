@@ -82,7 +82,34 @@ def test_an_execution_that_ends_early_ends_it(watched):
 def test_an_execution_that_has_not_succeeded(watched, phase):
     """The last state, and an error."""
     lines, _ = watched(batches(("RUNNING", "cr"), ("RUNNING", "ffff"), (phase, "ffff")), code=1)
-    assert lines == [f"Error: {FLYTE} has {phase.lower().replace('_', ' ')}."]
+    assert lines == [f"Error: {FLYTE} has {phase.lower().replace('_', ' ')} after 4 of 4 trials."]
+
+
+@pytest.mark.parametrize(
+    ("phase", "error", "line"),
+    [
+        (
+            "FAILED",
+            "Trace:\n\n    Traceback\n\nMessage:\n\n    TypeError: no number\n",
+            "failed after 2 of 4 trials: TypeError: no number",
+        ),
+        ("FAILED", "", "failed after 2 of 4 trials."),
+        ("ABORTED", "", "aborted after 2 of 4 trials."),
+        ("SUCCEEDED", "", ""),
+        ("RUNNING", "", ""),
+    ],
+)
+def test_a_failed_execution_is_said_to_have_failed(monkeypatch, tmp_path, phase, error, line):
+    """By each command that looks at its study, with the first line of the error and the number of trials."""
+    [admin] = batches((phase, "cfrr"))
+    admin.error = error
+    monkeypatch.setattr("flytekit.remote.FlyteRemote", lambda config: remote_of(admin))
+    shown = run("show", FLYTE)
+    assert (f"{FLYTE} has {line}" in shown.splitlines()) == bool(line) and (f"{FLYTE} has" in shown) == bool(line)
+    written = run("report", FLYTE, "--to", tmp_path / "page.html").splitlines()
+    assert written[1:] == ([f"{FLYTE} has {line}"] if line else [])
+    if line:
+        assert run("watch", FLYTE, code=1) == f"Error: {FLYTE} has {line}\n"
 
 
 def test_an_execution_that_fails_before_there_is_a_study(watched):

@@ -74,12 +74,13 @@ def test_what_exists_is_replaced_only_if_that_is_asked_for(saved, tmp_path):
     path, table, base = saved(mixed()), tmp_path / "t.csv", f"sqlite:///{tmp_path}/study.db"
     table.write_text("mine")
     error = run("export", path, "--to", table, code=1)
-    assert error == f"Error: {table} exists: give another one, or overwrite it.\n" and table.read_text() == "mine"
+    end = "or overwrite it: `overwrite=True`, `--overwrite`."
+    assert error == f"Error: {table} exists: give another one, {end}\n" and table.read_text() == "mine"
     run("export", path, "--to", table, "--overwrite")
     assert table.read_text().startswith('"number",')
     run("export", path, "--to", base)
     error = run("export", path, "--to", base, code=1)
-    assert error == "Error: The database has a study 'mixed': give another name, or overwrite it.\n"
+    assert error == f"Error: The database has a study 'mixed': give another name, {end}\n"
     run("export", path, "--to", base, "--name", "other")
     saved(mixed(n_trials=1))
     run("export", path, "--to", base, "--overwrite")

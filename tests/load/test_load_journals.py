@@ -111,9 +111,9 @@ def test_inputs_of_another_workflow_are_no_journal(settings):
 def test_the_phase_of_an_execution_and_of_its_nodes(execution):
     """With whether it has ended; a file has none."""
     for name, ended in [("QUEUED", False), ("RUNNING", False), ("SUCCEEDED", True), ("ABORTED", True)]:
-        assert source_phase(FLYTE, remote=remote_of(Admin({}, [], name))) == (name, ended)
-    assert source_phase(f"{FLYTE}#n0", remote=remote_of(Admin(*execution))) == ("UNDEFINED", False)
-    assert source_phase("one.study") == ("", False)
+        assert source_phase(FLYTE, remote=remote_of(Admin({}, [], name))) == (name, ended, "")
+    assert source_phase(f"{FLYTE}#n0", remote=remote_of(Admin(*execution))) == ("UNDEFINED", False, "")
+    assert source_phase("one.study") == ("", False, "")
     with pytest.raises(StudyNotFoundError, match=f"{FLYTE} has no node n7"):
         source_phase(f"{FLYTE}#n7", remote=remote_of(Admin({}, [], "RUNNING")))
     with pytest.raises(StudyNotFoundError, match="There is no execution flyte://a/b/c"):

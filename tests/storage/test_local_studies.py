@@ -52,7 +52,10 @@ def test_a_study_is_found_by_any_path(place, monkeypatch):
 
 def test_no_study_is_an_error_that_names_the_folder(place):
     """Before the first search, after the studies were removed, and for a search without a link."""
-    with pytest.raises(StudyNotFoundError, match=f"no local study of this user: {folder(place)} links"):
+    with pytest.raises(
+        StudyNotFoundError,
+        match=f"No local study is here yet: .* with a link in {folder(place)}. If a file is meant, write ./latest",
+    ):
         resolve_latest("latest")
     with StudyLink(None) as link:
         link.move(place / "one.study")

@@ -11,7 +11,7 @@ import click
 from flyteoptuna.cli.errors import CommandError
 from flyteoptuna.cli.running import take_snapshot
 from flyteoptuna.cli.tables import print_parts, short_text, table_cell
-from flyteoptuna.storage.local_studies import LocalStudy, local_studies, resolve_latest
+from flyteoptuna.storage.local_studies import LocalStudy, local_studies, no_study_line
 
 
 @click.command(
@@ -28,10 +28,7 @@ def list_studies(last: int) -> None:
     """List the latest local studies."""
     studies = local_studies()
     if not studies:
-        try:
-            resolve_latest("latest")
-        except LookupError as error:
-            raise CommandError(str(error)) from error
+        print_parts(table_cell(no_study_line()))
     for study in studies[:last]:
         for line in _lines(study):
             print_parts(table_cell(line))
@@ -57,5 +54,5 @@ def _describe(study: LocalStudy) -> str:
     loaded = snapshot.study
     if loaded is None:
         return "no study yet"
-    state = snapshot.phase.lower() or ("" if snapshot.ended else "running")
+    state = snapshot.phase.lower() or ("failed" if snapshot.failure else "" if snapshot.ended else "running")
     return f"{short_text(loaded.study_name)}: {describe_trials(loaded)}{f', {state}' if state else ''}"

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from flyteoptuna.cli.errors import CommandError, UsageError, first_line
-from flyteoptuna.cli.loading import STUDY_HELP, load_source, study_argument
-from flyteoptuna.cli.tables import printable, short_text
+from flyteoptuna.cli.loading import STUDY_HELP, study_argument
+from flyteoptuna.cli.running import load_with_failure
+from flyteoptuna.cli.tables import print_parts, printable, short_text, table_cell
 
 
 @click.command(
@@ -31,7 +32,7 @@ def report(study: str, target: str, overwrite: bool) -> None:
         raise UsageError(f"`--to` must end in .html, but got {target!r}.")
     if Path(target).exists() and not overwrite:
         raise CommandError(f"{target} exists: give another one, or --overwrite it.")
-    loaded = load_source(study)
+    loaded, failure = load_with_failure(study)
     from flyteoptuna.page.html_report import report as write_report
 
     try:
@@ -39,3 +40,5 @@ def report(study: str, target: str, overwrite: bool) -> None:
     except OSError as error:
         raise CommandError(f"{target} cannot be written: {first_line(error)}") from error
     click.echo(f"The report of {printable(short_text(loaded.study_name))} is in {target}")
+    if failure:
+        print_parts(table_cell(failure))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flyteoptuna.cli.loading import STUDY_HELP, load_source, study_argument
+from flyteoptuna.cli.loading import STUDY_HELP, study_argument
+from flyteoptuna.cli.running import load_with_failure
 from flyteoptuna.cli.tables import fits_terminal, new_table, print_parts, short_text, table_cell, truncate
 from flyteoptuna.values.text import format_duration, plural
 
@@ -38,9 +39,9 @@ MAX_NUMBERS = 8
 @click.option("--best", type=click.IntRange(1), metavar="N", default=5, show_default=True, help="Most trials to show.")
 def show(study: str, best: int) -> None:
     """Show the results of a study."""
-    loaded = load_source(study)
+    loaded, failure = load_with_failure(study)
     trials = loaded.get_trials(deepcopy=False)
-    print_parts(*map(table_cell, _heading_lines(loaded, trials)))
+    print_parts(*map(table_cell, [*_heading_lines(loaded, trials), *filter(None, [failure])]))
     _print_best(loaded, trials, best)
     if (failures := failure_table(trials)) is not None:
         print_parts("", failures)

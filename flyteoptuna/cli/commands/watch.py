@@ -17,7 +17,6 @@ from flyteoptuna.cli.loading import STUDY_HELP, study_argument
 from flyteoptuna.cli.numbers import SECONDS
 from flyteoptuna.cli.running import Snapshot, take_snapshot
 from flyteoptuna.cli.tables import MAX_TEXT, new_table, print_parts, short_text, table_cell, truncate
-from flyteoptuna.storage.local_studies import UNFINISHED
 from flyteoptuna.streams import is_terminal
 from flyteoptuna.trial import interrupts
 from flyteoptuna.values.text import plural
@@ -36,8 +35,8 @@ MAX_RUNNING = 20
 
     It looks again every few seconds, and ends when the search has, or the execution that it is of, or at Ctrl-C, which
     does nothing to the search.
-    Where standard output is no terminal, it writes a line at each change. It exits with 1 where the execution has
-    failed or been aborted, and where no process runs a local search any more.
+    Where standard output is no terminal, it writes a line at each change. It exits with 1 where the search or the
+    execution has failed or been aborted, and where no process runs a local search any more.
 
     \b
       flyteoptuna watch flyte://flytesnacks/development/f3a1c9d27e5b84d0
@@ -63,10 +62,8 @@ def watch(study: str, every: float) -> None:
             interrupts.raise_pending_interrupt()
     if is_terminal(sys.stdout):
         print_parts(*map(_renderable, _terminal_parts(snapshot)))
-    if snapshot.phase in {"FAILED", "ABORTED", "TIMED_OUT"}:
-        raise CommandError(f"{study} has {snapshot.phase.lower().replace('_', ' ')}.")
-    if snapshot.phase == UNFINISHED:
-        raise CommandError(f"No process runs the search any more, which has not finished: {study}")
+    if snapshot.failure:
+        raise CommandError(snapshot.failure)
 
 
 @contextmanager
