@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from flyteoptuna.load.load_study import load_study
     from flyteoptuna.optimizer import Optimizer, optimize
     from flyteoptuna.page.html_report import report
+    from flyteoptuna.sampler.batch_sampler import BatchSampler
     from flyteoptuna.study.inputs import inputs
     from flyteoptuna.trial.current_trial import current_trial
 
 __all__ = [
+    "BatchSampler",
     "ExportError",
     "FlyteOptunaError",
     "JournalConflictError",
@@ -62,6 +64,7 @@ __all__ = [
 
 # Modules of the public names; all others are exceptions in `errors`.
 _MODULES = {
+    "BatchSampler": "sampler.batch_sampler",
     "JournalObjectBackend": "journal.backend",
     "Optimizer": "optimizer",
     "current_trial": "trial.current_trial",

@@ -3,7 +3,7 @@
 import optuna
 from optuna.trial import TrialState
 
-from flyteoptuna import suggest
+from flyteoptuna import BatchSampler, suggest
 from flyteoptuna.space import space
 from flyteoptuna.storage.file_format import dump_study, restore_study
 from flyteoptuna.study import system_attrs
@@ -19,6 +19,7 @@ SAMPLERS = {
     "tpe-5": lambda seed: optuna.samplers.TPESampler(
         seed=seed, n_startup_trials=3, constant_liar=True, multivariate=True
     ),
+    "batch": lambda seed: BatchSampler(seed=seed),
     "nsga": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=4),
     "cmaes": lambda seed: optuna.samplers.CmaEsSampler(seed=seed, n_startup_trials=3),
     "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed),

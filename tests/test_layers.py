@@ -26,6 +26,7 @@ BELOW = {
     "trial": {"streams", "values"},
     "journal": {"errors", "values"},
     "storage": {"errors", "values", "internals", "space", "trial"},
+    "sampler": {"internals"},
     "study": {"errors", "logs", "values", "internals", "space", "trial", "journal", "storage"},
     "flyte": {"errors", "values", "internals", "space", "trial", "storage", "study"},
     "page": {"logs", "values", "trial", "storage", "study", "flyte"},
@@ -42,7 +43,7 @@ BELOW = {
     "optimizer": {
         *("values", "optimizer_settings", "optimizer_inputs", "local_or_graph", "space", "storage", "flyte", "search")
     },
-    "__init__": {"errors", "trial", "journal", "study", "flyte", "page", "load", "suggest", "optimizer"},
+    "__init__": {"errors", "trial", "journal", "sampler", "study", "flyte", "page", "load", "suggest", "optimizer"},
     "cli": {
         *("errors", "streams", "values", "internals", "trial", "storage", "study", "flyte", "page", "load", "search")
     },
@@ -64,6 +65,7 @@ NEEDS = {
     "trial": {"psutil", "typing_extensions"},
     "journal": {"fsspec", "optuna"},
     "storage": {"cloudpickle", "optuna", "psutil", "typing_extensions"},
+    "sampler": {"numpy", "optuna", "threadpoolctl"},
     "study": {"cloudpickle", "optuna"},
     "flyte": {"cloudpickle", "flyteidl", "flytekit", "google", "msgpack", "optuna", "typing_extensions", "wrapt"},
     "page": {"numpy", "optuna"},

@@ -7,6 +7,7 @@ import flytekit as fl
 import optuna
 
 from flyteoptuna import (
+    BatchSampler,
     ExportError,
     FlyteOptunaError,
     JournalConflictError,
@@ -58,7 +59,7 @@ def called(trial: optuna.Trial, depth: int) -> float:
     return objective(x=trial.suggest_float("x", 0, 1), depth=depth)
 
 
-@optimize(directions=["minimize", optuna.study.StudyDirection.MAXIMIZE], sampler=optuna.samplers.TPESampler(seed=1))
+@optimize(directions=["minimize", optuna.study.StudyDirection.MAXIMIZE], sampler=BatchSampler(seed=1))
 def of_two(trial: optuna.Trial) -> float:
     return objective(x=trial.suggest_float("x", 0, 1), depth=1)
 

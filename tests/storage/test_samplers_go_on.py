@@ -5,6 +5,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from study_files import fresh
 
+from flyteoptuna import BatchSampler
 from flyteoptuna.storage.file_format import dump_study, restore_study
 
 pytestmark = [
@@ -19,6 +20,7 @@ SAMPLERS = {
     "tpe-multivariate": lambda: optuna.samplers.TPESampler(seed=1, n_startup_trials=4, multivariate=True),
     "tpe-liar": lambda: optuna.samplers.TPESampler(seed=1, n_startup_trials=4, constant_liar=True),
     "tpe-group": lambda: optuna.samplers.TPESampler(seed=1, n_startup_trials=4, multivariate=True, group=True),
+    "batch": lambda: BatchSampler(seed=1),
     "cmaes": lambda: optuna.samplers.CmaEsSampler(seed=1, n_startup_trials=3, popsize=4),
     "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=1, population_size=4, constraints_func=lambda t: (t.number,)),
     "nsga3": lambda: optuna.samplers.NSGAIIISampler(seed=1, population_size=4),
