@@ -10,12 +10,14 @@ from flytekit.core.context_manager import ExecutionState, FlyteContextManager
 from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.models.literals import Literal
 
-from flyteoptuna.errors import UntrustedError
+from flyteoptuna.errors import StoreError, UntrustedError
 from flyteoptuna.flyte.objective import output_kinds, stored_output_types
 from flyteoptuna.flyte.output_values import SHOWN, map_literal, read_output
 from flyteoptuna.flyte.references import literal_from_bytes, literal_value, to_reference
+from flyteoptuna.flyte.transfers import retry_transfers
 from flyteoptuna.trial.call_objective import NUMBER, ObjectiveOutputs
 from flyteoptuna.values.did_you_mean import PlainMessage, did_you_mean, join_names, names_arguments, value_and_type
+from flyteoptuna.values.retries import PATIENCE
 from flyteoptuna.values.text import exception_line, safe_repr
 from flyteoptuna.values.tracebacks import public
 
@@ -38,7 +40,15 @@ def objective_outputs(objective: PythonFunctionTask[Any]) -> ObjectiveOutputs:
         state = (ctx.execution_state or ctx.new_execution_state()).with_params(mode=ExecutionState.Mode.TASK_EXECUTION)
         try:
             with FlyteContextManager.with_context(ctx.with_execution_state(state)):
-                return to_reference(value, types[name]).serialised()
+                # An iterator cannot be read again.
+                patience = 0.0 if isinstance(value, Iterator) else PATIENCE
+                return retry_transfers(
+                    lambda: f"The output `{name}` cannot be written",
+                    lambda: to_reference(value, types[name]).serialised(),
+                    patience,
+                )
+        except StoreError:
+            raise
         except Exception as error:
             raise ValueError(
                 f"The output `{name}` cannot be kept: Flyte does not take {safe_repr(value)} for it. "

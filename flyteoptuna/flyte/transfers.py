@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from flytekit.core.context_manager import FlyteContext
 from flytekit.exceptions.system import FlyteDownloadDataException, FlyteUploadDataException
 
 from flyteoptuna.errors import StoreError
-from flyteoptuna.values.retries import retry
+from flyteoptuna.values.retries import PATIENCE, causes, is_outage, retry
 from flyteoptuna.values.text import exception_line
+
+_T = TypeVar("_T")
+
+
+def retry_transfers(what: Callable[[], str], call: Callable[[], _T], patience: float = PATIENCE) -> _T:
+    """Call code of flytekit or of a user's type that may read or write files, again after errors of the store alone.
+
+    Raises:
+        StoreError: the store did not answer for as long as a request is tried again.
+        Exception: another error of ``call``.
+    """
+    try:
+        return retry(what, call, patience, is_outage)
+    except Exception as error:
+        # A transfer of this module was tried again already.
+        raise next((each for each in causes(error) if isinstance(each, StoreError)), error) from error.__cause__
 
 
 def upload(ctx: FlyteContext, data: bytes) -> str:

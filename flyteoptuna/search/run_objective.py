@@ -12,6 +12,7 @@ from flyteoptuna.flyte import report_transport
 from flyteoptuna.flyte.objective import STUDY, TRIAL, n_objective_values
 from flyteoptuna.flyte.outputs import objective_outputs
 from flyteoptuna.flyte.references import Reference
+from flyteoptuna.flyte.transfers import retry_transfers
 from flyteoptuna.flyte.trial_context import plugin_context
 from flyteoptuna.search.pruning import start_trial
 from flyteoptuna.search.ranks import Ranks
@@ -85,8 +86,11 @@ class _TrialCall:
 
     def values(self) -> dict[str, Any]:
         """Read the inputs of the objective."""
-        types = self._objective.python_interface.inputs
-        return {k: v.read(types[k]) if isinstance(v, Reference) else v for k, v in self._inputs.items()}
+        return {k: self._read(k, v) if isinstance(v, Reference) else v for k, v in self._inputs.items()}
+
+    def _read(self, name: str, value: Reference) -> Any:
+        python_type = self._objective.python_interface.inputs[name]
+        return retry_transfers(lambda: f"The input `{name}` cannot be read", lambda: value.read(python_type))
 
     def finish(self) -> TrialReport:
         """Return the report."""

@@ -12,6 +12,7 @@ from flytekit.core.interface import Interface
 from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.exceptions.user import FlyteRecoverableException
 
+from flyteoptuna.errors import StoreError
 from flyteoptuna.flyte.literal_hashes import NO_HASHES, HashedInputs
 from flyteoptuna.flyte.objective import RESERVED, STUDY, TRIAL, import_location, import_origin
 from flyteoptuna.flyte.references import by_reference
@@ -20,13 +21,14 @@ from flyteoptuna.flyte.resolver import decode_names, encode_names, name_task, sh
 from flyteoptuna.flyte.trial_context import local_call, pod_call
 from flyteoptuna.flyte.types.study_attributes import STUDY_TYPE
 from flyteoptuna.internals.flytekit_internals import clone_task
+from flyteoptuna.search.outages import recoverable
 from flyteoptuna.search.run_objective import run_objective
 from flyteoptuna.trial.report import TrialReport
 
 # Version of the report. It is part of the cache version, so that no cached report has another format.
 REPORT_FORMAT = 3
-# Exceptions of a trial in a pod that are Flyte's: another attempt, and another pod that outputs the result.
-FOR_FLYTE = (FlyteRecoverableException, IgnoreOutputs)
+# Exceptions of a trial in a pod that are Flyte's: another attempt, after an outage too; another pod outputs the result.
+FOR_FLYTE = (FlyteRecoverableException, StoreError, IgnoreOutputs)
 # Type of the tasks that run in one pod.
 ONE_POD = "python-task"
 
@@ -85,7 +87,8 @@ def _run_here(objective: PythonFunctionTask[Any], **inputs: Any) -> TrialReport:
 
 
 def _run_in_pod(objective: PythonFunctionTask[Any], **inputs: Any) -> TrialReport:
-    report = run_objective(objective, inputs, pod_call(objective), FOR_FLYTE)
+    with recoverable():
+        report = run_objective(objective, inputs, pod_call(objective), FOR_FLYTE)
     # Flyte would cache the report. A plugin may start several pods with this command, and Flyte reads the outputs of
     # one of them, but the errors of all.
     if report.state != "COMPLETE" and (objective.metadata.cache or objective.task_type != ONE_POD):

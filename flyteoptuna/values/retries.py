@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,12 @@ _TRANSIENT_CODES = {"RequestTimeout", "IncompleteBody", "BadDigest", "SlowDown",
 # Names of errors about missing credentials, which the clients of stores derive from no common class.
 _PERMANENT_NAMES = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "DefaultCredentialsError"}
 
+# Packages of the clients of stores, and flytekit's errors of transfers.
+_CLIENTS = {"botocore", "s3fs", "aiobotocore", "aiohttp", "gcsfs", "adlfs", "azure", "google", "requests", "urllib3"}
+_TRANSFERS = {"FlyteDownloadDataException", "FlyteUploadDataException"}
+# Smallest HTTP status of an error.
+_LEAST_STATUS = 400
+
 # The only clock and the only pause here; tests replace them.
 clock, sleep = time.monotonic, time.sleep
 
@@ -54,6 +61,19 @@ def is_transient(error: BaseException) -> bool:
     if 0 < status < 500 and status not in _TRANSIENT_STATUSES and code not in _TRANSIENT_CODES:
         return False
     return not any(map(_is_permanent, causes(error)))
+
+
+def is_outage(error: BaseException) -> bool:
+    """Test whether an error of any code is one of a store that may pass, and that was not retried yet."""
+    chain = [*causes(error)]
+    return is_transient(error) and any(map(_is_of_store, chain)) and not any(isinstance(e, StoreError) for e in chain)
+
+
+def _is_of_store(error: BaseException) -> bool:
+    if isinstance(error, (ConnectionError, TimeoutError, socket.gaierror)) or http_status(error)[0] >= _LEAST_STATUS:
+        return True
+    kinds = type(error).__mro__
+    return any(k.__module__.partition(".")[0] in _CLIENTS or k.__name__ in _TRANSFERS for k in kinds)
 
 
 def _is_permanent(error: BaseException) -> bool:
@@ -103,13 +123,19 @@ def limited_patience(seconds: float) -> Iterator[None]:
         _limit.reset(token)
 
 
-def retry(what: Callable[[], str], call: Callable[[], _T], patience: float = PATIENCE) -> _T:
+def retry(
+    what: Callable[[], str],
+    call: Callable[[], _T],
+    patience: float = PATIENCE,
+    may_pass: Callable[[BaseException], bool] = is_transient,
+) -> _T:
     """Call until it succeeds, with growing pauses.
 
     Args:
         what: says what has failed, such as "s3://bucket/a cannot be read"; called after a failure.
         call: makes the request.
         patience: time for which the request is tried again, seconds.
+        may_pass: test whether an error may pass.
 
     Raises:
         StoreError: the errors were transient, and the time is over.
@@ -122,7 +148,7 @@ def retry(what: Callable[[], str], call: Callable[[], _T], patience: float = PAT
         except FlyteOptunaError:
             raise
         except Exception as error:
-            if not is_transient(error):
+            if not may_pass(error):
                 raise
             # Whichever is longer, because the clock of a test may stand still.
             left = min(patience, _limit.get()) - max(clock() - start, paused)

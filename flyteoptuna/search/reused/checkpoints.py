@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
 from flytekit.core.checkpointer import SyncCheckpoint
 from flytekit.core.context_manager import FlyteContextManager
 
+from flyteoptuna.flyte.transfers import retry_transfers
 from flyteoptuna.journal.object_store import ObjectStore
+
+
+class RetriedCheckpoint(SyncCheckpoint):
+    """A checkpoint that is saved and restored again after errors of the store; raises ``StoreError`` if they last."""
+
+    def restore(self, path: Path | str | None = None) -> Path | None:
+        """Read the earlier checkpoint into a folder, and return the folder."""
+        restore: Callable[[], Path | None] = partial(super().restore, path)
+        return retry_transfers(lambda: "The checkpoint cannot be read", restore)
+
+    def save(self, cp: Path | str | io.BufferedReader) -> None:
+        """Save a file, a folder or what a stream holds."""
+        saved: Any = cp.read() if isinstance(cp, io.IOBase) else cp
+        save = super().save
+
+        def save_again() -> None:
+            save(io.BytesIO(saved) if isinstance(saved, bytes) else saved)
+
+        retry_transfers(lambda: "The checkpoint cannot be written", save_again)
 
 
 def trial_checkpoint(journal: str, number: int, *, again: bool) -> SyncCheckpoint:
@@ -21,7 +47,7 @@ def trial_checkpoint(journal: str, number: int, *, again: bool) -> SyncCheckpoin
     """
     folder = f"{journal.rstrip('/')}.checkpoints/{number}"
     latest = _latest_attempt(folder) if again else -1
-    return SyncCheckpoint(f"{folder}/{latest + 1}", f"{folder}/{latest}" if latest >= 0 else None)
+    return RetriedCheckpoint(f"{folder}/{latest + 1}", f"{folder}/{latest}" if latest >= 0 else None)
 
 
 def _latest_attempt(folder: str) -> int:
