@@ -115,19 +115,28 @@ class TrialPool:
                 threading.Thread(target=self._start_when_worthwhile, daemon=True).start()
         elif self._uses_processes:
             logger.info(STARTING)
-            self._start_workers()
+            try:
+                self._start_workers()
+            except BaseException:
+                # By Ctrl-C, after which `with` does not end what has started.
+                self._close(ends=True)
+                raise
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._close(ends=error is not None)
+
+    def _close(self, *, ends: bool) -> None:
+        """End the worker processes, or keep them for the next search."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
             workers, self._workers = self._workers, []
         for worker in workers:
-            if error is None:
-                release(worker)
-            else:
+            if ends:
                 worker.end()
+            else:
+                release(worker)
 
     def run_batch(
         self, inputs: Sequence[dict[str, Any]], on_end: Callable[[int, TrialReport], None]

@@ -47,7 +47,7 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         self._executor: Any = None
-        self._ended = False
+        self.ended = False  # for good, with its search
         self._starting = threading.Lock()
         self._file_times: dict[str, int] = {}
         self.ready = False  # it has loaded a task, and may be kept for the next search
@@ -67,7 +67,7 @@ class WorkerProcess:
             WorkerNotStartedError: the process cannot be started.
         """
         with self._starting:
-            if self._ended:
+            if self.ended:
                 raise WorkerDiedError("the end of its search")
             try:
                 # The first call starts the process, and so does a call after it has ended idle.
@@ -114,7 +114,7 @@ class WorkerProcess:
 
     def end(self) -> None:
         """Kill the process and its children, and start it no more."""
-        self._ended = True
+        self.ended = True
         self._shut_down()
 
 
@@ -225,12 +225,14 @@ class TaskTransport:
         return ProcessEnvironment.of_this_process(self._roots, self._context)
 
     def _try_by_name(self, worker: WorkerProcess) -> str | None:
-        """Load the task by name; return the reason if that fails, else None."""
+        """Load the task by name; return the reason if that fails, else None. Raises if its search has ended."""
         try:
             worker.call(worker_main.check_task_loads, self._payload, self._environment())
         except TaskNotLoadedError as error:
             return str(error)
         except WorkerDiedError as error:
+            if worker.ended:
+                raise
             return f"the process died by {error}"
         return None
 

@@ -3,13 +3,20 @@
 import importlib.util
 import os
 import sys
+import threading
+from types import SimpleNamespace
+from unittest import mock
 
 import optuna
 import pytest
 from local_searches import searched
 
-from flyteoptuna import Optimizer, suggest
+from flyteoptuna import Optimizer, TaskNotLoadedError, suggest
+from flyteoptuna.flyte.caller_context import CallerContext
+from flyteoptuna.local import worker_pool
 from flyteoptuna.local.worker_pool import WORKERS, worker_count
+from flyteoptuna.local.worker_process import TaskTransport, WorkerProcess
+from flyteoptuna.search.trial_task import rebuild_trial_task, trial_task
 
 
 def test_trials_run_in_processes_of_their_own_and_change_nothing(flows, monkeypatch, tmp_path):
@@ -107,3 +114,34 @@ def objective(x: float) -> float:
 study = Optimizer(objective, 2, 4)(x=suggest.float(0, 1))
 print("best", study.best_value)
 """
+
+
+class InterruptedThread:
+    def __init__(self, **settings):
+        pass
+
+    def start(self):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_the_workers_start_ends_them(flows, monkeypatch):
+    """None of them is left to a process that ends."""
+    workers = [mock.Mock() for _ in range(2)]
+    waiting = iter(workers)
+    monkeypatch.setattr(worker_pool, "acquire", lambda: next(waiting))
+    threads = SimpleNamespace(Thread=InterruptedThread, Condition=threading.Condition)
+    monkeypatch.setattr(worker_pool, "threading", threads)
+    with pytest.raises(KeyboardInterrupt):
+        searched(flows("flow_of_local").pruned, monkeypatch, "2")
+    assert [worker.end.call_count for worker in workers] == [1, 1]
+
+
+def test_a_worker_that_its_search_ends_is_not_said_to_be_unable_to_load_the_task(flows, said):
+    """Nor is the task sent by value."""
+    task = flows("flow_of_local").pruned
+    worker = WorkerProcess()
+    worker.end()
+    transport = TaskTransport(trial_task(task, ("x",), ()), rebuild_trial_task, task, context=CallerContext.current())
+    with pytest.raises(TaskNotLoadedError):
+        transport.prepare(worker)
+    assert said == []
