@@ -9,6 +9,7 @@ import flytekit as fl
 import optuna
 import pandas as pd
 import pytest
+from containers import CODE
 from flytekit.types.file import FlyteFile
 from flytekit.types.structured.structured_dataset import StructuredDataset
 from optuna.trial import TrialState
@@ -18,6 +19,7 @@ from flyteoptuna.local.worker_pool import WORKERS
 from flyteoptuna.page.cost import search_cost
 from flyteoptuna.study.results import stored_outputs as kept
 from flyteoptuna.testing import ExecutionFailedError, run, simulate
+from flyteoptuna.testing.engine.engine import Engine
 from flyteoptuna.trial.marks import OUTPUTS_ATTRIBUTE
 from flyteoptuna.trial.report import ERROR_ATTRIBUTE, TrialReport, report_byte_limit
 
@@ -83,10 +85,10 @@ def test_a_report_counts_the_slots_that_the_search_was_given(flow, name, slots):
         assert search_cost(study, study.trials).slots == 1
 
 
-def test_a_trials_pod_imports_nothing_more_for_them(flows):
+def test_a_trials_pod_imports_nothing_more_for_them(flows, tmp_path):
     """Neither optuna nor what reads frames."""
-    made = run(flows("flow_of_models").imported)
-    assert json.loads(Path(made.outputs.download()).read_text()) == []
+    literal = Engine(tmp_path, CODE, cold=True).run(flows("flow_of_models").imported)["o0"]
+    assert json.loads(Path(literal.scalar.blob.uri).read_text()) == []
 
 
 def test_no_driver_fetches_an_output(flow):

@@ -130,7 +130,7 @@ def test_a_pruner_decides_as_in_one_process(name):
 
 def test_the_objectives_settings_hold_for_its_trials(tmp_path, flows):
     """Retries reach Flyte, the environment the pod, and a pod imports neither optuna for itself nor plotting."""
-    study, engine = run(flows, tmp_path, "with_settings")
+    study, engine = run(flows, tmp_path, "with_settings", cold=True)
     assert [t.user_attrs["colour"] for t in study.trials] == ["blue", "blue"]
     assert [t.user_attrs["attempt"] for t in study.trials] == ["0", "1"]
     [template] = [t for name, t in engine.templates.items() if ".trial-" in name]
@@ -176,7 +176,7 @@ def judged(others, trial, pruner):
 
 def test_a_trials_pod_imports_neither_optuna_nor_plotting(tmp_path, flows):
     """The study is a Flyte type all the same, whose attributes need no pod."""
-    engine = Engine(tmp_path, CODE)
+    engine = Engine(tmp_path, CODE, cold=True)
     outputs = engine.run(flows("flow_of_imports").search)
     [trial] = engine.of(".trial-")
     report = pb.LiteralMap.FromString((trial.metadata / "outputs.pb").read_bytes()).literals["o0"]

@@ -26,10 +26,9 @@ pytestmark = [
 ]
 MEGABYTES = 1 << 20
 READ = """
-import resource, sys
+import sys
 from flyteoptuna.storage.file_format import read_study, restore_study
 data = open(sys.argv[1], "rb").read()
-resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 for reading in (read_study, restore_study):
     try:
         reading(data)

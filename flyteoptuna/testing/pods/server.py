@@ -1,4 +1,4 @@
-"""Script of the warm server, which imports flytekit and forks a child for each container command.
+"""Script of the warm server, which imports flytekit and Optuna and forks a child for each container command.
 
 It reads JSON lines from stdin, each the fields of a ``PodCommand`` with a ``number``. When the child ends, it writes a
 line with the ``number`` and the exit ``code`` to stdout. When stdin closes, it kills its children and ends. It has a
@@ -23,6 +23,10 @@ from typing import Any
 sys.path.pop(0)
 
 from flytekit.bin import entrypoint
+
+# The pods that ask and tell import these. It takes longer than all else that such a pod does.
+for module in ("optuna", "flyteoptuna.search.batches.driver", "flyteoptuna.search.reused.search_journal"):
+    importlib.import_module(module)
 
 # Commands of containers, by name.
 COMMANDS = {

@@ -1,8 +1,6 @@
 """Searches with reused pods, across processes, and what happens to their pods."""
 
 import json
-import random
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -24,14 +22,6 @@ FLOW = "flow_of_reused"
 def run(flows, tmp_path, name, inputs=None, **kwargs):
     engine = Engine(tmp_path, CODE, **{"pods_at_once": 4, **kwargs})
     return study_of(engine.run(getattr(flows(FLOW), name), inputs or {})["o0"]), engine
-
-
-@pytest.fixture
-def seed():
-    """Another one each time, which is written where pytest shows it if the test fails."""
-    drawn = random.SystemRandom().randrange(10**6)
-    sys.stdout.write(f"seed {drawn}\n")
-    return drawn
 
 
 def folder_in(tmp_path):
@@ -94,20 +84,19 @@ def test_what_a_trial_knew_is_noted_on_it(tmp_path, flows):
     assert results(study) == results(reference)
 
 
-@pytest.mark.parametrize("seed", range(4), indirect=True)
+@pytest.mark.parametrize("seed", range(4))
 def test_workers_that_are_killed_at_random_moments_lose_their_running_trial_alone(tmp_path, flows, seed):
     """Exactly n_trials, each told once, and no value on another's parameters; by at least eight kills."""
     folder = folder_in(tmp_path)
     inputs = {"folder": folder, "seed": seed, "share": 1.0, "n_trials": 30}
     study, engine = run(flows, tmp_path, "killed", inputs, system_retries=100)
     kills = len(engine.of(".worker-", PodOutcome.KILLED))
-    sys.stdout.write(f"kills {kills}\n")
-    assert kills >= 8
+    assert kills >= flows(FLOW).CERTAIN_KILLS
     check(study, 30)
     assert kills >= len(check_lost(study, folder))
 
 
-@pytest.mark.parametrize("seed", range(2), indirect=True)
+@pytest.mark.parametrize("seed", range(2))
 def test_a_trial_whose_pod_was_killed_is_asked_again_while_retries_last(tmp_path, flows, seed):
     """With the very parameters that it was asked with; then it fails, and says so."""
     folder = folder_in(tmp_path)
@@ -271,7 +260,11 @@ def test_what_fails_a_search_fails_it_for_all_workers(tmp_path, flows, name, mat
 
 def test_a_timeout_ends_the_search_for_all_workers(tmp_path, flows):
     """What runs is ended, and no more is asked."""
-    study, _ = run(flows, tmp_path, "timed", {"timeout": 15.0})
+    for timeout in (5.0, 50.0, 500.0):
+        study, _ = run(flows, tmp_path / str(timeout), "timed", {"timeout": timeout})
+        # On a busy machine, the time may be over before the workers' pods have started.
+        if study.trials:
+            break
     assert 0 < len(study.trials) < 100_000
     check(study, len(study.trials))
     assert {t.state for t in study.trials} == {TrialState.COMPLETE}
