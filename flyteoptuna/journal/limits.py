@@ -18,6 +18,13 @@ MAX_TOTAL_BYTES = 512 << 20
 MAX_VALUES = 10_000_000
 # Maximum number of lists and objects of all entries together, which take more memory than other values.
 MAX_CONTAINERS = 5_000_000
+# Beginnings of distributions of numbers, which have two objects, and separators of distributions, as Optuna writes them
+# into strings. They are not counted, because a journal repeats them for each parameter.
+_NUMERIC = tuple(
+    rf'"{{\"name\": \"{name}Distribution\", \"attributes\": {{\"{field}\": '.encode()
+    for name, field in (("Float", "step"), ("Int", "log"))
+)
+_SEPARATORS = tuple(rf", \"{field}\": ".encode() for field in ("attributes", "step", "low", "high", "log"))
 
 
 class JsonSize(NamedTuple):
@@ -29,9 +36,9 @@ class JsonSize(NamedTuple):
 
     def plus(self, text: bytes) -> JsonSize:
         """The size together with more JSON."""
-        # Only in a string, such as that of a distribution, a backslash can follow.
-        values = text.count(b",") - text.count(b', \\"')
-        containers = text.count(b"[") + text.count(b"{") - text.count(b'{\\"')
+        # The signs in strings count too, because a string that holds a distribution is parsed.
+        values = _count_sign(text, b",") - sum(map(text.count, _SEPARATORS))
+        containers = _count_sign(text, b"[") + _count_sign(text, b"{") - 2 * sum(map(text.count, _NUMERIC))
         return JsonSize(self.n_bytes + len(text), self.values + values, self.containers + containers)
 
     def excess(self) -> str:
@@ -42,3 +49,11 @@ class JsonSize(NamedTuple):
             (self.containers, MAX_CONTAINERS, "lists and objects"),
         )
         return next((f"{count} {noun}, where {most} are allowed" for count, most, noun in rules if count > most), "")
+
+
+def _count_sign(text: bytes, sign: bytes) -> int:
+    """Count a sign in JSON, also as an escape, which is read as the sign."""
+    count = text.count(sign)
+    if rb"\u00" in text:
+        count += sum(text.count(form % ord(sign)) for form in (rb"\u%04x", rb"\u%04X"))
+    return count

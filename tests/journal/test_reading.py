@@ -8,7 +8,10 @@ import tracemalloc
 
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from journals import backend, entries, names, opened, seen, started
+from optuna.distributions import FloatDistribution, IntDistribution, distribution_to_json
 from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 from stores import Store
@@ -202,6 +205,49 @@ def test_an_honest_journal_of_ten_thousand_trials_is_read():
             if "pack" not in name:
                 size = size.plus(body)
     assert size.excess() == ""
+
+
+def _count(value):
+    """The commas between, and the number of, the lists and objects of a value and of a distribution in a string."""
+    if isinstance(value, str):
+        return _count(json.loads(value)) if value.startswith("{") else (0, 0)
+    if not isinstance(value, (dict, list)):
+        return 0, 0
+    counts = [_count(each) for each in (value.values() if isinstance(value, dict) else value)]
+    return max(len(counts) - 1, 0) + sum(commas for commas, _ in counts), 1 + sum(number for _, number in counts)
+
+
+CHOICES = st.recursive(
+    st.integers() | st.text("a,", max_size=2) | st.sampled_from(["low", "attributes"]),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["", "a", "low", "log", "attributes"]), inner),
+    max_leaves=20,
+)
+
+
+@given(st.lists(CHOICES, min_size=1), st.sampled_from(["plain", "lower", "upper"]))
+def test_the_size_of_a_journal_bounds_what_is_parsed_of_it(choices, escapes):
+    """Also what is in the choices of a distribution, a string, and however its signs are written."""
+    distribution = json.dumps({"name": "CategoricalDistribution", "attributes": {"choices": choices}})
+    text = json.dumps([distribution], separators=(",", ":"))
+    if escapes != "plain":
+        for sign in "{}[],":
+            code = f"{ord(sign):04x}" if escapes == "lower" else f"{ord(sign):04X}"
+            text = f"[{text[1:-1].replace(sign, chr(92) + 'u' + code)}]"
+    assert json.loads(text) == [distribution]
+    size = limits.JsonSize().plus(text.encode())
+    commas, containers = _count([distribution])
+    # The separators of distributions are not counted; an object has each of them once.
+    assert size.values + 5 * size.containers >= commas
+    assert size.containers >= containers
+
+
+@pytest.mark.parametrize(
+    "distribution", [FloatDistribution(0, 1), FloatDistribution(0, 1, step=0.5), IntDistribution(1, 5)]
+)
+def test_distributions_of_numbers_count_as_one_value(distribution):
+    """A journal repeats them for each parameter of each trial."""
+    text = json.dumps([distribution_to_json(distribution)] * 10, separators=(",", ":")).encode()
+    assert limits.JsonSize().plus(text) == (len(text), 9, 1)
 
 
 def test_an_entry_that_nobody_could_read_is_not_written(monkeypatch):

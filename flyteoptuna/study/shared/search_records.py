@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.study import StudyDirection
@@ -32,7 +32,7 @@ class SearchJournal(JournalObjectBackend):
 
     def _check_records(self, records: list[Record], state: Any) -> Any:
         super()._check_records(records, state)
-        known = replace(state) if state else _KnownStudy()
+        known = state.for_next_entry() if state else _KnownStudy()
         for i, record in enumerate(records):
             try:
                 known.add(record)
@@ -47,7 +47,18 @@ class _KnownStudy:
 
     arity: int = 0  # number of directions; 0 before the study is created
     n_trials: int = 0
-    waiting: frozenset[int] = frozenset()  # ids of the trials that wait
+    # Ids of the trials that waited before the entry, a set that all copies share, and of those that the entry adds, and
+    # of those that it begins. A set for each entry would take quadratic time.
+    waiting: set[int] = field(default_factory=set)
+    added: set[int] = field(default_factory=set)
+    begun: set[int] = field(default_factory=set)
+
+    def for_next_entry(self) -> _KnownStudy:
+        """A copy for the entry that follows this one, which has been accepted."""
+        # Again after an interrupt, both change nothing.
+        self.waiting |= self.added
+        self.waiting -= self.begun
+        return _KnownStudy(self.arity, self.n_trials, self.waiting)
 
     def add(self, record: Record) -> None:
         """Check a record, and add what it says."""
@@ -96,16 +107,17 @@ class _KnownStudy:
         check_attributes("user_attrs", record.get("user_attrs", {}))
         check_attributes("system_attrs", record.get("system_attrs", {}), system=True)
         if state == TrialState.WAITING:
-            self.waiting |= {self.n_trials}
+            self.added.add(self.n_trials)
         self.n_trials += 1
 
     def _change_state(self, record: Record) -> None:
         state, trial = TrialState(record["state"]), record["trial_id"]
-        valid = state == TrialState.RUNNING or (state.is_finished() and trial not in self.waiting)
+        waits = (trial in self.waiting or trial in self.added) and trial not in self.begun
+        valid = state == TrialState.RUNNING or (state.is_finished() and not waits)
         check_field(valid, "state", "RUNNING, or an end of a trial that has begun", state.name)
         self._check_values(record["values"], state)
-        if trial in self.waiting:
-            self.waiting -= {trial}
+        if waits:
+            self.begun.add(trial)
 
     def _check_values(self, values: Any, state: TrialState) -> None:
         rule = f"for the trial is {state.name}"

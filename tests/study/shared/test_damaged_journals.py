@@ -324,3 +324,33 @@ def test_optuna_applies_whatever_its_own_journal_lets_through(mutation):
     if damage:
         with pytest.raises(JournalError, match=f"mem://j/{entry_name(number)} holds what Optuna did not write"):
             JournalStorage(JournalObjectBackend("mem://j", fs=changed, create=changed.make))
+
+
+def test_a_trial_that_waits_can_begin_and_only_then_end():
+    """In the entry that enqueues it or in a later one; the waiting trials are kept in one set for all entries."""
+    store, waiting = Store(), {"op_code": 4, "study_id": 0, "state": 4}
+    back = journal(store)
+    back.append_logs([{"op_code": 0, "study_name": "s", "directions": [1], "worker_id": "w"}])
+    time = "2024-01-01T00:00:00"
+
+    def state(trial, number, **times):
+        return {"op_code": 6, "trial_id": trial, "state": number, "values": None, "worker_id": "w", **times}
+
+    def begin(trial):
+        return state(trial, 0, datetime_start=time)
+
+    def end(trial):
+        return state(trial, 3, datetime_complete=time)
+
+    new = {**waiting, "datetime_start": None, "worker_id": "w"}
+    back.append_logs([new, new, begin(0), end(0)])
+    kept = back._tip.state.waiting
+    for refused in ([end(1)], [new, end(2)], [begin(1), new, end(2)]):
+        with pytest.raises(JournalError, match="an end of a trial that has begun"):
+            back.append_logs(refused)
+    back.append_logs([new, begin(1)])
+    back.append_logs([end(1), begin(2)])
+    back.append_logs([end(2)])
+    assert back._tip.state.waiting is kept and kept == set()
+    read = journal(store, read_only=True)
+    assert len(read.read_logs(0)) == back.n_records
