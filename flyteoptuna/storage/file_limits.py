@@ -59,7 +59,7 @@ def check_directory(data: bytes) -> str:
     # `zipfile` reads a central directory of any size, and prefers the end record of zip64 to this one.
     end = data[-22:]
     if end[:4] != b"PK\5\6" or end[20:] != b"\0\0" or data[-42:-38] == b"PK\6\7":
-        return "no zip ends there, or one of a form that is not written here"
+        return "not the zip that a search writes"
     length = int.from_bytes(end[12:16], "little")
     return f"its list of members takes {length} bytes, where {MAX_DIRECTORY} are allowed" * (length > MAX_DIRECTORY)
 

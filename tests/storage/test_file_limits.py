@@ -121,8 +121,8 @@ def test_many_members_are_refused_before_they_are_listed():
     many = zipped([(f"{i}", b"") for i in range(2000)])
     refuses(many, "its list of members takes")
     good = dump_study(example())
-    refuses(good[:-2] + b"\x05\0hello", "no zip ends there")
-    refuses(good[:-22] + b"PK\6\7" + bytes(16) + good[-22:], "no zip ends there")
+    refuses(good[:-2] + b"\x05\0hello", "not the zip that a search writes")
+    refuses(good[:-22] + b"PK\6\7" + bytes(16) + good[-22:], "not the zip that a search writes")
 
 
 @pytest.mark.parametrize("limit", [0, 100_000])
