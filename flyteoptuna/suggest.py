@@ -6,7 +6,15 @@ import builtins
 from collections.abc import Sequence
 from typing import NoReturn
 
-from flyteoptuna.space.suggestions import SUGGEST_FUNCTIONS, Category, Choice, Float, Integer, parse_choices
+from flyteoptuna.space.suggestions import (
+    SUGGEST_FUNCTIONS,
+    Category,
+    Choice,
+    Float,
+    Integer,
+    parse_choices,
+    takes_no_name,
+)
 from flyteoptuna.values.did_you_mean import did_you_mean, names_arguments
 from flyteoptuna.values.tracebacks import public
 
@@ -28,6 +36,7 @@ _OTHERS = {
 
 
 @public
+@takes_no_name
 @names_arguments
 def float(low: builtins.float, high: builtins.float, step: builtins.float | None = None, log: bool = False) -> Float:
     """Suggest a float between ``low`` and ``high``, both included.
@@ -48,6 +57,7 @@ def float(low: builtins.float, high: builtins.float, step: builtins.float | None
 
 
 @public
+@takes_no_name
 @names_arguments
 def integer(low: int, high: int, step: int = 1, log: bool = False) -> Integer:
     """Suggest an int between ``low`` and ``high``, both included.
@@ -69,6 +79,7 @@ def integer(low: int, high: int, step: int = 1, log: bool = False) -> Integer:
 
 
 @public
+@takes_no_name
 @names_arguments
 def category(choices: Sequence[Choice]) -> Category:
     """Suggest one of several choices.

@@ -36,6 +36,12 @@ def test_other_names_of_a_suggestion_say_what_to_write(name, match):
     ("make", "match"),
     [
         (lambda: suggest.float("0", 1), r"`low` of suggest.float must be a number, but got '0' \(str\)"),
+        (lambda: suggest.float("x", 0, 1), r"takes no name, but got 'x'.* Write suggest.float\(0, 1\)"),
+        (lambda: suggest.float("x", 0, 1, log=True), r"Write suggest.float\(0, 1, log=True\)"),
+        (lambda: suggest.integer("n", low=0, high=9), r"Write suggest.integer\(low=0, high=9\)"),
+        (lambda: suggest.category("act", ["relu"]), r"Write suggest.category\(\['relu'\]\)"),
+        (lambda: suggest.category("act", choices=["relu"]), r"Write suggest.category\(choices=\['relu'\]\)"),
+        (lambda: suggest.category("act"), "`choices` of suggest.category must be a list or a tuple, but got 'act'"),
         (lambda: suggest.float(0, None), "`high` of suggest.float must be a number, but got None"),
         (lambda: suggest.float(0, 10**400), "`high` of suggest.float must be finite"),
         (
@@ -113,3 +119,19 @@ def test_a_suggestion_is_shown_as_it_was_written():
     assert repr(suggest.integer(1, 8, 2)) == "suggest.integer(1, 8, step=2)"
     assert repr(suggest.float(1, 8, log=True)) == "suggest.float(1, 8, log=True)"
     assert repr(suggest.category([None, "a"])) == "suggest.category((None, 'a'))"
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (
+            lambda: suggest.category("a", "b"),
+            r"takes choices, but got 2 arguments. Write suggest.category\(\['a', 'b'",
+        ),
+        (lambda: suggest.category(1, 2, 3), r"Write suggest.category\(\[1, 2, 3\]\)"),
+        (lambda: suggest.float(0, 1, 0.1, False, 5), "suggest.float takes low, high, step, log, but got 5 arguments.$"),
+    ],
+)
+def test_too_many_arguments_of_a_suggestion_say_which_there_are(make, match):
+    with pytest.raises(TypeError, match=match):
+        make()

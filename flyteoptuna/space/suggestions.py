@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 from flyteoptuna.errors import SpaceError
-from flyteoptuna.values.did_you_mean import value_and_type
+from flyteoptuna.values.did_you_mean import join_names, value_and_type
 from flyteoptuna.values.json_values import plain_scalar
 from flyteoptuna.values.no_value import NoValue
 from flyteoptuna.values.numbers import MAX_INT, MIN_INT
-from flyteoptuna.values.text import is_utf8
+from flyteoptuna.values.text import is_utf8, safe_repr
 
 Choice: TypeAlias = bool | int | float | str | Enum | None
 # Functions that make suggestions, and are therefore refused as the value of an input.
 SUGGEST_FUNCTIONS: list[Callable[..., Any]] = []
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def _check_number(kind: str, name: str, value: object) -> None:
@@ -135,6 +139,27 @@ class Category(_Suggestion):
     def choice_names(self) -> tuple[bool | int | float | str | None, ...]:
         """The choices as Optuna stores them: the names of an enum's members, all others unchanged."""
         return tuple(choice.name if isinstance(choice, Enum) else choice for choice in self.choices)
+
+
+def takes_no_name(function: _F) -> _F:
+    """Decorator: a name as the first argument, or too many arguments, are errors that say what to write."""
+    parameters = inspect.signature(function).parameters
+    required = {name for name, parameter in parameters.items() if parameter.default is parameter.empty}
+    of = f"suggest.{function.__name__}"
+
+    @functools.wraps(function)
+    def checked(*args: Any, **given: Any) -> Any:
+        name, rest = args[:1], args[1:]
+        is_named = len(rest) + len(required & given.keys()) >= len(required) and not isinstance((*rest, 0)[0], str)
+        if name and isinstance(name[0], str) and is_named:
+            call = ", ".join([*map(safe_repr, rest), *(f"{key}={safe_repr(value)}" for key, value in given.items())])
+            raise SpaceError(f"{of} takes no name, but got {safe_repr(name[0])}: the input has it. Write {of}({call}).")
+        if len(args) > len(parameters):
+            hint = f" Write {of}({safe_repr([*args])})." * (len(parameters) == 1)
+            raise TypeError(f"{of} takes {join_names(parameters)}, but got {len(args)} arguments.{hint}")
+        return function(*args, **given)
+
+    return cast("_F", checked)
 
 
 def parse_choices(given: Any) -> tuple[Choice, ...]:
