@@ -1,6 +1,10 @@
 """A callback that changes variables outside it is told of, because a search calls a copy of it."""
 
+import collections
+import dataclasses
+import functools
 import logging
+from typing import ClassVar
 
 import flytekit as fl
 import optuna
@@ -11,6 +15,7 @@ from flyteoptuna.study.callbacks import call_callback
 
 results = []
 count = 0
+kept, kept_by_name = [], {}
 LIMITS = {"value": 0.5}
 
 
@@ -35,9 +40,50 @@ class Stateful:
         self.seen.append(trial)
 
 
+class StatefulClass:
+    seen: ClassVar[list] = []
+    calls = 0
+
+    def __call__(self, study, trial):
+        self.seen.append(trial)
+
+    def count(self, study, trial):
+        type(self).calls += 1
+
+    def extend_own(self, study, trial):
+        self.own = [*getattr(self, "own", ()), trial]
+
+
+@dataclasses.dataclass
+class CountsAGlobal:
+    """Not hashable."""
+
+    step: int = 1
+
+    def __call__(self, study, trial):
+        global count
+        count += self.step
+
+
+def appends_to_a_default(study, trial, seen=kept):
+    seen.append(trial)
+
+
+def sets_a_keyword_default(study, trial, *, best=kept_by_name):
+    best["trial"] = trial
+
+
+def counts_an_attribute(study, trial):
+    counts_an_attribute.calls = getattr(counts_an_attribute, "calls", 0) + 1
+
+
+def appends_to_an_argument(seen, study, trial):
+    seen.append(trial)
+
+
 def closures():
     """Callbacks over variables of a function, and whether they change one."""
-    seen, numbers, best, number = [], set(), {"value": None}, 0
+    seen, numbers, best, number, recent = [], set(), {"value": None}, 0, collections.deque()
 
     def counts(study, trial):
         nonlocal number
@@ -55,6 +101,15 @@ def closures():
     yield counts, True
     yield appends_to_a_global, True
     yield counts_a_global, True
+    yield appends_to_a_default, True
+    yield sets_a_keyword_default, True
+    yield counts_an_attribute, True
+    yield CountsAGlobal(), True
+    yield StatefulClass(), True
+    yield StatefulClass().count, True
+    yield StatefulClass().extend_own, False
+    yield functools.partial(functools.partial(lambda to, study, trial: recent.append(trial), seen)), True
+    yield functools.partial(appends_to_an_argument, []), False
     yield lambda study, trial: (len(seen), best["value"]), False
     yield reads, False
     yield reads_unbound, False
