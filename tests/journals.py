@@ -16,8 +16,8 @@ from flyteoptuna.study.shared.recorder import Recorder
 FLOAT = FloatDistribution(0, 1)
 
 
-def backend(store, **kwargs):
-    return JournalObjectBackend("mem://j", fs=store, create=store.make, **{"poll": 0, **kwargs})
+def backend(store, kind=JournalObjectBackend, **kwargs):
+    return kind("mem://j", fs=store, create=store.make, **{"poll": 0, **kwargs})
 
 
 def opened(store, **kwargs):

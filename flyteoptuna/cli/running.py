@@ -73,9 +73,9 @@ def load_with_failure(source: str) -> tuple[optuna.Study, str]:
     Raises:
         CommandError: there is no study.
     """
-    phase = _fetch_phase(source)
+    # First, because its error says more.
     study = load_source(source)
-    return study, _describe_failure(source, phase, study)
+    return study, _describe_failure(source, _fetch_phase(source), study)
 
 
 def _fetch_phase(source: str) -> Phase:

@@ -56,13 +56,13 @@ class BatchSampler(BaseSampler):
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self.__setstate__({"_seed": secrets.randbits(32) if seed is None else seed})
+        self.__setstate__({"seed": secrets.randbits(32) if seed is None else seed})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_seed": self._seed}
+        return {"seed": self._seed}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._seed: int = state["_seed"]
+        self._seed: int = state["seed"]
         # The trial that was asked last, and how often it was asked again.
         self._asked: tuple[Any, int] = (None, 0)
         # Last arguments and result by function.

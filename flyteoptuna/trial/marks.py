@@ -138,7 +138,9 @@ def find_wrong_field(name: str, value: Any) -> tuple[str, str, Any] | None:
     The path begins with a dot; it is empty for the attribute itself.
     """
     mark = _MARKS.get(name)
-    required: frozenset[str] = mark.REQUIRED if mark else frozenset()
+    # No search has asked a trial beyond its last one.
+    beyond = name == TRIAL_ATTRIBUTE and type(value) is dict and value.get("beyond") is True
+    required: frozenset[str] = mark.REQUIRED if mark and not beyond else frozenset()
     if type(value) is not dict or not required <= value.keys():
         return "", f"an object{' of ' * bool(required)}{', '.join(sorted(required))}", value
     # The names of outputs and inputs are those of the user's objective.

@@ -22,9 +22,15 @@ OTHER = (
 )
 
 
+def flytekits_class(value: object) -> str:
+    """Name of an object's class, or of the class of flytekit that it is derived from."""
+    kinds = [kind for kind in type(value).__mro__ if kind.__module__.startswith("flytekit.")]
+    return (kinds or [type(value)])[0].__qualname__
+
+
 def described(value: Any) -> str:
     """A value as text, without what is different in each call: random folders and addresses."""
-    text = repr(value) if type(value).__repr__ is not object.__repr__ else type(value).__qualname__
+    text = repr(value) if type(value).__repr__ is not object.__repr__ else flytekits_class(value)
     text = re.sub(r"/tmp/flyte[^/]*/|/tmp/[^']*?/(?=local_flytekit)", "/tmp/", text)
     return re.sub(r"0x[0-9a-f]+", "", re.sub(r"user_space\w*", "user_space", text))
 
@@ -52,7 +58,7 @@ def look() -> dict[str, str]:
         "params": properties(params),
         "builder": vars(params.builder()),
         "access": properties(ctx.file_access),
-        "checkpoint": {"type": type(params.checkpoint), "read": params.checkpoint.read()},
+        "checkpoint": {"type": flytekits_class(params.checkpoint), "read": params.checkpoint.read()},
         "environment": dict(os.environ),
         "process": {"folder": os.getcwd()},
     }

@@ -62,7 +62,11 @@ BUILT: dict[str, tuple[str, str, Callable[[optuna.Trial], Any]]] = {
     "calls twice": ("FAIL", "must call one task, once", lambda trial: (called(trial), called(trial))[1]),
     "calls another": ("FAIL", "must call one task for all trials", lambda trial: another(x=0.5)),
     "works on the value": ("FAIL", "must return what .* returned", lambda trial: called(trial) + 1),
-    "70 bits": ("FAIL", "`n` cannot be sent", lambda trial: called(trial, n=trial.suggest_int("big", 2**69, 2**70))),
+    "70 bits": (
+        "FAIL",
+        "Flyte's ints have 64 bits",
+        lambda trial: called(trial, n=trial.suggest_int("big", 2**69, 2**70)),
+    ),
     "a missing input": ("FAIL", "choice", without_choice),
     "one input more": ("FAIL", "more", lambda trial: called(trial, more=1)),
     "text for a number": ("FAIL", "`n`", lambda trial: called(trial, n="much")),

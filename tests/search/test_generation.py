@@ -26,7 +26,7 @@ def test_an_exhausted_space_ends_the_search(tmp_path, flows):
 def test_too_many_failures_end_the_search_and_quote_the_cause(tmp_path, flows):
     """The error names the rule, the first cause, and the file that holds what finished."""
     with pytest.raises(
-        ExecutionFailedError, match=r"max_failures=0.*3 of 3(.|\n)*bad luck(.|\n)*study as it stands: /"
+        ExecutionFailedError, match=r"max_failures=0.*all 3 trials failed(.|\n)*bad luck(.|\n)*study as it stands: /"
     ):
         run(flows, tmp_path, "limited")
 

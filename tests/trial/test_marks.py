@@ -77,6 +77,8 @@ def test_trials_are_told_apart_by_their_search():
     [
         (TRIAL_ATTRIBUTE, 1, "", "an object of search"),
         (TRIAL_ATTRIBUTE, {}, "", "an object of search"),
+        (TRIAL_ATTRIBUTE, {"beyond": 1}, "", "an object of search"),
+        (TRIAL_ATTRIBUTE, {"beyond": False}, "", "an object of search"),
         (TRIAL_ATTRIBUTE, {"search": True}, ".search", "of type int"),
         (TRIAL_ATTRIBUTE, {"search": 1, "generation": None}, ".generation", "of type int"),
         (TRIAL_ATTRIBUTE, {"search": 1, "timeout": "1"}, ".timeout", "of type float or int"),
@@ -93,6 +95,11 @@ def test_a_field_of_a_wrong_type_is_named(name, value, path, expected):
     """The first one."""
     found = find_wrong_field(name, value)
     assert found[:2] == (path, expected)
+
+
+def test_a_trial_beyond_the_last_one_is_of_no_search():
+    """Each worker may write one."""
+    assert find_wrong_field(TRIAL_ATTRIBUTE, TrialMark(beyond=True).to_attribute()) is None
 
 
 def test_the_latest_generation():

@@ -3,12 +3,13 @@
 import copy
 import itertools
 from contextlib import suppress
+from functools import partial
 
+import journals
 import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journals import backend
 from optuna.distributions import FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
@@ -20,11 +21,14 @@ from flyteoptuna.storage.search_study import SearchStudy
 from flyteoptuna.study import system_attrs
 from flyteoptuna.study.shared import recorder
 from flyteoptuna.study.shared.journal_study import collect_study, publish_study
+from flyteoptuna.study.shared.search_records import SearchJournal
 from flyteoptuna.study.shared.shared_study import Ending, SharedStudy
 from flyteoptuna.trial import marks
 from flyteoptuna.trial.report import TrialReport
 
 X = FloatDistribution(0, 1)
+# The journal of a search, which checks each record.
+backend = partial(journals.backend, kind=SearchJournal)
 
 
 def based(*states, offset=0):
