@@ -95,7 +95,7 @@ def test_a_bug_of_the_library_keeps_all_frames(monkeypatch):
 
 
 def test_the_users_own_causes_stay():
-    """What a user handles when a refusal is raised, and what is raised from one."""
+    """The exception that a user handles when a refusal is raised, and the one that is raised from a refusal."""
     try:
         refusals.divide()
     except ZeroDivisionError as own:

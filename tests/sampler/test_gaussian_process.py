@@ -74,6 +74,6 @@ def test_warped_values_keep_the_order(keys):
 
 
 def test_an_outlier_does_not_flatten_the_good_values():
-    """What is worse than the median is spread by rank."""
+    """Values that are worse than the median are spread by rank."""
     keys = [(0.0, float(v)) for v in range(20)]
     assert warp_values([*keys, (0.0, 1e9)]) == pytest.approx(warp_values([*keys, (0.0, 21.0)]), abs=1e-9)

@@ -120,7 +120,7 @@ def test_an_error_that_is_no_outage_fails_the_trial_at_once(monkeypatch, pauses,
 @pytest.mark.parametrize("name", ["save", "restore"])
 @pytest.mark.parametrize("lasts", [False, True])
 def test_a_checkpoint_of_a_reused_pod_waits_for_the_end_of_an_outage(monkeypatch, pauses, tmp_path, kind, name, lasts):
-    """What a stream holds is not lost by the first attempt."""
+    """A stream is saved whole by a later attempt too."""
     left, call = [1000 if lasts else 3], getattr(SyncCheckpoint, name)
 
     def fail_or_call(*args):
